@@ -1,0 +1,17 @@
+/** Every topic of ours: key, writer, readers. Vendors' own topics are not ours and not here. */
+
+export interface Stream {
+  topic: string
+  key: 'sid'
+  writer: string
+  readers: readonly string[]
+  holds: string
+}
+
+export const READINGS = 'oxbow.readings.v1'
+export const RAW = 'oxbow.raw.v1'
+
+export const STREAMS: readonly Stream[] = [
+  { topic: RAW, key: 'sid', writer: 'ingest/accept', readers: [], holds: 'original bytes of each record, sealed with the key of its sid; kept until an archive has them' },
+  { topic: READINGS, key: 'sid', writer: 'ingest/accept', readers: ['stream/runner'], holds: 'checked readings by sid' }
+]
