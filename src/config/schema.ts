@@ -1,0 +1,170 @@
+/** Every setting once: name, type, default, documentation. `load.ts` reads them, `docs/configuration.md` is printed from them. */
+
+export type SettingType = 'text' | 'secret' | 'whole' | 'number' | 'port' | 'choice' | 'duration' | 'bytes' | 'folder' | 'json'
+
+export interface Setting<T = unknown> {
+  type: SettingType
+  default: T
+  doc: string
+  /** Of `choice`. */
+  choices?: readonly string[]
+  /** Of numbers, inclusive. */
+  minimum?: number
+  maximum?: number
+  /** JSON Schema of a `json` setting. */
+  schema?: object
+}
+
+const text = (value: string, doc: string): Setting<string> => ({ type: 'text', default: value, doc })
+const folder = (value: string, doc: string): Setting<string> => ({ type: 'folder', default: value, doc })
+const secret = (doc: string): Setting<string> => ({ type: 'secret', default: '', doc })
+const port = (value: number, doc: string): Setting<number> => ({ type: 'port', default: value, doc, minimum: 0, maximum: 65535 })
+const whole = (value: number, minimum: number, maximum: number, doc: string): Setting<number> => ({ type: 'whole', default: value, doc, minimum, maximum })
+const duration = (valueMs: number, doc: string): Setting<number> => ({ type: 'duration', default: valueMs, doc, minimum: 0 })
+const bytes = (value: number, doc: string): Setting<number> => ({ type: 'bytes', default: value, doc, minimum: 1 })
+function choice<const C extends string> (value: NoInfer<C>, choices: readonly C[], doc: string): Setting<C> {
+  return { type: 'choice', default: value, doc, choices }
+}
+function json<T> (value: T, schema: object, doc: string): Setting<T> { return { type: 'json', default: value, doc, schema } }
+
+/** Signed clinical configuration of the tissue oxygen deficit (fhir-modelling.md §5.1): no threshold has a default. */
+export interface DeficitThreshold { metric: string, threshold: number, unit: string, author: string, rationale: string, maxGapMs?: number }
+export interface Destination {
+  name: string
+  kind: 'fhir' | 'directory'
+  /** FHIR base URL, or a folder. */
+  to: string
+  /** File that holds a bearer token. */
+  tokenFile?: string
+  /** Identifier system under which the receiver knows its patients. */
+  patientSystem?: string
+  bundleEntriesMax?: number
+}
+export interface ExternalIssuer {
+  issuer: string
+  audience: string
+  algorithms: string[]
+  jwksUri?: string
+  jwks?: { keys: object[] }
+  typ?: string[]
+  scopeClaim?: string
+  patientClaim?: string
+  fhirUserClaim?: string
+  clientAllowList?: string[]
+}
+
+const string = { type: 'string', minLength: 1 }
+
+export const SETTINGS = {
+  mode: choice('development', ['development', 'production'], 'In `production` the local key ring, demo data, shared databases or roles and plain HTTP off loopback are refused.'),
+  dataDir: folder('.oxbow', 'Folder of everything Oxbow keeps on this machine: embedded PostgreSQL, local keys, disk archive.'),
+  demo: choice('on', ['on', 'off'], '`on` runs the demonstration ward: a replayed recording and simulated sensors, marked DEMO in every resource and response.'),
+  'log.level': choice('info', ['debug', 'info', 'warn', 'error'], 'Least level that is logged; logs go to standard error as JSON lines.'),
+
+  'http.host': text('127.0.0.1', 'Address to listen on. Off loopback a certificate is needed unless `http.allowPlain` is `yes`.'),
+  'http.port': port(8080, 'Port to listen on; 0 takes any free one.'),
+  'http.publicUrl': text('', 'Address under which clients reach this server, without a trailing slash; empty: the address it listens on.'),
+  'http.allowPlain': choice('no', ['no', 'yes'], '`yes` allows plain HTTP off loopback, for example behind a proxy that speaks TLS.'),
+  'http.stopTimeout': duration(8_000, 'How long running requests may take after SIGTERM before their connections are closed.'),
+
+  'ingest.bodyMax': bytes(10 * 1024 * 1024, 'Largest request body as sent; larger: 413.'),
+  'ingest.inflatedMax': bytes(64 * 1024 * 1024, 'Largest request body after decompression; larger: 413.'),
+  'ingest.recordsMax': whole(10_000, 1, 1_000_000, 'Most records in one request; more: 413.'),
+  'ingest.recordMax': bytes(64 * 1024, 'Largest single record; larger: quarantined as `record-too-large`.'),
+  'ingest.depthMax': whole(16, 2, 1_000, 'Deepest nesting of a JSON body; deeper: unreadable.'),
+  'ingest.futureMax': duration(5 * 60_000, 'How far ahead of the server a reading may lie; further: quarantined as `time-future`.'),
+  'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.'),
+  'quarantine.itemsMax': whole(5_000_000, 1, 1_000_000_000, 'Most items kept in quarantine; when reached the door answers 429.'),
+  'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept.'),
+  'quarantine.retainWaiting': duration(180 * 86_400_000, 'How long an item that waits for an association is kept.'),
+
+  'bus.partitions': whole(8, 1, 1024, 'Partitions of each topic; fixed when the topic is made.'),
+  'bus.backlogMax': whole(2_000_000, 1, 1_000_000_000, 'Most records appended and not yet consumed; when reached the door answers 429 with `Retry-After`.'),
+  'bus.retain': duration(24 * 3_600_000, 'How long consumed readings stay on the bus. Raw records stay until an archive has them.'),
+
+  'stream.windowSize': duration(60_000, 'Size of the tumbling windows of a metric without an entry in `stream.windowSizes`.'),
+  'stream.windowSizes': json<Record<string, number>>({}, { type: 'object', additionalProperties: { type: 'integer', minimum: 1_000, maximum: 86_400_000 } }, 'Window size in ms by metric.'),
+  'stream.lateness': duration(30_000, 'A window closes when the newest event time of its series is this far past its end.'),
+  'stream.silence': duration(60_000, 'A series silent for this long: its watermark goes on with the clock; late windows are gathered for the same time.'),
+  'stream.deficits': json<DeficitThreshold[]>([], {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['metric', 'threshold', 'unit', 'author', 'rationale'],
+      additionalProperties: false,
+      properties: { metric: string, threshold: { type: 'number', exclusiveMinimum: 0 }, unit: string, author: string, rationale: string, maxGapMs: { type: 'integer', minimum: 1 } }
+    }
+  }, 'Thresholds of the tissue oxygen deficit, each signed by an author with a rationale; none by default.'),
+  'series.commitMaxRows': whole(10_000, 1, 1_000_000, 'Most readings in one commit of a series writer.'),
+  'series.writers': whole(2, 1, 64, 'Series writers: each has its own partitions of the bus and one connection.'),
+
+  'fhir.countDefault': whole(100, 1, 1_500, 'Entries of a search page when `_count` is not given.'),
+  'fhir.countMax': whole(1_500, 1, 10_000, 'Most entries of a search page.'),
+  'fhir.bundleEntriesMax': whole(1_000, 1, 100_000, 'Most entries of a transaction or batch Bundle; more: 413.'),
+  'fhir.bodyMax': bytes(8 * 1024 * 1024, 'Largest FHIR request body; larger: 413.'),
+  'egress.destinations': json<Destination[]>([], {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['name', 'kind', 'to'],
+      additionalProperties: false,
+      properties: {
+        name: { type: 'string', pattern: '^[a-z0-9-]{1,64}$' },
+        kind: { enum: ['fhir', 'directory'] },
+        to: string,
+        tokenFile: string,
+        patientSystem: string,
+        bundleEntriesMax: { type: 'integer', minimum: 1, maximum: 1_000 }
+      }
+    }
+  }, 'Where closed windows are sent as transaction Bundles: a FHIR base URL or a folder.'),
+
+  'postgres.kind': choice('embedded', ['embedded', 'external'], '`embedded` runs PostgreSQL below `dataDir`; `external` uses the connection strings below.'),
+  'postgres.busUrl': secret('Connection string of the server login on the bus database (external).'),
+  'postgres.busOwnerUrl': secret('Connection string of the owner of the bus database, for migrations (external).'),
+  'postgres.ingestUrl': secret('Connection string of the quarantine login on the bus database (external).'),
+  'postgres.linkageUrl': secret('Connection string of the server login on the linkage database (external).'),
+  'postgres.linkageOwnerUrl': secret('Connection string of the owner of the linkage database, for migrations (external).'),
+  'postgres.deliveryUrl': secret('Connection string of the delivery login on the linkage database (external).'),
+  'postgres.seriesUrl': secret('Connection string of the server login on the series database (external).'),
+  'postgres.seriesOwnerUrl': secret('Connection string of the owner of the series database, for migrations (external).'),
+  'postgres.auditUrl': secret('Connection string of the server login on the audit database (external).'),
+  'postgres.auditOwnerUrl': secret('Connection string of the owner of the audit database, for migrations (external).'),
+  'postgres.keysUrl': secret('Connection string of the server login on the keys database (external).'),
+  'postgres.keysOwnerUrl': secret('Connection string of the owner of the keys database, for migrations (external).'),
+  'keys.allowLocal': choice('no', ['no', 'yes'], '`yes` allows the local key ring in production.'),
+  'keys.file': text('', 'File of the local key ring, mode 0600, outside the data directory; empty: `<dataDir>-keys.json` beside it. Losing it loses every sealed byte.'),
+
+  'auth.issuers': json<ExternalIssuer[]>([], {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['issuer', 'audience', 'algorithms'],
+      additionalProperties: false,
+      anyOf: [{ required: ['jwksUri'] }, { required: ['jwks'] }],
+      properties: {
+        issuer: string,
+        audience: string,
+        algorithms: { type: 'array', minItems: 1, items: { enum: ['ES256', 'ES384', 'RS256', 'RS384', 'PS256', 'PS384'] } },
+        jwksUri: string,
+        jwks: { type: 'object' },
+        typ: { type: 'array', items: string },
+        scopeClaim: string,
+        patientClaim: string,
+        fhirUserClaim: string,
+        clientAllowList: { type: 'array', items: string }
+      }
+    }
+  }, 'Identity providers whose access tokens are accepted beside the local ones; audience and algorithms have no default.')
+} satisfies Record<string, Setting>
+
+export type SettingName = keyof typeof SETTINGS
+type ValueOf<S> = S extends Setting<infer T> ? T : never
+
+/** Frozen; durations in ms, sizes in bytes. */
+export type Config = { readonly [K in SettingName]: ValueOf<(typeof SETTINGS)[K]> }
+
+/** `http.port` → `OXBOW_HTTP_PORT`, `dataDir` → `OXBOW_DATA_DIR`. */
+export function environmentName (name: string): string {
+  return `OXBOW_${name.replace(/([a-z])([A-Z])/g, '$1_$2').replaceAll('.', '_').toUpperCase()}`
+}
