@@ -1,0 +1,5 @@
+/** Every verb, in the order in which `--help` lists them. */
+
+import type { Verb } from './verb.ts'
+
+export const VERBS: readonly Verb[] = []

@@ -1,0 +1,23 @@
+/** The process: environment and arguments in, one verb run, exit code out. */
+
+const NODE_NEEDED = [24, 2] as const
+
+const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+if (major < NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor < NODE_NEEDED[1])) {
+  process.stderr.write(`oxbow needs Node ${NODE_NEEDED.join('.')} or newer, this is ${process.versions.node}: start it with npm start, or npm run -s oxbow -- VERB\n`)
+  process.exit(2)
+}
+
+// Imported only now: the rest uses what an older Node lacks, and would fail with something less clear.
+const { runVerb } = await import('./cli/run-verb.ts')
+
+const stop = new AbortController()
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort())
+
+process.exitCode = await runVerb(process.argv.slice(2), {
+  env: process.env,
+  stdout: text => { process.stdout.write(text) },
+  stderr: text => { process.stderr.write(text) },
+  now: () => Date.now() as never,
+  signal: stop.signal
+})

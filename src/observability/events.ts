@@ -1,0 +1,81 @@
+/** The one place where business events are reported: counter and log line together, labels from closed lists only. */
+
+import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
+import type { ReasonCode } from '../model/reason.ts'
+import type { AmendmentCause } from '../model/window.ts'
+import type { LogFields, Logger } from './logger.ts'
+
+/** Conditions an operator must know of; each stands in `/health/ready` until it is over. */
+export type OperationalAlarm =
+  | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'series-failed' | 'stream-stopped' | 'linkage-unavailable'
+  | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'clock-wrong' | 'disk-low'
+
+export interface Events {
+  accepted (readings: number): void
+  quarantined (reason: ReasonCode, count: number): void
+  released (count: number): void
+  discarded (count: number): void
+  refused (status: number): void
+  suppressed (kind: 'duplicate' | 'conflict', count: number): void
+  stored (readings: number): void
+  windowsClosed (count: number): void
+  windowsAmended (cause: AmendmentCause, count: number): void
+  delivered (outcome: 'sent' | 'failed' | 'dead-letter', count: number): void
+  request (route: string, method: string, status: number, durationMs: number): void
+  backlog (topic: string, records: number): void
+  /** Log line, counter and an entry in `/health/ready`; raised again it is counted again. */
+  raise (alarm: OperationalAlarm, fields?: LogFields): void
+  clear (alarm: OperationalAlarm): void
+  /** Alarms raised and not cleared. */
+  raisedAlarms (): readonly OperationalAlarm[]
+}
+
+export function createEvents (registry: Registry, log: Logger): Events {
+  const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) => new Counter({ name, help, labelNames, registers: [registry] })
+  const accepted = counter('oxbow_readings_accepted_total', 'Readings acknowledged at the door')
+  const stored = counter('oxbow_readings_stored_total', 'Readings stored in the series store')
+  const suppressed = counter('oxbow_readings_suppressed_total', 'Readings not stored because they were there already', ['kind'])
+  const quarantined = counter('oxbow_quarantined_total', 'Items put into quarantine', ['reason'])
+  const released = counter('oxbow_quarantine_released_total', 'Items released from quarantine')
+  const discarded = counter('oxbow_quarantine_discarded_total', 'Items discarded from quarantine')
+  const refused = counter('oxbow_requests_refused_total', 'Telemetry requests refused at the door', ['status'])
+  const closed = counter('oxbow_windows_closed_total', 'Windows written as revision 1')
+  const amended = counter('oxbow_windows_amended_total', 'Windows written again', ['cause'])
+  const delivered = counter('oxbow_bundles_total', 'Bundles handed to destinations', ['outcome'])
+  const alarms = counter('oxbow_operational_alarms_total', 'Operational alarms raised', ['alarm'])
+  const backlog = new Gauge({ name: 'oxbow_bus_backlog_records', help: 'Records appended and not yet consumed', labelNames: ['topic'], registers: [registry] })
+  const seconds = new Histogram({ name: 'oxbow_http_seconds', help: 'Duration of HTTP requests', labelNames: ['route', 'method', 'status'], buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10], registers: [registry] })
+  const raised = new Set<OperationalAlarm>()
+  return {
+    accepted: readings => { accepted.inc(readings) },
+    stored: readings => { stored.inc(readings) },
+    suppressed: (kind, count) => { suppressed.inc({ kind }, count) },
+    quarantined: (reason, count) => {
+      quarantined.inc({ reason }, count)
+      log.warn('quarantined', { event: 'ingest.quarantined', reason, count })
+    },
+    released: count => {
+      released.inc(count)
+      log.info('released from quarantine', { event: 'ingest.released', count })
+    },
+    discarded: count => {
+      discarded.inc(count)
+      log.warn('discarded from quarantine', { event: 'ingest.discarded', count })
+    },
+    refused: status => { refused.inc({ status }) },
+    windowsClosed: count => { closed.inc(count) },
+    windowsAmended: (cause, count) => { amended.inc({ cause }, count) },
+    delivered: (outcome, count) => { delivered.inc({ outcome }, count) },
+    request: (route, method, status, durationMs) => { seconds.observe({ route, method, status }, durationMs / 1_000) },
+    backlog: (topic, records) => { backlog.set({ topic }, records) },
+    raise: (alarm, fields = {}) => {
+      alarms.inc({ alarm })
+      raised.add(alarm)
+      log.error('operational alarm', { event: alarm, ...fields })
+    },
+    clear: alarm => {
+      if (raised.delete(alarm)) log.info('operational alarm over', { event: alarm })
+    },
+    raisedAlarms: () => [...raised]
+  }
+}
