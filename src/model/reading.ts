@@ -58,3 +58,10 @@ export interface ReadingBatch {
   receivedAt: EpochMs
   readings: readonly Reading[]
 }
+
+/** A reading with its place in `oxbow.readings.v1`: what a row of the series store holds, and what windows are made from. */
+export interface StoredReading extends Reading {
+  schemaId: number
+  partition: number
+  offset: number
+}
