@@ -1,0 +1,91 @@
+/** One PostgreSQL cluster per test run, shared by all projects and files; `postgres.ts` makes databases in it. Leaves nothing behind. */
+
+import { randomBytes } from 'node:crypto'
+import { rmSync } from 'node:fs'
+import { chmod, mkdtemp } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import type { TestProject } from 'vitest/node'
+import { freePort, handOver, initialise, type Postmaster, runAsUser, startPostmaster } from '../../src/platform/postgres/postmaster.ts'
+import { provisionRoles } from '../../src/platform/postgres/provision.ts'
+
+declare module 'vitest' {
+  export interface ProvidedContext {
+    /** The superuser on database `postgres`; every other role has the same password. */
+    adminUrl: string
+  }
+}
+
+interface Cluster { adminUrl: string, folder: string, postmaster: Postmaster }
+interface Shared { cluster: Promise<Cluster>, users: number }
+
+// The modules of a global setup are loaded once per project; the cluster is one per process.
+const SHARED = Symbol.for('oxbow.test.cluster')
+const store = globalThis as { [SHARED]?: Shared | undefined }
+
+const SETTINGS = {
+  listen_addresses: '127.0.0.1', unix_socket_directories: '', fsync: 'off', synchronous_commit: 'off', full_page_writes: 'off',
+  max_connections: '300', shared_buffers: '128MB', max_wal_size: '2GB', timezone: 'UTC', log_timezone: 'UTC', jit: 'off'
+}
+
+export async function setup (project: TestProject): Promise<void> {
+  assertNode()
+  store[SHARED] ??= { cluster: startCluster(), users: 0 }
+  store[SHARED].users++
+  project.provide('adminUrl', (await store[SHARED].cluster).adminUrl)
+}
+
+export async function teardown (): Promise<void> {
+  const shared = store[SHARED]
+  if (shared === undefined || --shared.users > 0) return
+  store[SHARED] = undefined
+  const { postmaster, folder } = await shared.cluster
+  await postmaster.stop()
+  rmSync(folder, { recursive: true, force: true })
+}
+
+async function startCluster (): Promise<Cluster> {
+  const folder = await mkdtemp(join(tmpdir(), 'oxbow-test-'))
+  try {
+    return await startIn(folder)
+  } catch (error) {
+    rmSync(folder, { recursive: true, force: true })
+    throw error
+  }
+}
+
+async function startIn (folder: string): Promise<Cluster> {
+  const runAs = await runAsUser()
+  await chmod(folder, 0o755)
+  await handOver(folder, runAs)
+  const password = randomBytes(18).toString('base64url')
+  const data = join(folder, 'data')
+  await initialise(data, password, runAs)
+  const port = await freePort()
+  const postmaster = await startPostmaster({ folder: data, port, settings: SETTINGS, logFile: join(folder, 'postgres.log'), runAs })
+  removeOnExit(postmaster, folder)
+  const adminUrl = `postgres://postgres:${password}@127.0.0.1:${port}/postgres`
+  const admin = new Client({ connectionString: adminUrl })
+  await admin.connect()
+  await provisionRoles(admin, () => password)
+  await admin.end()
+  return { adminUrl, folder, postmaster }
+}
+
+/** An interrupted run (Ctrl-C) does not reach the teardown. */
+function removeOnExit (postmaster: Postmaster, folder: string): void {
+  let running = true
+  postmaster.exited.then(() => { running = false })
+  process.once('exit', () => {
+    if (running) process.kill(postmaster.pid, 'SIGQUIT')
+    rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+  })
+}
+
+function assertNode (): void {
+  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
+  if (major > 24 || (major === 24 && minor >= 2)) return
+  process.stderr.write(`these tests need Node 24.2 or newer, this is ${process.versions.node}: run them with 'npm test'\n`)
+  process.exit(1)
+}
