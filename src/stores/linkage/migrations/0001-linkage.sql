@@ -1,7 +1,5 @@
 -- Who wears what, and when: FHIR resources as they are, the sid map beside them (privacy.md section 4.2).
 
-create extension if not exists btree_gist;
-
 create schema fhir;
 create schema linkage;
 
