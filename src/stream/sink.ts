@@ -78,8 +78,6 @@ export interface Sink {
   readings (series: number, from: EpochMs, until: EpochMs, limit: number): Promise<readonly StoredReading[]>
   /** The newest `count` rows before `time`, ascending. */
   readingsBefore (series: number, time: EpochMs, count: number): Promise<readonly StoredReading[]>
-  /** The first row at or after `time`. */
-  readingAtOrAfter (series: number, time: EpochMs): Promise<StoredReading | undefined>
   dueAmendments (now: EpochMs, partitions: readonly number[], limit: number): Promise<readonly DueAmendment[]>
   /** Latest revisions of all metrics of the given windows. */
   latestOfWindows (windows: readonly WindowKey[]): Promise<readonly (WindowRevision & { series: number })[]>

@@ -1,0 +1,119 @@
+/** Records as taken from the bus → readings of a series, each fresh, late, or a repetition. */
+
+import type { Reading, ReadingBatch, Sid, StoredReading } from '../model/reading.ts'
+import { decodeReadingBatch } from '../model/reading-record.ts'
+import { type EpochMs, epochMs } from '../model/units.ts'
+import { compareRepeated } from './deduplicate.ts'
+import { completeFrom, findReading, insertReading, type OpenSeries } from './series-state.ts'
+import type { Count, Fill, RowIn, RowKey } from './sink.ts'
+
+export interface Arrival { batch: ReadingBatch, partition: number, offset: number }
+
+export interface TakenRecords { partition: number, nextOffset: number, records: readonly { offset: number, value: Uint8Array }[] }
+
+/** By sid, in order of offset. */
+export function decodeArrivals (taken: readonly TakenRecords[]): Map<Sid, Arrival[]> {
+  const bySid = new Map<Sid, Arrival[]>()
+  for (const { partition, records } of taken) {
+    for (const { offset, value } of records) {
+      const batch = decodeReadingBatch(value)
+      const arrivals = bySid.get(batch.sid)
+      if (arrivals === undefined) bySid.set(batch.sid, [{ batch, partition, offset }])
+      else arrivals.push({ batch, partition, offset })
+    }
+  }
+  return bySid
+}
+
+/** What one step has found so far; becomes a commit. */
+export interface Findings {
+  fresh: RowIn[]
+  late: RowIn[]
+  fills: Fill[]
+  counts: Map<string, Count>
+}
+
+export function noFindings (): Findings { return { fresh: [], late: [], fills: [], counts: new Map() } }
+
+export type Late = RowIn & { receivedAt: EpochMs }
+
+/** Sorts a series' arrivals into fresh rows and repetitions; gives back those for which memory cannot tell.
+ *  @param onTouched called with each reading that is new or got a channel */
+export function placeArrivals (open: OpenSeries, arrivals: readonly Arrival[], findings: Findings, onTouched: (reading: StoredReading) => void): Late[] {
+  const late: Late[] = []
+  const from = completeFrom(open)
+  for (const { batch, partition, offset } of arrivals) {
+    const count = countOf(findings, open.series, batch.receivedAt)
+    count.accepted += batch.readings.length
+    for (const reading of batch.readings) {
+      const row = rowOf(reading, open.series, batch.schemaId, partition, offset)
+      if (reading.takenAt < from) { late.push({ ...row, receivedAt: batch.receivedAt }); continue }
+      const there = findReading(open, reading.takenAt, reading.sequence)
+      if (there !== undefined) {
+        if (placeRepeated(there, row, count, findings)) onTouched(there)
+        continue
+      }
+      insertReading(open, row)
+      findings.fresh.push(row)
+      count.stored++
+      onTouched(row)
+    }
+  }
+  return late
+}
+
+/** The same for late rows, once the store has said which of their keys it holds.
+ *  @returns rows that are new or were filled: their windows are due again */
+export function placeLate (late: readonly Late[], stored: readonly RowIn[], findings: Findings): RowIn[] {
+  const there = new Map(stored.map(row => [keyText(row), row]))
+  const touched: RowIn[] = []
+  for (const { receivedAt, ...row } of late) {
+    const count = countOf(findings, row.series, receivedAt)
+    const known = there.get(keyText(row))
+    if (known !== undefined) {
+      if (placeRepeated(known, row, count, findings)) touched.push(row)
+      continue
+    }
+    there.set(keyText(row), row)
+    findings.late.push(row)
+    count.stored++
+    touched.push(row)
+  }
+  return touched
+}
+
+/** @returns whether the stored reading changed */
+function placeRepeated (there: StoredReading, row: RowIn, count: Count, findings: Findings): boolean {
+  const repetition = compareRepeated(there, row)
+  if (repetition.kind === 'conflict') count.conflict++
+  else count.duplicate++
+  if (repetition.kind !== 'fill') return false
+  const values = [...there.values]
+  for (const channel of repetition.channels) {
+    const value = row.values[channel]!
+    values[channel] = value
+    findings.fills.push({ series: row.series, takenAt: row.takenAt, sequence: row.sequence, channel, value })
+  }
+  there.values = values
+  return true
+}
+
+function rowOf (reading: Reading, series: number, schemaId: number, partition: number, offset: number): RowIn {
+  const { takenAt, sequence, values, battery, quality, firmware, flags } = reading
+  return { series, takenAt, sequence, values, battery, quality, firmware, flags, schemaId, partition, offset }
+}
+
+function keyText (key: RowKey): string { return `${key.series}/${key.takenAt}/${key.sequence}` }
+
+const HOUR_MS = 3_600_000
+
+function countOf (findings: Findings, series: number, receivedAt: EpochMs): Count {
+  const hour = epochMs(Math.floor(receivedAt / HOUR_MS) * HOUR_MS)
+  const key = `${series}/${hour}`
+  let count = findings.counts.get(key)
+  if (count === undefined) {
+    count = { series, hour, accepted: 0, stored: 0, duplicate: 0, conflict: 0 }
+    findings.counts.set(key, count)
+  }
+  return count
+}

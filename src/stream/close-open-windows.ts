@@ -1,0 +1,98 @@
+/** Which windows of a series the watermark closes, and the first revision of each. */
+
+import type { DeviceModel } from '../model/device-model.ts'
+import type { EpochMs } from '../model/units.ts'
+import { epochMs } from '../model/units.ts'
+import type { WindowRevision, WindowStatus } from '../model/window.ts'
+import { closeWindow, type WindowDraft } from './close-window.ts'
+import type { DeficitSetting } from './oxygen-deficit.ts'
+import { lookbackCount } from './plausibility.ts'
+import { lowerBound, type OpenSeries, type WindowGroup } from './series-state.ts'
+import type { Closed } from './sink.ts'
+import { windowStartOf } from './window.ts'
+
+export type Revision = WindowRevision & { series: number }
+
+export interface WindowSettings {
+  /** Size of the windows of a metric without an entry in `windowSizes`. */
+  windowMs: number
+  /** By metric. */
+  windowSizes: Readonly<Record<string, number>>
+  /** By metric. */
+  deficits: Readonly<Record<string, DeficitSetting>>
+  pipelineVersion: string
+  dagDigest: string
+  /** `<mapping>@<version>` that a ledger row of this metric pins. */
+  mappingVersion: (metric: string, model: DeviceModel) => string
+}
+
+/** Channels by window size; panel, SpO2, battery and signal quality go with the default size. */
+export function windowGroups (model: DeviceModel, settings: WindowSettings): Omit<WindowGroup, 'closedThrough'>[] {
+  const bySize = new Map<number, number[]>([[settings.windowMs, []]])
+  for (const [position, { metric }] of model.channels.entries()) {
+    const size = settings.windowSizes[metric] ?? settings.windowMs
+    bySize.set(size, [...bySize.get(size) ?? [], position])
+  }
+  return [...bySize].map(([sizeMs, channels]) => ({ sizeMs, channels, withPanel: sizeMs === settings.windowMs }))
+}
+
+/** Adds the revisions of every window that ends at or before the watermark, and how far the series is closed now. */
+export function closeOpenWindows (series: OpenSeries, watermark: EpochMs, now: EpochMs, settings: WindowSettings, into: { revisions: Revision[], closed: Closed[] }): void {
+  for (const group of series.groups) {
+    const through = windowStartOf(watermark, group.sizeMs)
+    if (!(through > group.closedThrough)) continue
+    let position = lowerBound(series.readings, group.closedThrough)
+    while (position < series.readings.length && series.readings[position]!.takenAt < through) {
+      const start = windowStartOf(series.readings[position]!.takenAt, group.sizeMs)
+      for (const draft of draftsOf(series, group, start, settings)) {
+        into.revisions.push(revisionOf(series, draft, { revision: 1, status: 'final', watermark, now }, settings))
+      }
+      position = lowerBound(series.readings, start + group.sizeMs)
+    }
+    group.closedThrough = through
+    into.closed.push({ series: series.series, sizeMs: group.sizeMs, through })
+  }
+}
+
+/** How far behind its end a window's deficit may look for the next sample. */
+export function lookAheadMs (model: DeviceModel, settings: WindowSettings): number {
+  let longest = 0
+  for (const { metric, periodMs } of model.channels) {
+    const deficit = settings.deficits[metric]
+    if (deficit !== undefined) longest = Math.max(longest, deficit.maxGapMs ?? 3 * periodMs)
+  }
+  return longest
+}
+
+function draftsOf (series: OpenSeries, group: WindowGroup, windowStart: EpochMs, settings: WindowSettings): WindowDraft[] {
+  const end = windowStart + group.sizeMs
+  const from = Math.max(0, lowerBound(series.readings, windowStart) - lookbackCount(series.model))
+  const until = lowerBound(series.readings, end + lookAheadMs(series.model, settings)) + 1
+  return closeWindow({
+    model: series.model,
+    context: series.context,
+    sizeMs: group.sizeMs,
+    windowStart,
+    readings: series.readings.slice(from, until),
+    channels: group.channels,
+    deficits: settings.deficits,
+    withPanel: group.withPanel
+  })
+}
+
+export interface RevisionFacts { revision: number, status: WindowStatus, watermark: EpochMs, now: EpochMs }
+
+/** A draft with everything that the operators do not know. */
+export function revisionOf (series: Pick<OpenSeries, 'sid' | 'series' | 'model'>, draft: WindowDraft, facts: RevisionFacts, settings: WindowSettings): Revision {
+  const mappingVersion = settings.mappingVersion(draft.metric, series.model)
+  return {
+    ...draft,
+    sid: series.sid,
+    series: series.series,
+    revision: facts.revision,
+    status: facts.status,
+    issued: epochMs(facts.now),
+    watermark: facts.watermark,
+    provenance: draft.provenance.map(entry => ({ pipelineVersion: settings.pipelineVersion, dagDigest: settings.dagDigest, mappingVersion, ...entry }))
+  }
+}

@@ -1,0 +1,222 @@
+/** The one place with the order of the operators: records taken from the bus → de-duplicate → windows → one commit. */
+
+import type { DeviceModel, DeviceModels } from '../model/device-model.ts'
+import { ServiceError } from '../model/errors.ts'
+import type { SidContext } from '../model/identity.ts'
+import type { ModelKey, Sid, StoredReading } from '../model/reading.ts'
+import { type EpochMs, epochMs } from '../model/units.ts'
+import { type Amender, createAmender } from './amend.ts'
+import { type Arrival, decodeArrivals, type Findings, type Late, noFindings, placeArrivals, placeLate, type TakenRecords } from './arrivals.ts'
+import { closeOpenWindows, type Revision, windowGroups } from './close-open-windows.ts'
+import { lookbackCount } from './plausibility.ts'
+import type { PipelineParts, PipelineSettings } from './pipeline-parts.ts'
+import { forgetClosed, lowerBound, type OpenSeries, watermarkOf } from './series-state.ts'
+import type { Closed, Due, RowIn, SeriesCommit, SeriesState, Settled, Sink } from './sink.ts'
+import { windowStartOf } from './window.ts'
+
+export interface Step {
+  commit: SeriesCommit
+  windowsClosed: number
+  windowsAmended: readonly { cause: Due['cause'], count: number }[]
+}
+
+export interface Pipeline {
+  /** Takes up the series that may have fallen silent before a restart. */
+  resume (now: EpochMs): Promise<void>
+  /** One step; `undefined`: nothing to commit. The caller commits it whole, or throws this pipeline away. */
+  step (taken: readonly TakenRecords[], now: EpochMs): Promise<Step | undefined>
+  /** The association or the calibrations of these sids changed: read again before their next reading. */
+  contextChanged (sids: readonly Sid[]): void
+  /** Series held in memory. */
+  openCount (): number
+}
+
+/** Everything one step writes. */
+interface Work extends Findings { due: Due[], settled: Settled[], closed: Closed[], revisions: Revision[] }
+
+export function createPipeline (parts: PipelineParts): Pipeline {
+  const { sink, settings } = parts
+  const open = new Map<Sid, OpenSeries>()
+  /** Series with open windows, least recently heard first. */
+  const heard = new Map<Sid, OpenSeries>()
+  const stale = new Set<Sid>()
+  const amender = createAmender(parts)
+
+  const openUp = (names: readonly SeriesName[], now: EpochMs): Promise<void> => openSeries(parts, open, heard, names, now)
+
+  async function refreshContexts (): Promise<void> {
+    const wanted = [...stale].filter(sid => open.has(sid))
+    stale.clear()
+    if (wanted.length === 0) return
+    const contexts = await parts.contexts(wanted)
+    for (const sid of wanted) open.get(sid)!.context = contexts.get(sid) ?? endedContext(sid, open.get(sid)!.context.model)
+  }
+
+  return {
+    resume: async now => { await openUp((await sink.openSeries(parts.partitions)).map(({ sid, model }) => ({ sid, model })), now) },
+    contextChanged: sids => { for (const sid of sids) stale.add(sid) },
+    openCount: () => open.size,
+    step: async (taken, now) => {
+      const arrivals = decodeArrivals(taken)
+      await openUp(unknownNames(arrivals, open), now)
+      await refreshContexts()
+      const work: Work = { ...noFindings(), due: [], settled: [], closed: [], revisions: [] }
+      await place(parts, arrivals, open, work, now)
+      for (const sid of arrivals.keys()) closeSeries(parts, open.get(sid)!, heard, now, work)
+      closeSilent(parts, open, heard, now, work)
+      const windowsClosed = work.revisions.length
+      const amended = await amender.amend(now, open)
+      return stepOf(parts, taken, work, windowsClosed, amended)
+    }
+  }
+}
+
+interface SeriesName { sid: Sid, model: ModelKey, partition?: number }
+
+function unknownNames (arrivals: ReadonlyMap<Sid, readonly Arrival[]>, open: ReadonlyMap<Sid, OpenSeries>): SeriesName[] {
+  const names: SeriesName[] = []
+  for (const [sid, [first]] of arrivals) {
+    if (!open.has(sid)) names.push({ sid, model: first!.batch.model, partition: first!.partition })
+  }
+  return names
+}
+
+async function openSeries (parts: PipelineParts, open: Map<Sid, OpenSeries>, heard: Map<Sid, OpenSeries>, names: readonly SeriesName[], now: EpochMs): Promise<void> {
+  if (names.length === 0) return
+  const [contexts, numbers] = await Promise.all([parts.contexts(names.map(name => name.sid)), parts.sink.series(names)])
+  const states = await parts.sink.states([...numbers.values()])
+  for (const { sid, model, partition } of names) {
+    const series = numbers.get(sid)!
+    const state = states.get(series)
+    const context = contexts.get(sid) ?? endedContext(sid, model)
+    const rows = state === undefined ? [] : await allRows(parts.sink, state)
+    const series_ = openedSeries(parts, context, series, partition ?? rows.at(-1)?.partition ?? parts.partitions[0]!, state, rows, now)
+    open.set(sid, series_)
+    if (series_.readings.length > 0) heard.set(sid, series_)
+  }
+}
+
+async function allRows (sink: Sink, state: SeriesState): Promise<StoredReading[]> {
+  const rows = [...state.rows]
+  let isTruncated = state.truncated
+  while (isTruncated) {
+    const last = rows.at(-1)!
+    const more = await sink.readings(state.series, last.takenAt, END_OF_TIME, ROWS_PER_READ)
+    const behind = more.filter(row => row.takenAt > last.takenAt || row.sequence > last.sequence)
+    rows.push(...behind)
+    isTruncated = behind.length > 0 && more.length === ROWS_PER_READ
+  }
+  return rows
+}
+
+const ROWS_PER_READ = 10_000
+const END_OF_TIME = epochMs(Date.UTC(9999, 11, 31))
+
+function openedSeries (parts: PipelineParts, context: SidContext, series: number, partition: number, state: SeriesState | undefined, rows: StoredReading[], now: EpochMs): OpenSeries {
+  const model = modelOf(parts.models, context.model)
+  const newest = Math.max(state?.highest ?? -Infinity, rows.at(-1)?.takenAt ?? -Infinity)
+  const groups = windowGroups(model, parts.settings).map(group => ({ ...group, closedThrough: state?.progress.get(group.sizeMs) ?? epochMs(Number.MIN_SAFE_INTEGER) }))
+  return { sid: context.sid, series, partition, context, model, groups, readings: rows, newest, lastArrival: now }
+}
+
+function modelOf (models: DeviceModels, key: ModelKey): DeviceModel {
+  const model = models.get(key)
+  if (model === undefined) throw new ServiceError('fault', 'MODEL_INVALID', 'readings on the bus name a device model that is not in the registry: put its file back into mappings/models')
+  return model
+}
+
+/** Of a sid that no longer exists: its rows are kept, no window is made of them. */
+function endedContext (sid: Sid, model: ModelKey): SidContext {
+  return { sid, model, validFrom: epochMs(0), validUntil: epochMs(0), calibrations: [] }
+}
+
+async function place (parts: PipelineParts, arrivals: ReadonlyMap<Sid, readonly Arrival[]>, open: ReadonlyMap<Sid, OpenSeries>, work: Work, now: EpochMs): Promise<void> {
+  const late: Late[] = []
+  const owner = new Map<number, OpenSeries>()
+  for (const [sid, list] of arrivals) {
+    const series = open.get(sid)!
+    series.lastArrival = now
+    const lateOfSeries = placeArrivals(series, list, work, reading => { markDue(parts.settings, series, reading, work.due, now) })
+    if (lateOfSeries.length === 0) continue
+    owner.set(series.series, series)
+    late.push(...lateOfSeries)
+  }
+  if (late.length === 0) return
+  const stored = await parts.sink.existing(late)
+  for (const row of placeLate(late, stored, work)) {
+    const series = owner.get(row.series)!
+    mergeLookBack(series, row)
+    markDue(parts.settings, series, row, work.due, now)
+  }
+}
+
+/** A late row may be one that memory keeps as look-back; both must say the same. */
+function mergeLookBack (series: OpenSeries, row: RowIn): void {
+  const position = lowerBound(series.readings, row.takenAt, row.sequence)
+  const there = series.readings[position]
+  if (there?.takenAt === row.takenAt && there.sequence === row.sequence) there.values = row.values
+  else if (position > 0) series.readings.splice(position, 0, row)
+}
+
+/** Marks the closed windows that a reading touches: its own, the next (whose flags look back), and the one before (whose deficit looks ahead). */
+function markDue (settings: PipelineSettings, series: OpenSeries, reading: StoredReading, due: Due[], now: EpochMs): void {
+  for (const { sizeMs, closedThrough } of series.groups) {
+    const own = windowStartOf(reading.takenAt, sizeMs)
+    const first = Object.keys(settings.deficits).length > 0 ? own - sizeMs : own
+    if (first + sizeMs > closedThrough || (own + sizeMs > closedThrough && !isFirstOpen(series, reading, closedThrough))) continue
+    for (let start = first; start <= own + sizeMs && start + sizeMs <= closedThrough; start += sizeMs) {
+      due.push({ series: series.series, partition: series.partition, windowStart: epochMs(start), sizeMs, cause: 'late', notBefore: epochMs(now + settings.silenceMs) })
+    }
+  }
+}
+
+function isFirstOpen (series: OpenSeries, reading: StoredReading, closedThrough: number): boolean {
+  return reading.takenAt >= closedThrough && series.readings[lowerBound(series.readings, closedThrough)] === reading && reading.takenAt < series.newest
+}
+
+function closeSeries (parts: PipelineParts, series: OpenSeries, heard: Map<Sid, OpenSeries>, now: EpochMs, work: Work): void {
+  const { settings } = parts
+  const watermark = watermarkOf(series, now, settings.latenessMs, settings.silenceMs)
+  closeOpenWindows(series, watermark, now, settings, work)
+  forgetClosed(series, lookbackCount(series.model))
+  heard.delete(series.sid)
+  heard.set(series.sid, series)
+}
+
+/** Windows of series that no longer speak close with the clock; then the series leaves memory and is read again when it speaks. */
+function closeSilent (parts: PipelineParts, open: Map<Sid, OpenSeries>, heard: Map<Sid, OpenSeries>, now: EpochMs, work: Work): void {
+  const { latenessMs, silenceMs } = parts.settings
+  for (const [sid, series] of heard) {
+    if (now - series.lastArrival < silenceMs) return
+    const watermark = watermarkOf(series, now, latenessMs, silenceMs)
+    closeOpenWindows(series, watermark, now, parts.settings, work)
+    const isAllClosed = series.groups.every(group => group.closedThrough > series.newest)
+    if (!isAllClosed) continue
+    heard.delete(sid)
+    open.delete(sid)
+  }
+}
+
+type Amended = Awaited<ReturnType<Amender['amend']>>
+
+function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Work, windowsClosed: number, amended: Amended): Step | undefined {
+  const revisions = [...work.revisions, ...amended.revisions]
+  const settled = [...work.settled, ...amended.settled]
+  if (taken.length === 0 && revisions.length === 0 && settled.length === 0 && work.closed.length === 0) return undefined
+  return {
+    windowsClosed,
+    windowsAmended: amended.causes,
+    commit: {
+      writer: parts.writer,
+      resume: taken.map(({ partition, nextOffset }) => ({ topic: parts.topic, partition, nextOffset })),
+      fresh: work.fresh,
+      late: work.late,
+      fills: work.fills,
+      revisions,
+      closed: work.closed,
+      due: work.due,
+      settled,
+      counters: [...work.counts.values()]
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/** Consume → pipeline → commit → release, for the partitions of one writer. Any failure throws the memory away and begins again at the resume point. */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Sid } from '../model/reading.ts'
+import { READINGS } from '../model/streams.ts'
+import type { EpochMs } from '../model/units.ts'
+import type { AmendmentCause } from '../model/window.ts'
+import type { Bus, BusConsumer } from '../platform/bus/bus.ts'
+import { createPipeline, type Pipeline } from './pipeline.ts'
+import type { PipelineParts } from './pipeline-parts.ts'
+
+export interface RunnerParts extends Omit<PipelineParts, 'topic'> {
+  bus: Bus
+  now: () => EpochMs
+  /** Most records taken for one commit, and how long to wait for the first of them before the clock is looked at. */
+  recordsMax: number
+  tickMs: number
+  /** Wait after a failure, doubled up to `retryMaxMs`. */
+  retryMs: number
+  retryMaxMs: number
+  report: RunnerReport
+}
+
+export interface RunnerReport {
+  stored (readings: number): void
+  suppressed (kind: 'duplicate' | 'conflict', count: number): void
+  windowsClosed (count: number): void
+  windowsAmended (cause: AmendmentCause, count: number): void
+  /** The runner stands still until it is over. */
+  failed (writer: number, error: unknown): void
+  recovered (writer: number): void
+}
+
+export interface Runner {
+  contextChanged (sids: readonly Sid[]): void
+  /** Lets the commit in flight finish; resolves when the runner stands. */
+  stop (): Promise<void>
+}
+
+export function startRunner (parts: RunnerParts): Runner {
+  const stop = new AbortController()
+  let pipeline: Pipeline | undefined
+  const running = keepRunning(parts, stop.signal, started => { pipeline = started })
+  return {
+    contextChanged: sids => { pipeline?.contextChanged(sids) },
+    stop: async () => {
+      stop.abort()
+      await running
+    }
+  }
+}
+
+async function keepRunning (parts: RunnerParts, stop: AbortSignal, onPipeline: (pipeline: Pipeline) => void): Promise<void> {
+  let waitMs = parts.retryMs
+  while (!stop.aborted) {
+    try {
+      await runOnce(parts, stop, onPipeline, () => {
+        parts.report.recovered(parts.writer)
+        waitMs = parts.retryMs
+      })
+    } catch (error) {
+      parts.report.failed(parts.writer, error)
+      await delay(waitMs, undefined, { signal: stop }).catch(() => {})
+      waitMs = Math.min(waitMs * 2, parts.retryMaxMs)
+    }
+  }
+}
+
+/** From the resume point until told to stop. */
+async function runOnce (parts: RunnerParts, stop: AbortSignal, onPipeline: (pipeline: Pipeline) => void, onCommit: () => void): Promise<void> {
+  const { bus, sink, partitions, now } = parts
+  const pipeline = createPipeline({ ...parts, topic: READINGS })
+  onPipeline(pipeline)
+  const consumer = await bus.consume({
+    topic: READINGS,
+    partitions,
+    resumeFrom: async wanted => {
+      const points = await sink.resumePoints(READINGS)
+      return new Map(wanted.map(partition => [partition, points.get(partition) ?? 0]))
+    }
+  })
+  try {
+    await pipeline.resume(now())
+    onCommit()
+    while (!stop.aborted) await turn(parts, pipeline, consumer, stop)
+  } finally {
+    await consumer.close()
+  }
+}
+
+async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, stop: AbortSignal): Promise<void> {
+  const taken = await consumer.take(parts.recordsMax, AbortSignal.any([stop, AbortSignal.timeout(parts.tickMs)]))
+  const step = await pipeline.step(taken, parts.now())
+  if (step === undefined) return
+  await parts.sink.commit(step.commit)
+  for (const { partition, nextOffset } of taken) consumer.release(partition, nextOffset)
+  reportStep(parts.report, step)
+}
+
+function reportStep (report: RunnerReport, step: NonNullable<Awaited<ReturnType<Pipeline['step']>>>): void {
+  let [stored, duplicate, conflict] = [0, 0, 0]
+  for (const count of step.commit.counters) {
+    stored += count.stored
+    duplicate += count.duplicate
+    conflict += count.conflict
+  }
+  report.stored(stored)
+  if (duplicate > 0) report.suppressed('duplicate', duplicate)
+  if (conflict > 0) report.suppressed('conflict', conflict)
+  if (step.windowsClosed > 0) report.windowsClosed(step.windowsClosed)
+  for (const { cause, count } of step.windowsAmended) report.windowsAmended(cause, count)
+}
