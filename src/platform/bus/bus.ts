@@ -1,0 +1,73 @@
+/** The seam `Bus`: records on named topics, durable before acknowledged, in order per key. Embedded in PostgreSQL | Kafka. */
+
+export interface BusRecord {
+  topic: string
+  /** Decides the partition; records of one key stay in the order of their publishing. */
+  key: string
+  /** Not changed by the caller before `publish` resolves. */
+  value: Uint8Array
+}
+
+export interface Position { topic: string, partition: number, offset: number }
+
+export interface PartitionBatch {
+  partition: number
+  firstOffset: number
+  /** Offset after the last record: what to resume from, or to release, when all of them are done. */
+  nextOffset: number
+  /** Ascending in offset, without gaps. */
+  records: readonly { offset: number, key: string, value: Uint8Array }[]
+}
+
+export interface ConsumerOptions {
+  topic: string
+  /** Partitions to take, e.g. [0, 2, 4]; each is taken by one consumer at a time. Where a group protocol assigns partitions (Kafka) it is that protocol's choice. */
+  partitions: readonly number[]
+  /** Offset of the first record wanted, for each partition taken; a partition that is missing begins at 0. */
+  resumeFrom: (partitions: readonly number[]) => Promise<ReadonlyMap<number, number>>
+  /** Called when partitions are taken away; their state must be given up. */
+  onLost?: (partitions: readonly number[]) => void
+  /** Most bytes of values given by one `take` (one record always fits). Default 8 MiB. */
+  bytesMax?: number
+}
+
+export interface BusConsumer {
+  /**
+   * Waits until at least one record is there (woken by the append, never by polling); gives what is there, at most `recordsMax`
+   * records, one batch per partition. [] only after close or when `signal` is aborted: a timer that aborts it is how a caller wakes.
+   * One call at a time. @throws ServiceError unavailable STORE_UNAVAILABLE; a later call goes on where this one would have
+   */
+  take (recordsMax: number, signal?: AbortSignal): Promise<readonly PartitionBatch[]>
+  /** Records below `nextOffset` are no longer needed: retention may remove them, and they no longer count as backlog. */
+  release (partition: number, nextOffset: number): void
+  /** Ends a waiting `take`; the partitions are free to be taken again. */
+  close (): Promise<void>
+}
+
+export interface Bus {
+  readonly kind: 'embedded' | 'kafka'
+  /**
+   * Resolves once all records are durable, in the order given, positions in the same order; all or none. After an error of category
+   * `unavailable` they may be there all the same: whoever repeats may double, readers de-duplicate.
+   * @throws ServiceError busy BUS_FULL · incorrect BUS_RECORD_TOO_LARGE · unavailable STORE_UNAVAILABLE or BUS_CLOSED
+   */
+  publish (records: readonly BusRecord[]): Promise<readonly Position[]>
+  /** @throws ServiceError fault INTERNAL for a topic that was not declared */
+  partitionCount (topic: string): number
+  /** @throws ServiceError fault BUS_OFFSET_GONE when a partition cannot be resumed at the offset named: removed already, or never written */
+  consume (options: ConsumerOptions): Promise<BusConsumer>
+  /** Records appended and not yet released. */
+  backlog (topic: string): number
+  /** Refuses new records, finishes those it has, ends consumers. */
+  close (): Promise<void>
+}
+
+/** A topic as its bus is told of it at the start; the number of partitions is fixed when the topic is first made. */
+export interface TopicOptions {
+  topic: string
+  partitions: number
+  /** How long released records stay. Default 24 h. */
+  retainMs?: number
+  /** Never remove anything, and count no backlog: nobody reads it yet. Default false. */
+  keep?: boolean
+}
