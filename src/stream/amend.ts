@@ -4,8 +4,8 @@ import type { SidContext } from '../model/identity.ts'
 import type { Sid, StoredReading } from '../model/reading.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
 import type { AmendmentCause, WindowStatus } from '../model/window.ts'
-import { lookAheadMs, type Revision, revisionOf, windowGroups } from './close-open-windows.ts'
-import { closeWindow, samplesMetric, type WindowDraft } from './close-window.ts'
+import { type Revision, revisionOf, windowGroups } from './close-open-windows.ts'
+import { closeWindow, lookAheadMs, samplesMetric, type WindowDraft } from './close-window.ts'
 import { lookbackCount } from './plausibility.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
 import { sameContent } from './same-content.ts'
@@ -73,7 +73,7 @@ async function draftsOf (parts: Pick<PipelineParts, 'sink' | 'models' | 'setting
   const model = parts.models.get(context.model)
   if (model === undefined) return []
   const until = epochMs(window.windowStart + window.sizeMs)
-  const ahead = lookAheadMs(model, parts.settings)
+  const ahead = lookAheadMs(model, parts.settings.deficits)
   const [before, inside] = await Promise.all([
     parts.sink.readingsBefore(window.series, window.windowStart, lookbackCount(model)),
     parts.sink.readings(window.series, window.windowStart, epochMs(until + ahead), WINDOW_ROWS_MAX)

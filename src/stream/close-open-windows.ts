@@ -4,8 +4,7 @@ import type { DeviceModel } from '../model/device-model.ts'
 import type { EpochMs } from '../model/units.ts'
 import { epochMs } from '../model/units.ts'
 import type { WindowRevision, WindowStatus } from '../model/window.ts'
-import { closeWindow, type WindowDraft } from './close-window.ts'
-import type { DeficitSetting } from './oxygen-deficit.ts'
+import { closeWindow, type Deficits, lookAheadMs, type WindowDraft } from './close-window.ts'
 import { lookbackCount } from './plausibility.ts'
 import { lowerBound, type OpenSeries, type WindowGroup } from './series-state.ts'
 import type { Closed } from './sink.ts'
@@ -18,8 +17,7 @@ export interface WindowSettings {
   windowMs: number
   /** By metric. */
   windowSizes: Readonly<Record<string, number>>
-  /** By metric. */
-  deficits: Readonly<Record<string, DeficitSetting>>
+  deficits: Deficits
   pipelineVersion: string
   dagDigest: string
   /** `<mapping>@<version>` that a ledger row of this metric pins. */
@@ -54,20 +52,10 @@ export function closeOpenWindows (series: OpenSeries, watermark: EpochMs, now: E
   }
 }
 
-/** How far behind its end a window's deficit may look for the next sample. */
-export function lookAheadMs (model: DeviceModel, settings: WindowSettings): number {
-  let longest = 0
-  for (const { metric, periodMs } of model.channels) {
-    const deficit = settings.deficits[metric]
-    if (deficit !== undefined) longest = Math.max(longest, deficit.maxGapMs ?? 3 * periodMs)
-  }
-  return longest
-}
-
 function draftsOf (series: OpenSeries, group: WindowGroup, windowStart: EpochMs, settings: WindowSettings): WindowDraft[] {
   const end = windowStart + group.sizeMs
   const from = Math.max(0, lowerBound(series.readings, windowStart) - lookbackCount(series.model))
-  const until = lowerBound(series.readings, end + lookAheadMs(series.model, settings)) + 1
+  const until = lowerBound(series.readings, end + lookAheadMs(series.model, settings.deficits)) + 1
   return closeWindow({
     model: series.model,
     context: series.context,

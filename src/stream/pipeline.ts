@@ -35,7 +35,7 @@ export interface Pipeline {
 interface Work extends Findings { due: Due[], settled: Settled[], closed: Closed[], revisions: Revision[] }
 
 export function createPipeline (parts: PipelineParts): Pipeline {
-  const { sink, settings } = parts
+  const { sink } = parts
   const open = new Map<Sid, OpenSeries>()
   /** Series with open windows, least recently heard first. */
   const heard = new Map<Sid, OpenSeries>()
