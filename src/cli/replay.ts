@@ -1,0 +1,172 @@
+/** `oxbow replay FILE`: a sensor's export → the ingest API, at its own speed or as fast as the server takes it. */
+
+import { readFile } from 'node:fs/promises'
+import { setTimeout as delay } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
+import { loadDeviceModels } from '../config/device-models.ts'
+import { loadConfig } from '../config/load.ts'
+import type { ColumnMap } from '../ingest/recordings/csv.ts'
+import { readRecording } from '../ingest/recordings/read-recording.ts'
+import type { Recording, RecordedSample, RecordedSensor } from '../ingest/recordings/recording.ts'
+import type { DeviceModel, DeviceModels } from '../model/device-model.ts'
+import { ServiceError } from '../model/errors.ts'
+import { type EpochMs, epochMs } from '../model/units.ts'
+import { MODELS_FOLDER } from '../system.ts'
+import { localTokens, serverAddress } from './local-server.ts'
+import { createTelemetryClient, type TelemetryAnswer, type TelemetryClient, type TelemetryRecord } from './telemetry-client.ts'
+import { type CliContext, EXIT, type Verb } from './verb.ts'
+
+const USAGE = `Usage: oxbow replay FILE [options]
+
+Reads a sensor's export (Moxy, Train.Red, VO2 Master, or CSV with --columns) and sends
+its samples through POST /ingest/telemetry. Standard output gets the counts.
+
+  --device ID          telemetry identifier of the device, for a file with one sensor
+  --device NAME=ID     the same for one of several sensors; may be repeated
+  --at TIME            ISO 8601 with zone, or 'now': when the first sample was taken.
+                       Needed where the file names no date or no zone
+  --speed N            N times as fast as recorded; without it as fast as the server takes it
+  --columns FILE       column map of a plain CSV file (JSON, see docs/recordings.md)
+  --per-request N      samples in one request (default 100)
+  --url URL            server (default: the one on this machine)
+  --token-file FILE    bearer token (default: one issued by the server on this machine)
+  --json               counts as one JSON object
+  --help               this text
+`
+
+const OPTIONS = {
+  device: { type: 'string', multiple: true },
+  at: { type: 'string' },
+  speed: { type: 'string' },
+  columns: { type: 'string' },
+  'per-request': { type: 'string' },
+  url: { type: 'string' },
+  'token-file': { type: 'string' },
+  json: { type: 'boolean' }
+} as const
+
+export const replayVerb: Verb = {
+  name: 'replay',
+  summary: 'send a recorded sensor export through the ingest API',
+  usage: USAGE,
+  run: async (args, context) => {
+    const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+    const [file] = positionals
+    if (file === undefined || positionals.length > 1) throw usage('name one file')
+    const config = loadConfig(context.env)
+    const recording = readRecording(await readFile(file, 'utf8'), await columnMap(values.columns))
+    const devices = devicesOf(recording, values.device ?? [])
+    const at = startOf(recording, values.at, context.now())
+    const records = recordsOf(recording, devices, at, await loadDeviceModels(MODELS_FOLDER))
+    const client = createTelemetryClient({
+      url: values.url ?? await serverAddress(config),
+      token: localTokens(config, context, '__telemetry.write', values['token-file']),
+      signal: context.signal
+    })
+    const speed = values.speed === undefined ? undefined : positive(values.speed, '--speed')
+    const perRequest = values['per-request'] === undefined ? 100 : positive(values['per-request'], '--per-request')
+    const total = await sendAll(client, records, { speed, perRequest, context })
+    context.stdout(values.json ? `${JSON.stringify(total)}\n` : `sent ${total.received}, accepted ${total.accepted}, quarantined ${total.quarantined}\n`)
+    return total.quarantined === 0 ? EXIT.done : EXIT.notSo
+  }
+}
+
+async function columnMap (file: string | undefined): Promise<ColumnMap | undefined> {
+  if (file === undefined) return undefined
+  const map = JSON.parse(await readFile(file, 'utf8')) as Partial<ColumnMap>
+  if (typeof map.model !== 'string' || typeof map.time?.column !== 'string' || typeof map.metrics !== 'object') {
+    throw usage('the column map needs model, time {column, form} and metrics {metric: column}')
+  }
+  return map as ColumnMap
+}
+
+/** Sensor name → telemetry identifier. */
+function devicesOf (recording: Recording, given: readonly string[]): ReadonlyMap<string, string> {
+  const names = recording.sensors.map(sensor => sensor.name)
+  const pairs = given.map((text): [string, string] => {
+    const split = text.lastIndexOf('=')
+    return split < 0 ? [names[0]!, text] : [text.slice(0, split), text.slice(split + 1)]
+  })
+  if (names.length > 1 && given.some(text => !text.includes('='))) throw usage(`the file has ${names.length} sensors: name each with --device NAME=ID (${names.join(', ')})`)
+  const devices = new Map(pairs)
+  const missing = names.filter(name => !devices.has(name))
+  if (missing.length > 0) throw usage(`no --device for sensor ${missing.join(', ')}`)
+  return devices
+}
+
+function startOf (recording: Recording, at: string | undefined, now: EpochMs): EpochMs {
+  if (at === 'now') return now
+  if (at !== undefined) {
+    const time = Date.parse(at)
+    if (Number.isNaN(time) || !/(Z|[+-]\d{2}:\d{2})$/.test(at)) throw usage('--at must be an ISO 8601 time with zone, or now')
+    return epochMs(time)
+  }
+  if (recording.startsAt === undefined) throw usage('the file names no date with a zone: say with --at when its first sample was taken')
+  return recording.startsAt
+}
+
+/** Every sample of every sensor, ascending in time. @throws ServiceError MODEL_INVALID when the registry lacks a sensor's model */
+export function recordsOf (recording: Recording, devices: ReadonlyMap<string, string>, at: EpochMs, models: DeviceModels): TelemetryRecord[] {
+  const records = recording.sensors.flatMap(sensor => {
+    const model = models.get(sensor.model)
+    if (model === undefined) throw new ServiceError('incorrect', 'MODEL_INVALID', `mappings/models has no model ${sensor.model}`)
+    return sensor.samples.map(sample => recordOf(sensor, sample, devices.get(sensor.name)!, at, model))
+  })
+  return records.sort((a, b) => a.timestamp_utc - b.timestamp_utc)
+}
+
+function recordOf (sensor: RecordedSensor, sample: RecordedSample, deviceId: string, at: EpochMs, model: DeviceModel): TelemetryRecord {
+  const channels = sample.values.map(({ metric, value }) => {
+    const channel = model.channels.find(candidate => candidate.metric === metric)
+    return { metric, kind: channel?.kind ?? 'unknown', unit: sensor.units[metric] ?? channel?.unit ?? 'unknown', value }
+  })
+  return {
+    deviceId,
+    patientId: null,
+    timestamp_utc: at + sample.offsetMs,
+    sequence: sample.sequence,
+    channels,
+    battery_mv: null,
+    firmware_version: sensor.firmware ?? null,
+    signal_quality: null
+  }
+}
+
+interface SendOptions { speed: number | undefined, perRequest: number, context: CliContext }
+
+/** In order of time; at a speed, each batch goes when its last sample was taken. */
+async function sendAll (client: TelemetryClient, records: readonly TelemetryRecord[], { speed, perRequest, context }: SendOptions): Promise<TelemetryAnswer> {
+  const total = { received: 0, accepted: 0, quarantined: 0 }
+  const begun = context.now()
+  const first = records[0]?.timestamp_utc ?? 0
+  for (let start = 0; start < records.length; start += perRequest) {
+    const batch = records.slice(start, start + perRequest)
+    if (speed !== undefined) {
+      const dueMs = begun + (batch.at(-1)!.timestamp_utc - first) / speed - context.now()
+      if (dueMs > 0) await delay(dueMs, undefined, { signal: context.signal })
+    }
+    const answer = await client.send(batch)
+    total.received += answer.received
+    total.accepted += answer.accepted
+    total.quarantined += answer.quarantined
+    context.stderr(`\r${progressBar(total.received, records.length)}`)
+  }
+  context.stderr('\n')
+  return total
+}
+
+function progressBar (done: number, all: number): string {
+  const width = 40
+  const filled = all === 0 ? width : Math.round(width * done / all)
+  return `[${'#'.repeat(filled)}${'.'.repeat(width - filled)}] ${done}/${all}`
+}
+
+function positive (text: string, name: string): number {
+  const value = Number(text)
+  if (!(value > 0)) throw usage(`${name} must be a number above 0`)
+  return value
+}
+
+function usage (message: string): ServiceError {
+  return new ServiceError('incorrect', 'USAGE', `${message}; 'oxbow replay --help' tells more`)
+}

@@ -1,0 +1,70 @@
+/** Records → `POST /ingest/telemetry`, as a device's gateway does it: a batch at a time, again when the server says "later". */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import { ServiceError } from '../model/errors.ts'
+
+/** `TissueOxygen` v2 in JSON (docs/ingest.md). */
+export interface TelemetryRecord {
+  deviceId: string
+  patientId: string | null
+  timestamp_utc: number
+  sequence: number | null
+  channels: readonly { metric: string, kind: string, unit: string, value: number }[]
+  battery_mv: number | null
+  firmware_version: string | null
+  signal_quality: number | null
+}
+
+export interface TelemetryAnswer {
+  received: number
+  accepted: number
+  quarantined: number
+  rejected?: readonly { index: number, reason: string }[]
+}
+
+export interface TelemetryClient {
+  /** Resolves once the server holds the records durably. @throws ServiceError unavailable after `attemptsMax` tries, forbidden, incorrect */
+  send (records: readonly TelemetryRecord[]): Promise<TelemetryAnswer>
+}
+
+export interface TelemetryClientOptions {
+  /** Base address of the server. */
+  url: string
+  /** Asked before each request: tokens end. */
+  token: () => Promise<string>
+  signal: AbortSignal
+  attemptsMax?: number
+  timeoutMs?: number
+}
+
+export function createTelemetryClient ({ url, token, signal, attemptsMax = 8, timeoutMs = 30_000 }: TelemetryClientOptions): TelemetryClient {
+  const address = new URL('/ingest/telemetry', url)
+  return {
+    send: async records => {
+      const body = JSON.stringify(records)
+      for (let attempt = 1; ; attempt++) {
+        const answer = await post(address, await token(), body, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
+        if (answer?.status === 200) return await answer.json() as TelemetryAnswer
+        signal.throwIfAborted()
+        if (answer !== undefined && answer.status !== 429 && answer.status < 500) throw refused(answer.status)
+        if (attempt === attemptsMax) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', `the server did not take the readings in ${attemptsMax} tries`)
+        const waitS = Number(answer?.headers.get('Retry-After') ?? Math.min(8, 2 ** (attempt - 2)))
+        await delay(waitS * 1000, undefined, { signal })
+      }
+    }
+  }
+}
+
+/** `undefined`: no answer. */
+async function post (address: URL, token: string, body: string, signal: AbortSignal): Promise<Response | undefined> {
+  try {
+    return await fetch(address, { method: 'POST', headers: { 'Content-Type': 'application/json', Authorization: `Bearer ${token}` }, body, signal })
+  } catch {
+    return undefined
+  }
+}
+
+function refused (status: number): ServiceError {
+  if (status === 401 || status === 403) return new ServiceError('forbidden', 'TOKEN_INVALID', `the server answered ${status}: the token must be its own and hold the scope __telemetry.write`)
+  return new ServiceError('incorrect', 'INPUT_UNREADABLE', `the server answered ${status}`)
+}
