@@ -1,0 +1,66 @@
+/** Jobs recorded by `association.ts`: time that an association lost. Of one device they run in order of id, one at a time. */
+
+import { instant } from '../../model/identifier.ts'
+import type { Sid } from '../../model/reading.ts'
+import type { EpochMs } from '../../model/units.ts'
+import type { Database } from './resource.ts'
+import { fromRange, rangeColumns, type Span } from './span.ts'
+
+export interface RelabelProgress {
+  /** Views of the old sid are marked for rewriting. */
+  viewsWithdrawn?: boolean
+  /** Readings that left the old sid so far. */
+  readings?: number
+}
+
+export interface RelabelJob {
+  id: number
+  /** Logical id of the Device. */
+  device: string
+  sid: Sid
+  span: Span
+  /** Where the readings belong now; absent: no association covers them, they go back to quarantine. */
+  target?: Sid
+  progress: RelabelProgress
+}
+
+/** The oldest open job of each device, ascending by id. */
+export async function nextRelabelJobs (db: Database, limit: number): Promise<RelabelJob[]> {
+  const { rows } = await db.query<{ id: number, device: string, sid: Sid, target: Sid | null, progress: RelabelProgress, lower: number, upper: number | null }>(
+    `select id, device, sid, target, progress, ${rangeColumns('span')} from linkage.relabel_job
+     where id in (select min(id) from linkage.relabel_job where state = 'open' group by device) order by id limit $1`, [limit])
+  return rows.map(row => ({
+    id: Number(row.id),
+    device: row.device,
+    sid: row.sid,
+    span: fromRange(row.lower, row.upper)!,
+    ...(row.target === null ? {} : { target: row.target }),
+    progress: row.progress
+  }))
+}
+
+export async function countOpenRelabelJobs (db: Database): Promise<number> {
+  const { rows } = await db.query<{ count: number }>(`select count(*)::int as count from linkage.relabel_job where state = 'open'`)
+  return rows[0]?.count ?? 0
+}
+
+export async function markRelabelProgress (db: Database, id: number, progress: RelabelProgress): Promise<void> {
+  await db.query(`update linkage.relabel_job set progress = $2 where id = $1 and state = 'open'`, [id, JSON.stringify(progress)])
+}
+
+export async function finishRelabelJob (db: Database, id: number, progress: RelabelProgress, now: EpochMs): Promise<void> {
+  await db.query(`update linkage.relabel_job set state = 'done', progress = $2, done_at = $3 where id = $1 and state = 'open'`,
+    [id, JSON.stringify(progress), instant(now)])
+}
+
+/** Runs `work` while no other process runs jobs of the device; `undefined` at once when one does. The lock ends with the connection. */
+export async function withDeviceJobs<T> (client: Database, device: string, work: () => Promise<T>): Promise<T | undefined> {
+  const key = `relabel/${device}`
+  const { rows } = await client.query<{ locked: boolean }>('select pg_try_advisory_lock(hashtextextended($1, 0)) as locked', [key])
+  if (rows[0]?.locked !== true) return undefined
+  try {
+    return await work()
+  } finally {
+    await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', [key])
+  }
+}
