@@ -2,7 +2,7 @@
 
 import { cellsOf, linesOf, numberIn, type RecordedSample, type RecordedSensor, type Recording, withSequences } from './recording.ts'
 
-export const VO2_MASTER_MODEL = 'Fortiori Design LLC/Moxy Monitor (VO2 Master)'
+export const VO2_MASTER_MODEL = 'Fortiori Design LLC/Moxy Monitor via VO2 Master'
 
 const COLUMN = /^(SmO2|THb)(?: -\s+(\d+))?\[(.*)\]$/
 const METRIC: Readonly<Record<string, string>> = { SmO2: 'tissue-sto2', THb: 'total-haemoglobin' }
