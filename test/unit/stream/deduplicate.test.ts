@@ -1,0 +1,25 @@
+import { expect, test } from 'vitest'
+import { compareRepeated } from '../../../src/stream/deduplicate.ts'
+
+const of = (...values: (number | undefined)[]) => ({ values })
+
+test('the same values are a duplicate', () => {
+  expect(compareRepeated(of(1, undefined, 3), of(1, undefined, 3))).toEqual({ kind: 'duplicate' })
+})
+
+test('a repetition that says less is a duplicate', () => {
+  expect(compareRepeated(of(1, 2), of(1))).toEqual({ kind: 'duplicate' })
+})
+
+test('another value at a channel that has one is a conflict, whatever else it would fill', () => {
+  expect(compareRepeated(of(1, undefined), of(2, 5))).toEqual({ kind: 'conflict' })
+})
+
+test('a value for an absent channel fills it', () => {
+  expect(compareRepeated(of(1, undefined), of(1, 5))).toEqual({ kind: 'fill', channels: [1] })
+  expect(compareRepeated(of(), of(7))).toEqual({ kind: 'fill', channels: [0] })
+})
+
+test('zero and minus zero are the same value', () => {
+  expect(compareRepeated(of(0), of(-0))).toEqual({ kind: 'duplicate' })
+})
