@@ -14,6 +14,10 @@ export interface Naming {
   readerVersion (versionId: number | undefined): string
   /** The DeviceMetric of the metric; the reader where it has none. */
   metric (metric: string): string
+  /** The software that computed it. */
+  software (pipelineVersion: string): string
+  /** The calibration of this text, as the version of the DeviceMetric that recorded it. */
+  calibration (metric: string, text: string): string
   /** `version` absent: whatever is current. `bundled`: ids of the Observations in the same Bundle. */
   observation (id: string, name: ViewName, version: number | undefined, bundled?: ReadonlySet<string>): string
 }
@@ -30,6 +34,13 @@ export function serverNaming (context: ViewContext): Naming {
     metric: metric => {
       const found = context.metrics.get(metric)
       return found === undefined ? reader : reference(`DeviceMetric/${found.id}`)
+    },
+    software: version => reference(`Device/${softwareId(version)}`),
+    calibration: (metric, text) => {
+      const found = context.metrics.get(metric)
+      const version = found?.versions.find(candidate => candidate.calibration === text)
+      const named = logical('calibration', text)
+      return found === undefined || version === undefined ? named : `{"reference":"DeviceMetric/${found.id}/_history/${version.versionId}",${named.slice(1)}`
     },
     observation: (id, _name, version) => reference(version === undefined ? `Observation/${id}` : `Observation/${id}/_history/${version}`)
   }
@@ -48,11 +59,16 @@ export function bundleNaming (context: ViewContext, patient: { system: string, v
       const found = context.metrics.get(metric)
       return found === undefined ? reader : logical('device-metric', found.identifier)
     },
+    software: version => logical('software', `oxbow-pipeline@${version}`),
+    calibration: (_metric, text) => logical('calibration', text),
     observation: (id, name, _version, bundled) => bundled?.has(id)
       ? reference(`urn:uuid:${id}`)
       : `{"type":"Observation",${logical(name.kind, `${context.association}/${name.name}`).slice(1)}`
   }
 }
+
+/** Logical id of the Device that stands for a version of the pipeline. */
+export function softwareId (pipelineVersion: string): string { return `pipeline-${pipelineVersion.replaceAll(/[^A-Za-z0-9]/g, '-')}` }
 
 export function reference (target: string): string { return `{"reference":${JSON.stringify(target)}}` }
 

@@ -10,7 +10,7 @@ import { mappedRow, type Mapping, type Mappings } from './mapping.ts'
 import type { Coding, Concept } from './mapping-schema.ts'
 import type { Naming } from './naming.ts'
 import type { Pipeline, Pipelines } from './pipelines.ts'
-import { type View, viewName } from './view-name.ts'
+import { nameOfView, type View } from './view-name.ts'
 
 export interface Frame {
   kind: ViewKind
@@ -78,7 +78,7 @@ function createFrame (view: View, naming: Naming, tools: FrameTools): Frame {
     unitText: mapping.unitText(unit),
     resolution: mapping.file.resolution ?? channel?.resolution ?? 0.001,
     profile: `,"profile":${JSON.stringify(texts.profile)}`,
-    identifier: `,"identifier":[{"system":"${identifierSystem(viewName(view).kind)}","value":"${naming.context.association}/`,
+    identifier: `,"identifier":[{"system":"${identifierSystem(nameOfView(view).kind)}","value":"${naming.context.association}/`,
     category: `,"category":[{"coding":[${codingText(texts.category)}]}],"code":${conceptText(texts.code)}`,
     device: `,"device":${mapping.file.device === 'reader' ? naming.reader : naming.metric(channel?.metric ?? row.metric)}`,
     sampledHead: `,"valueSampledData":{"origin":{"value":0${unitTail(unit, mapping.unitText(unit))},"period":`,

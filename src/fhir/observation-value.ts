@@ -1,6 +1,7 @@
 /** Effective time and value of a view as JSON text, by view kind. */
 
 import { instant, viewId } from '../model/identifier.ts'
+import { viewName } from '../model/view-ids.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { Deficit, LastForm, ViewKind } from '../model/window.ts'
 import { METRIC_CODES } from './code-allow-list.ts'
@@ -9,7 +10,7 @@ import { SIGNAL_QUALITY } from './mapping.ts'
 import { conceptText, durationText, type Frame, unitTail } from './observation-frame.ts'
 import { derivedFromText } from './observation-source.ts'
 import { versionAt } from './view-context.ts'
-import { type View, viewName } from './view-name.ts'
+import type { View } from './view-name.ts'
 
 export interface ValueText {
   /** Value, components, members and sources, each with its comma before. */
@@ -120,7 +121,7 @@ function panel (view: View, frame: Frame, form: LastForm, bundled: ReadonlySet<s
 }
 
 function spo2Member (view: View, metric: string, frame: Frame, bundled: ReadonlySet<string> | undefined): string {
-  const name = viewName({ kind: 'numeric', row: { ...view.row, metric } })
+  const name = viewName({ ...view.row, metric }, 'numeric')
   return frame.naming.observation(viewId(name.kind, view.row.sid, name.name), name, undefined, bundled)
 }
 

@@ -6,7 +6,7 @@ import { deviceVersionOf } from './view-context.ts'
 import { type Frame, type FrameTools, frameOf, provenanceText, windowText } from './observation-frame.ts'
 import { effectiveText, isDerived, valueText } from './observation-value.ts'
 import type { Naming } from './naming.ts'
-import { idOfView, type View, viewName } from './view-name.ts'
+import { nameOfView, type View } from './view-name.ts'
 
 const RELIABILITY = 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue'
 const QUESTIONABLE = ',"interpretation":[{"coding":[{"system":"http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status","code":"questionable"}]}]'
@@ -28,7 +28,7 @@ export function renderObservation (view: View, naming: Naming, tools: FrameTools
   const trust = isError ? 'reliable' : value!.isAbsent ? 'unreliable' : row.flags === 0 ? 'reliable' : 'uncertain'
   return head(view, frame, isError || value!.isBare ? '' : frame.profile, SECURITY[trust]) +
     extensions(view, frame, tools) +
-    frame.identifier + viewName(view).name + '"}],"status":"' + (isError ? 'entered-in-error' : row.status) + '"' +
+    frame.identifier + nameOfView(view).name + '"}],"status":"' + (isError ? 'entered-in-error' : row.status) + '"' +
     frame.category + `,"subject":${subject(view, frame)}` +
     effectiveText(view) + `,"issued":"${instant(row.issued)}"` + frame.device +
     (trust === 'uncertain' ? QUESTIONABLE : '') + (value?.text ?? '') + '}'
@@ -37,7 +37,7 @@ export function renderObservation (view: View, naming: Naming, tools: FrameTools
 function head (view: View, frame: Frame, profile: string, security: string): string {
   const tag = frame.naming.context.isDemo ? `,"tag":[${DEMO_TAG}]` : ''
   if (frame.naming.isStored) {
-    return `{"resourceType":"Observation","id":"${idOfView(view)}","meta":{"versionId":"${view.row.revision}",` +
+    return `{"resourceType":"Observation","id":"${view.id}","meta":{"versionId":"${view.row.revision}",` +
       `"lastUpdated":"${instant(view.row.issued)}"${profile}${security}${tag}}`
   }
   const meta = `${profile}${security}${tag}`

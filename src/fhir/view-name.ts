@@ -1,18 +1,20 @@
-/** View of a ledger row -> its business identifier behind `<association>/`, and its logical id (fhir-modelling.md §4). */
+/** One Observation of a ledger row: its id, kind, and its sample where it is one reading. */
 
-import { type IdentifierKind, instant, viewId, windowName } from '../model/identifier.ts'
 import type { EpochMs } from '../model/units.ts'
+import { type ViewOf, viewName } from '../model/view-ids.ts'
 import type { ViewKind, WindowRevision } from '../model/window.ts'
 
-export interface Sample { takenAt: EpochMs, sequence: number, value: number }
+export type ViewName = ReturnType<typeof viewName>
 
-/** One Observation of a ledger row. */
 export interface View {
+  /** Logical id of the Observation. */
+  id: string
   kind: ViewKind
+  /** The revision that wrote this version of the Observation. */
   row: WindowRevision
-  /** Of `single`; its value is absent where it was withdrawn. */
-  sample?: Omit<Sample, 'value'> & { value?: number }
-  /** The row went on in the other form (§2.3 rule 5): this Observation ends here as entered-in-error. */
+  /** Of `single`; without a value where it was withdrawn. */
+  sample?: { takenAt: EpochMs, sequence: number, value?: number }
+  /** The revision no longer shows this Observation (§2.3 rule 5): it ends here as entered-in-error. */
   isWithdrawn?: boolean
   /** Of `panel`: metric of the SpO2 row of the same window; absent: it has none. */
   member?: string
@@ -20,28 +22,18 @@ export interface View {
   source?: { sizeMs: number, digest: string }
 }
 
-export interface ViewName { kind: IdentifierKind, name: string }
+export function nameOfView (view: Pick<View, 'row' | 'kind' | 'sample'>): ViewName { return viewName(view.row, view.kind, view.sample) }
 
-export function viewName (view: Pick<View, 'kind' | 'sample'> & { row: Pick<WindowRevision, 'metric' | 'windowStart' | 'sizeMs'> }): ViewName {
-  const { metric, windowStart, sizeMs } = view.row
-  switch (view.kind) {
-    case 'sampled': return { kind: 'telemetry-window', name: windowName(metric, windowStart, sizeMs) }
-    case 'single': return { kind: 'telemetry-numeric', name: sampleName(metric, view.sample!) }
-    case 'panel': return { kind: 'telemetry-panel', name: windowName('panel', windowStart, sizeMs) }
-    case 'numeric': return { kind: 'telemetry-numeric', name: windowName(metric, windowStart, sizeMs) }
-    case 'mean': return { kind: 'derived-window', name: windowName(`${metric}-mean`, windowStart, sizeMs) }
-    case 'rate': return { kind: 'derived-window', name: windowName(`${metric}-rate`, windowStart, sizeMs) }
-    case 'deficit': return { kind: 'derived-window', name: windowName('tissue-oxygen-deficit', windowStart, sizeMs) }
-  }
+/** The view as the revision shows it. @param named one of `viewsOf(row)` */
+export function shownView ({ id, kind, takenAt, sequence }: ViewOf, row: WindowRevision): View {
+  if (kind !== 'single') return { id, kind, row }
+  const value = row.form.form === 'singles' ? row.form.samples.find(sample => sample.takenAt === takenAt && sample.sequence === sequence)?.value : undefined
+  const sample = { takenAt: takenAt!, sequence: sequence!, ...(value === undefined ? {} : { value }) }
+  return { id, kind, row, sample }
 }
 
-/** Logical id of the Observation. */
-export function idOfView (view: View): string {
-  const { kind, name } = viewName(view)
-  return viewId(kind, view.row.sid, name)
-}
-
-function sampleName (metric: string, sample: Pick<Sample, 'takenAt' | 'sequence'>): string {
-  const name = `${metric}/${instant(sample.takenAt)}/PT0S`
-  return sample.sequence === 0 ? name : `${name}/${sample.sequence}`
+/** The view as entered-in-error from this revision on. */
+export function endedView ({ id, kind, takenAt, sequence }: ViewOf, row: WindowRevision): View {
+  const base = { id, kind, row, isWithdrawn: true }
+  return kind === 'single' ? { ...base, sample: { takenAt: takenAt!, sequence: sequence! } } : base
 }

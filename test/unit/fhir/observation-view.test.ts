@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest'
 import { renderObservation } from '../../../src/fhir/observation-view.ts'
 import { serverNaming } from '../../../src/fhir/naming.ts'
-import { idOfView, type View } from '../../../src/fhir/view-name.ts'
+import type { View } from '../../../src/fhir/view-name.ts'
+import { viewId } from '../../../src/model/identifier.ts'
+import { viewName } from '../../../src/model/view-ids.ts'
 import { FLAG } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import type { WindowRevision } from '../../../src/model/window.ts'
@@ -9,9 +11,16 @@ import { CONTEXT, EXAMPLES_MISSING, example, exampleTools, ROWS } from '../../su
 
 const NAMING = serverNaming(CONTEXT)
 
-function text (view: View, mapping: string): string { return renderObservation(view, NAMING, exampleTools(mapping)) }
+type Sketch = Omit<View, 'id'>
 
-function rendered (view: View, mapping = 'tissue-po2'): Record<string, unknown> {
+function identified (view: Sketch): View {
+  const { kind, name } = viewName(view.row, view.kind, view.sample)
+  return { id: viewId(kind, view.row.sid, name), ...view }
+}
+
+function text (view: Sketch, mapping: string): string { return renderObservation(identified(view), NAMING, exampleTools(mapping)) }
+
+function rendered (view: Sketch, mapping = 'tissue-po2'): Record<string, unknown> {
   return JSON.parse(text(view, mapping)) as Record<string, unknown>
 }
 
@@ -22,7 +31,7 @@ function withoutLastUpdated (resource: Record<string, unknown>): unknown {
 }
 
 const DERIVED_DIGEST = 'sha256:878a52fc5ff6a57d50b7b870aa51637a3dfd38fc22352a39f95a3c292eb976d5'
-const EXAMPLES: [name: string, mapping: string, view: View][] = [
+const EXAMPLES: [name: string, mapping: string, view: Sketch][] = [
   ['04-observation-sampled-window', 'tissue-po2', { kind: 'sampled', row: ROWS.sampled }],
   ['05-observation-panel', 'panel', { kind: 'panel', row: ROWS.panel, member: 'spo2' }],
   ['06-observation-spo2', 'spo2', { kind: 'numeric', row: ROWS.spo2 }],
@@ -51,7 +60,7 @@ test('versionId is the revision and lastUpdated the time of issue', () => {
 
 test('the same input gives the same bytes, from a fresh frame and from a kept one', () => {
   const tools = exampleTools('tissue-po2')
-  const view: View = { kind: 'sampled', row: ROWS.sampled }
+  const view = identified({ kind: 'sampled', row: ROWS.sampled })
   const first = renderObservation(view, NAMING, tools)
   expect(renderObservation(view, NAMING, tools)).toBe(first)
   expect(renderObservation(view, serverNaming({ ...CONTEXT }), exampleTools('tissue-po2'))).toBe(first)
@@ -63,8 +72,8 @@ test('another calibration in the same frame does not leak into the next revision
   const naming = serverNaming(context)
   const [entry] = ROWS.sampled.provenance
   const second: WindowRevision = { ...ROWS.sampled, provenance: [entry!, { ...entry!, calibration: 8 }] }
-  renderObservation({ kind: 'sampled', row: ROWS.sampled }, naming, tools)
-  const text = renderObservation({ kind: 'sampled', row: second }, naming, tools)
+  renderObservation(identified({ kind: 'sampled', row: ROWS.sampled }), naming, tools)
+  const text = renderObservation(identified({ kind: 'sampled', row: second }), naming, tools)
   expect(text.match(/cal-[ab]/g)).toEqual(['cal-a', 'cal-b'])
 })
 
@@ -144,10 +153,10 @@ test('tissue oxygen carries no code of arterial saturation and no vital-signs ca
 
 test('a demonstration patient is marked in every view', () => {
   const naming = serverNaming({ ...CONTEXT, isDemo: true })
-  const found = JSON.parse(renderObservation({ kind: 'sampled', row: ROWS.sampled }, naming, exampleTools('tissue-po2'))) as { meta: object }
+  const found = JSON.parse(renderObservation(identified({ kind: 'sampled', row: ROWS.sampled }), naming, exampleTools('tissue-po2'))) as { meta: object }
   expect(found.meta).toMatchObject({ tag: [{ code: 'DEMO' }] })
 })
 
 test('the id of the window is the check value of the design', () => {
-  expect(idOfView({ kind: 'sampled', row: ROWS.sampled })).toBe('6997cdea-13ed-58aa-b1de-4ab49a7a7d95')
+  expect(rendered({ kind: 'sampled', row: ROWS.sampled })['id']).toBe('6997cdea-13ed-58aa-b1de-4ab49a7a7d95')
 })
