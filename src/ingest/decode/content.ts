@@ -1,0 +1,63 @@
+/** A body as it came → its kind and its bytes without compression, within limits that are checked while it grows. */
+
+import { promisify } from 'node:util'
+import { gunzip, zstdDecompress } from 'node:zlib'
+import { ServiceError } from '../../model/errors.ts'
+
+export interface IncomingBody {
+  bytes: Buffer
+  /** `Content-Type` as sent; '' when there was none. */
+  contentType: string
+  /** `Content-Encoding` as sent; '' when there was none. */
+  contentEncoding: string
+}
+
+export type BodyKind = 'json' | 'ndjson' | 'avro'
+
+export interface ContentLimits {
+  /** Bytes as sent. */
+  bodyBytesMax: number
+  /** Bytes after decompression. */
+  inflatedBytesMax: number
+}
+
+export const CONTENT_LIMITS: ContentLimits = { bodyBytesMax: 10 * 1024 * 1024, inflatedBytesMax: 64 * 1024 * 1024 }
+
+const KINDS: Readonly<Record<string, BodyKind>> = { 'application/json': 'json', 'application/x-ndjson': 'ndjson', 'application/avro': 'avro' }
+
+const inflateGzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
+const inflateZstd = promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress)
+
+/** @throws ServiceError INPUT_TYPE for any other type, or a charset that is not UTF-8 */
+export function bodyKind (contentType: string): BodyKind {
+  const [type = '', ...parameters] = contentType.split(';')
+  const kind = KINDS[type.trim().toLowerCase()]
+  const charset = parameters.map(parameter => parameter.trim().toLowerCase()).find(parameter => parameter.startsWith('charset='))
+  if (kind !== undefined && (charset === undefined || /^charset="?utf-?8"?$/.test(charset))) return kind
+  throw new ServiceError('unsupported', 'INPUT_TYPE', 'telemetry is application/json, application/x-ndjson (UTF-8) or application/avro')
+}
+
+/** `undefined` when the compressed bytes are cut short or damaged; the body itself, without waiting, when it is not compressed.
+ *  @throws ServiceError INPUT_ENCODING, INPUT_TOO_LARGE */
+export function inflated (body: IncomingBody, limits: ContentLimits): Buffer | Promise<Buffer | undefined> {
+  if (body.bytes.length > limits.bodyBytesMax) throw tooLarge('the body is larger than the limit')
+  switch (body.contentEncoding.trim().toLowerCase()) {
+    case '':
+    case 'identity': return body.bytes
+    case 'gzip':
+    case 'x-gzip': return inflate(inflateGzip, body.bytes, limits)
+    case 'zstd': return inflate(inflateZstd, body.bytes, limits)
+    default: throw new ServiceError('unsupported', 'INPUT_ENCODING', 'a body is compressed with gzip or zstd, once, or not at all')
+  }
+}
+
+async function inflate (unpack: (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>, bytes: Buffer, limits: ContentLimits): Promise<Buffer | undefined> {
+  try {
+    return await unpack(bytes, { maxOutputLength: limits.inflatedBytesMax })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('the body is too large when decompressed')
+    return undefined
+  }
+}
+
+function tooLarge (what: string): ServiceError { return new ServiceError('incorrect', 'INPUT_TOO_LARGE', `${what}: send several requests`) }

@@ -1,0 +1,197 @@
+/** JSON bodies (one object, an array, or NDJSON) → records. Parsed once per body; a byte scan gives each record's own bytes. */
+
+import { isUtf8 } from 'node:buffer'
+import { ServiceError } from '../../model/errors.ts'
+import type { ReasonCode } from '../../model/reason.ts'
+import { type EpochMs, epochMs } from '../../model/units.ts'
+import { type Spans, scanBody, scanLines } from './json-scan.ts'
+import { type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX } from './record.ts'
+
+type Fields = Readonly<Record<string, unknown>>
+
+/** What a record of the schema holds, before it has a place; or why it is none. */
+type Read = { reason: undefined, fields: ReadFields } | { reason: ReasonCode, field: string | undefined }
+type ReadFields = Pick<DecodedRecord, 'schemaId' | 'deviceId' | 'patientId' | 'takenAt' | 'sequence' | 'channels' | 'spo2' | 'tissueO2' | 'battery' | 'quality' | 'firmware'>
+
+/** A calendar time without zone: said apart, because a zone is all it lacks. */
+const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$/
+
+const UNREADABLE: Extract<DecodedBody, { unreadable: ReasonCode }> = { unreadable: 'malformed', detail: 'the body is not valid JSON in UTF-8 without a byte order mark' }
+
+/** `application/json`: one object or one array of objects. */
+export function decodeJson (body: Buffer, limits: DecodeLimits): DecodedBody {
+  const spans = scanBody(body, limits.recordsMax)
+  assertCount(spans, limits)
+  if (spans.depths.some(depth => depth > limits.depthMax)) return { unreadable: 'malformed', detail: `the body nests deeper than ${limits.depthMax}` }
+  const parsed = isUtf8(body) ? parse(body) : undefined
+  if (parsed === undefined) return UNREADABLE
+  const values: readonly unknown[] = Array.isArray(parsed) ? parsed : [parsed]
+  if (typeof parsed !== 'object' || parsed === null || values.length !== spans.starts.length) {
+    return { unreadable: 'malformed', detail: 'the body is neither a JSON object nor an array of objects' }
+  }
+  return readAll(body, spans, values, limits)
+}
+
+/** `application/x-ndjson`: one object per line; a bad line is one malformed record. */
+export function decodeNdjson (body: Buffer, limits: DecodeLimits): DecodedBody {
+  const { spans, regular } = scanLines(body, limits.recordsMax)
+  assertCount(spans, limits)
+  if (spans.starts.length === 0) return { unreadable: 'malformed', detail: 'the body holds no line' }
+  if (regular && isUtf8(body) && !spans.depths.some(depth => depth > limits.depthMax)) {
+    const text = body.toString('utf8').trimEnd()
+    const values = parse(`[${text.replaceAll('\n', ',')}]`)
+    if (Array.isArray(values) && values.length === spans.starts.length) return readAll(body, spans, values, limits)
+  }
+  const values = spans.starts.map((start, index) => {
+    const line = body.subarray(start, spans.ends[index])
+    return spans.depths[index]! > limits.depthMax || !isUtf8(line) ? undefined : parse(line)
+  })
+  return readAll(body, spans, values, limits)
+}
+
+/** `undefined` when it is no JSON. */
+function parse (json: Buffer | string): unknown {
+  try {
+    return JSON.parse(typeof json === 'string' ? json : json.toString('utf8'))
+  } catch {
+    return undefined
+  }
+}
+
+function assertCount (spans: Spans, limits: DecodeLimits): void {
+  if (spans.starts.length <= limits.recordsMax) return
+  throw new ServiceError('incorrect', 'INPUT_TOO_LARGE', `a body holds at most ${limits.recordsMax} records: send several requests`)
+}
+
+function readAll (source: Buffer, spans: Spans, values: readonly unknown[], limits: DecodeLimits): DecodedBody {
+  const records: DecodedRecord[] = []
+  const rejected: RejectedRecord[] = []
+  for (let index = 0; index < values.length; index++) {
+    const start = spans.starts[index]!
+    const end = spans.ends[index]!
+    const value = values[index]
+    const read = end - start > limits.recordBytesMax ? TOO_LARGE : readRecord(value, spans.members[index]!)
+    if (read.reason === undefined) {
+      const f = read.fields
+      records.push({
+        index, source, start, end, content: 'json', schemaId: f.schemaId, deviceId: f.deviceId, patientId: f.patientId, takenAt: f.takenAt,
+        sequence: f.sequence, channels: f.channels, spo2: f.spo2, tissueO2: f.tissueO2, battery: f.battery, quality: f.quality, firmware: f.firmware
+      })
+    } else {
+      rejected.push({ index, source, start, end, content: 'json', reason: read.reason, field: read.field, ...whatIsKnown(value) })
+    }
+  }
+  return { records, rejected }
+}
+
+const TOO_LARGE: Read = { reason: 'record-too-large', field: undefined }
+
+function malformed (field?: string): Read { return { reason: 'malformed', field } }
+
+/** Device, time and schema of a record that is refused, so that it can be found again. */
+function whatIsKnown (value: unknown): Pick<RejectedRecord, 'schemaId' | 'deviceId' | 'takenAt'> {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return { schemaId: 0, deviceId: undefined, takenAt: undefined }
+  const record = value as Fields
+  const deviceId = record['deviceId']
+  const time = record['timestamp_utc']
+  return {
+    schemaId: record['channels'] === undefined ? 1 : 2,
+    deviceId: isIdentifierText(deviceId, TEXT_MAX.deviceId) ? deviceId : undefined,
+    takenAt: Number.isSafeInteger(time) ? epochMs(time as number) : undefined
+  }
+}
+
+/** Fields that are null are absent; a field that the schema does not have makes the record malformed, so that no misspelled value is lost in silence. */
+function readRecord (value: unknown, members: number): Read {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return malformed()
+  const record = value as Fields
+  const deviceId = record['deviceId']
+  const patientId = record['patientId']
+  const firmware = record['firmware_version']
+  const time = record['timestamp_utc']
+  if (!isIdentifierText(deviceId, TEXT_MAX.deviceId)) return malformed('deviceId')
+  if (patientId !== undefined && patientId !== null && !isIdentifierText(patientId, TEXT_MAX.patientId)) return malformed('patientId')
+  if (!Number.isSafeInteger(time)) return typeof time === 'string' && LOCAL_TIME.test(time) ? { reason: 'time-zone-missing', field: 'timestamp_utc' } : malformed('timestamp_utc')
+  if (firmware !== undefined && firmware !== null && !isFirmwareText(firmware)) return malformed('firmware_version')
+  const rest = record['channels'] === undefined ? readV1(record) : readV2(record)
+  if (typeof rest === 'string') return malformed(rest)
+  if (rest.memberCount !== members && countMembers(record) !== members) return { reason: 'duplicate-key', field: undefined }
+  const fields: ReadFields = {
+    schemaId: rest.channels === undefined ? 1 : 2,
+    deviceId,
+    patientId: patientId as string | undefined ?? undefined,
+    takenAt: time as EpochMs,
+    sequence: rest.sequence,
+    channels: rest.channels,
+    spo2: rest.spo2,
+    tissueO2: rest.tissueO2,
+    battery: wholeNumber(record['battery_mv']),
+    quality: wholeNumber(record['signal_quality']),
+    firmware: firmware as string | undefined ?? undefined
+  }
+  const isEmpty = fields.spo2 === undefined && fields.tissueO2 === undefined && (fields.channels === undefined || fields.channels.length === 0) &&
+    fields.battery === undefined && fields.quality === undefined
+  return isEmpty ? malformed() : { reason: undefined, fields }
+}
+
+interface Values { memberCount: number, sequence: number, channels: SentChannel[] | undefined, spo2: number | undefined, tissueO2: number | undefined }
+
+/** Own fields present among those that every version has. */
+function commonCount (record: Fields): number {
+  return 2 + (record['patientId'] === undefined ? 0 : 1) + (record['battery_mv'] === undefined ? 0 : 1) +
+    (record['firmware_version'] === undefined ? 0 : 1) + (record['signal_quality'] === undefined ? 0 : 1)
+}
+
+/** A string names the field that is wrong; `record` one that the schema does not have. */
+function readV1 (record: Fields): Values | string {
+  const spo2 = record['spo2']
+  const tissueO2 = record['local_tissue_o2']
+  const known = commonCount(record) + (spo2 === undefined ? 0 : 1) + (tissueO2 === undefined ? 0 : 1)
+  if (Object.keys(record).length !== known) return 'record'
+  return { memberCount: known, sequence: 0, channels: undefined, spo2: number(spo2), tissueO2: number(tissueO2) }
+}
+
+function readV2 (record: Fields): Values | string {
+  const channels = record['channels']
+  const sequence = record['sequence'] ?? 0
+  if (!Number.isSafeInteger(sequence) || sequence as number < 0) return 'sequence'
+  if (!Array.isArray(channels) || channels.length > TEXT_MAX.channels) return 'channels'
+  let known = commonCount(record) + 1 + (record['sequence'] === undefined ? 0 : 1)
+  if (Object.keys(record).length !== known) return 'record'
+  for (let position = 0; position < channels.length; position++) {
+    const channel = channels[position] as Fields | null
+    if (!isChannel(channel)) return `channels[${position}]`
+    if (typeof channel.value !== 'number') channel.value = Number.NaN
+    known += 4
+  }
+  return { memberCount: known, sequence: sequence as number, channels: channels as SentChannel[], spo2: undefined, tissueO2: undefined }
+}
+
+function isChannel (channel: Fields | null): channel is Fields & { value: unknown } {
+  if (typeof channel !== 'object' || channel === null || Object.keys(channel).length !== 4) return false
+  const value = channel['value']
+  if (value === undefined || (typeof value === 'object' && value !== null)) return false
+  return isChannelText(channel['metric']) && isChannelText(channel['kind']) && isChannelText(channel['unit'])
+}
+
+function isChannelText (text: unknown): boolean { return typeof text === 'string' && text.length <= TEXT_MAX.channelText }
+
+/** Absent when missing or null; NaN when it is no number. */
+function number (value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined
+  return typeof value === 'number' ? value : Number.NaN
+}
+
+function wholeNumber (value: unknown): number | undefined {
+  if (value === undefined || value === null) return undefined
+  return Number.isSafeInteger(value) ? value as number : Number.NaN
+}
+
+/** Members of all objects in a parsed value; its depth was bounded by the scan. */
+function countMembers (value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  const values = Object.values(value)
+  let count = Array.isArray(value) ? 0 : values.length
+  for (const inner of values) count += countMembers(inner)
+  return count
+}
