@@ -45,7 +45,10 @@ test('mean, slope and residual sd agree with the textbook sums', () => {
   const samples = fc.array(fc.record({ gap: fc.integer({ min: 1, max: 3000 }), value: fc.double({ min: 0, max: 160, noNaN: true }) }), { minLength: 5, maxLength: 60 })
   fc.assert(fc.property(samples, (list) => {
     let time = 1_770_000_000_000
-    const times = list.map(({ gap }) => (time += gap))
+    const times = list.map(({ gap }) => {
+      time += gap
+      return time
+    })
     const values = list.map(({ value }) => value)
     const found = windowStatistics(times, values, values.length)
     const minutes = times.map((one) => (one - times[0]!) / 60_000)
