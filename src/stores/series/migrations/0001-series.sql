@@ -254,44 +254,54 @@ begin
   end if;
 end $$;
 
-create function series.take_numbers (writer int, first bigint, count int) returns void language plpgsql as $$
+create function series.take_numbers (writer_in int, first bigint, count int) returns void language plpgsql as $$
 begin
-  update series.writer set next_number = first + count where id = writer and next_number = first;
+  update series.writer set next_number = first + count where id = writer_in and next_number = first;
   if not found then raise exception 'another process writes as this writer' using errcode = 'OX001'; end if;
 end $$;
 
-create function series.close_windows (series_in int[], sizes int[], through_ms float8[]) returns void language sql as $$
+create function series.close_windows (series_in int[], sizes int[], through_ms float8[]) returns void language plpgsql as $$
+begin
   insert into series.progress as p (series, size_ms, closed_through)
   select s, size, to_timestamp(max(ms) / 1000) from unnest(series_in, sizes, through_ms) u (s, size, ms) group by s, size
       on conflict (series, size_ms) do update set closed_through = excluded.closed_through
-   where p.closed_through < excluded.closed_through
-$$;
+   where p.closed_through < excluded.closed_through;
+end $$;
 
 create function series.mark_due (series_in int[], sizes int[], starts_ms float8[], partitions int[], causes int[], not_before_ms float8[])
-returns void language sql as $$
+returns void language plpgsql as $$
+begin
   insert into series.amendment_due as a (series, size_ms, window_start, partition, cause, not_before, as_of)
   select s, size, to_timestamp(start / 1000), max(part), max(cause), to_timestamp(max(due) / 1000), to_timestamp(max(due) / 1000)
     from unnest(series_in, sizes, starts_ms, partitions, causes, not_before_ms) u (s, size, start, part, cause, due)
    group by s, size, start
       on conflict (series, window_start, size_ms) do update
      set partition = excluded.partition, cause = greatest(a.cause, excluded.cause), not_before = greatest(a.not_before, excluded.not_before),
-         as_of = greatest(a.as_of + interval '1 ms', excluded.as_of)
-$$;
+         as_of = greatest(a.as_of + interval '1 ms', excluded.as_of);
+end $$;
 
-create function series.settle (series_in int[], sizes int[], starts_ms float8[], as_of_ms float8[]) returns void language sql as $$
+create function series.settle (series_in int[], sizes int[], starts_ms float8[], as_of_ms float8[]) returns void language plpgsql as $$
+begin
   delete from series.amendment_due a using unnest(series_in, sizes, starts_ms, as_of_ms) u (s, size, start, as_of)
-   where a.series = u.s and a.size_ms = u.size and a.window_start = to_timestamp(u.start / 1000) and a.as_of <= to_timestamp(u.as_of / 1000)
-$$;
+   where a.series = u.s and a.size_ms = u.size and a.window_start = to_timestamp(u.start / 1000) and a.as_of <= to_timestamp(u.as_of / 1000);
+end $$;
 
-create function series.count_up (series_in int[], hours_ms float8[], accepted int[], stored int[], duplicate int[], conflict int[])
-returns void language sql as $$
+create function series.count_up (series_in int[], hours_ms float8[], accepted_in int[], stored_in int[], duplicate_in int[], conflict_in int[])
+returns void language plpgsql as $$
+begin
   insert into series.counter as c (series, hour, accepted, stored, duplicate, conflict)
   select s, to_timestamp(h / 1000), sum(a), sum(st), sum(d), sum(co)
-    from unnest(series_in, hours_ms, accepted, stored, duplicate, conflict) u (s, h, a, st, d, co) group by s, h
+    from unnest(series_in, hours_ms, accepted_in, stored_in, duplicate_in, conflict_in) u (s, h, a, st, d, co) group by s, h
       on conflict (series, hour) do update
      set accepted = c.accepted + excluded.accepted, stored = c.stored + excluded.stored,
-         duplicate = c.duplicate + excluded.duplicate, conflict = c.conflict + excluded.conflict
-$$;
+         duplicate = c.duplicate + excluded.duplicate, conflict = c.conflict + excluded.conflict;
+end $$;
+
+-- Series on days: kept before the rows are, so that no row stands on a day that is not noted.
+create function series.note_days (series_in int[], days int[]) returns void language plpgsql as $$
+begin
+  insert into series.day (series, day) select s, date '1970-01-01' + d from unnest(series_in, days) u (s, d) on conflict do nothing;
+end $$;
 
 -- ---------------------------------------------------------------- late correction of an association
 

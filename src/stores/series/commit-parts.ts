@@ -1,0 +1,148 @@
+/** A commit -> the statements and COPY data of one transaction. Parts with nothing to do are left out. */
+
+import type { AmendmentCause } from '../../model/window.ts'
+import { viewsOf } from '../../model/view-ids.ts'
+import { type CopyBuffer, createCopyBuffer } from '../../platform/postgres/copy.ts'
+import type { BatchPart } from '../../platform/postgres/send-batch.ts'
+import type { Fill, SeriesCommit } from '../../stream/sink.ts'
+import type { Dictionary } from './dictionary.ts'
+import { encodeRevision, kindCode, LEDGER_COLUMNS } from './ledger-codec.ts'
+import { encodeReading, READING_COLUMNS } from './reading-row.ts'
+import { clampTime, DAY_MS, dayOf, numberArray, textArray, timeParameter } from './sql-values.ts'
+
+/** Rising strength: of two marks of one window the stronger cause counts. */
+const CAUSES: readonly AmendmentCause[] = ['late', 'association', 'reprocessed', 'recalibrated', 'withdrawn']
+
+export function causeOf (code: number): AmendmentCause { return CAUSES[code]! }
+
+/** Serve one writer for life: their memory is kept. */
+export interface CommitBuffers { fresh: CopyBuffer, late: CopyBuffer, ledger: CopyBuffer, views: CopyBuffer, laterViews: CopyBuffer }
+
+export function createCommitBuffers (): CommitBuffers {
+  return { fresh: createCopyBuffer(), late: createCopyBuffer(), ledger: createCopyBuffer(), views: createCopyBuffer(), laterViews: createCopyBuffer() }
+}
+
+const VIEW_COLUMNS = 'id, window_start, series, size_ms, metric, kind, taken_at, sequence'
+const BINARY = 'from stdin (format binary)'
+
+/** Makes the staging tables of a session. */
+export const STAGING = `create temp table late_reading (like series.reading) on commit delete rows;
+create temp table later_view (like series.view) on commit delete rows`
+
+export function needsStaging (commit: SeriesCommit): boolean {
+  return commit.late.length > 0 || commit.revisions.some(({ revision }) => revision > 1)
+}
+
+export interface PartsOptions {
+  buffers: CommitBuffers
+  dictionary: Dictionary
+  /** Number of the first ledger row. */
+  firstNumber: number
+  /** Series and days to note. */
+  days: ReadonlyMap<number, ReadonlySet<number>>
+}
+
+export function commitParts (commit: SeriesCommit, options: PartsOptions): BatchPart[] {
+  return [
+    ...readingParts(commit, options),
+    ...fillParts(commit.fills),
+    ...ledgerParts(commit, options),
+    ...stateParts(commit)
+  ]
+}
+
+function readingParts ({ fresh, late }: SeriesCommit, { buffers, days }: PartsOptions): BatchPart[] {
+  const parts: BatchPart[] = []
+  const pairs = [...days].flatMap(([series, noted]) => [...noted].map(day => [series, day] as const))
+  if (pairs.length > 0) parts.push(`select series.note_days(${numberArray(pairs.map(([series]) => series))}, ${numberArray(pairs.map(([, day]) => day))})`)
+  if (fresh.length > 0) {
+    buffers.fresh.reset()
+    for (const row of fresh) encodeReading(buffers.fresh, row)
+    parts.push({ copy: `copy series.reading (${READING_COLUMNS}) ${BINARY}`, bytes: buffers.fresh.bytes() })
+  }
+  if (late.length > 0) {
+    buffers.late.reset()
+    for (const row of late) encodeReading(buffers.late, row)
+    parts.push({ copy: `copy pg_temp.late_reading (${READING_COLUMNS}) ${BINARY}`, bytes: buffers.late.bytes() })
+    parts.push(`insert into series.reading (${READING_COLUMNS}) select ${READING_COLUMNS} from pg_temp.late_reading on conflict do nothing`)
+  }
+  return parts
+}
+
+/** One statement per day and channel: with the day as a constant only its partition is looked at. */
+function fillParts (fills: readonly Fill[]): BatchPart[] {
+  const groups = Map.groupBy(fills, ({ takenAt, channel }) => `${dayOf(takenAt)}/${channel}`)
+  return [...groups.values()].map(group => {
+    const { takenAt, channel } = group[0]!
+    const start = dayOf(takenAt) * DAY_MS
+    const column = `v${Number(channel)}`
+    return `update series.reading r set ${column} = u.value
+      from unnest(${numberArray(group.map(fill => fill.series))}::int[], ${numberArray(group.map(fill => fill.takenAt))}::float8[],
+        ${numberArray(group.map(fill => fill.sequence))}::bigint[], ${numberArray(group.map(fill => fill.value))}::float8[]) u (series, ms, sequence, value)
+      where r.series = u.series and r.taken_at = to_timestamp(u.ms / 1000) and r.sequence = u.sequence and r.${column} is null
+        and r.taken_at >= '${timeParameter(start)}' and r.taken_at < '${timeParameter(start + DAY_MS)}'`
+  })
+}
+
+function ledgerParts (commit: SeriesCommit, { buffers, dictionary, firstNumber }: PartsOptions): BatchPart[] {
+  const { revisions, writer } = commit
+  if (revisions.length === 0) return []
+  const metrics = dictionary.metricNumbers
+  const { ledger, views, laterViews } = buffers
+  ledger.reset()
+  views.reset()
+  laterViews.reset()
+  let number = firstNumber
+  for (const row of revisions) {
+    const metric = metrics.get(row.metric)!
+    encodeRevision(ledger, row, { metric, provenance: row.provenance.map(value => dictionary.numberOf(value)), writer, number: number++ })
+    encodeViews(row.revision === 1 ? views : laterViews, row, metric)
+  }
+  const parts: BatchPart[] = [
+    `select series.take_numbers(${Number(writer)}, ${Number(firstNumber)}, ${revisions.length})`,
+    { copy: `copy series.window_revision (${LEDGER_COLUMNS}) ${BINARY}`, bytes: ledger.bytes() }
+  ]
+  if (views.rowCount > 0) parts.push({ copy: `copy series.view (${VIEW_COLUMNS}) ${BINARY}`, bytes: views.bytes() })
+  if (laterViews.rowCount > 0) {
+    parts.push({ copy: `copy pg_temp.later_view (${VIEW_COLUMNS}) ${BINARY}`, bytes: laterViews.bytes() })
+    parts.push(`insert into series.view (${VIEW_COLUMNS}) select ${VIEW_COLUMNS} from pg_temp.later_view on conflict do nothing`)
+  }
+  return parts
+}
+
+function encodeViews (copy: CopyBuffer, row: SeriesCommit['revisions'][number], metric: number): void {
+  for (const view of viewsOf(row)) {
+    copy.row(8)
+    copy.uuid(view.id)
+    copy.timestamptz(row.windowStart)
+    copy.int4(row.series)
+    copy.int4(row.sizeMs)
+    copy.int2(metric)
+    copy.int2(kindCode(view.kind))
+    view.takenAt === undefined ? copy.null() : copy.timestamptz(view.takenAt)
+    view.sequence === undefined ? copy.null() : copy.int8(view.sequence)
+  }
+}
+
+function stateParts ({ closed, settled, due, counters, resume }: SeriesCommit): BatchPart[] {
+  const parts: BatchPart[] = []
+  const column = <T>(rows: readonly T[], of: (row: T) => number) => numberArray(rows.map(of))
+  if (closed.length > 0) {
+    parts.push(`select series.close_windows(${column(closed, row => row.series)}, ${column(closed, row => row.sizeMs)}, ${column(closed, row => clampTime(row.through))})`)
+  }
+  if (settled.length > 0) {
+    parts.push(`select series.settle(${column(settled, row => row.series)}, ${column(settled, row => row.sizeMs)}, ${column(settled, row => row.windowStart)}, ${column(settled, row => row.asOf)})`)
+  }
+  if (due.length > 0) {
+    parts.push(`select series.mark_due(${column(due, row => row.series)}, ${column(due, row => row.sizeMs)}, ${column(due, row => row.windowStart)}, ` +
+      `${column(due, row => row.partition)}, ${column(due, row => CAUSES.indexOf(row.cause))}, ${column(due, row => row.notBefore)})`)
+  }
+  if (counters.length > 0) {
+    parts.push(`select series.count_up(${column(counters, row => row.series)}, ${column(counters, row => row.hour)}, ${column(counters, row => row.accepted)}, ` +
+      `${column(counters, row => row.stored)}, ${column(counters, row => row.duplicate)}, ${column(counters, row => row.conflict)})`)
+  }
+  if (resume.length > 0) {
+    parts.push(`select series.resume_at(${textArray(resume.map(point => point.topic))}, ${column(resume, point => point.partition)}, ${column(resume, point => point.nextOffset)})`)
+  }
+  return parts
+}

@@ -1,0 +1,92 @@
+/** A `SeriesCommit` -> one transaction in one round trip (decision 0003): all of it or nothing. */
+
+import type { Pool, PoolClient } from 'pg'
+import { ServiceError } from '../../model/errors.ts'
+import { withClient } from '../../platform/postgres/pool.ts'
+import { sendBatch } from '../../platform/postgres/send-batch.ts'
+import type { SeriesCommit } from '../../stream/sink.ts'
+import { type CommitBuffers, commitParts, createCommitBuffers, needsStaging, STAGING } from './commit-parts.ts'
+import type { Dictionary } from './dictionary.ts'
+import { createDayNotes, type Partitions } from './partitions.ts'
+import { rowsOf } from './query.ts'
+
+interface Writer {
+  buffers: CommitBuffers
+  /** Number of its next ledger row; absent: to be read. */
+  nextNumber: number | undefined
+  isBusy: boolean
+}
+
+/** One writer has one commit in flight; different writers may commit at once.
+ *  @throws ServiceError conflict STORE_CONFLICT: a fresh row or a revision is stored already, or another process went on with a partition
+ *  or as this writer; the caller gives up its state of the series and reads it again. unavailable STORE_UNAVAILABLE: the outcome is unknown */
+export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Partitions): (commit: SeriesCommit) => Promise<void> {
+  const writers = new Map<number, Writer>()
+  const dayNotes = createDayNotes()
+  const staged = new WeakSet<PoolClient>()
+
+  async function send (commit: SeriesCommit, writer: Writer): Promise<void> {
+    await partitions.ensureDays(commit.fresh)
+    await partitions.ensureDays(commit.late)
+    await partitions.ensureMonths(commit.revisions)
+    if (commit.revisions.length > 0) await prepareLedger(commit, writer)
+    const days = new Map<number, Set<number>>()
+    dayNotes.missing(commit.fresh, days)
+    dayNotes.missing(commit.late, days)
+    const parts = commitParts(commit, { buffers: writer.buffers, dictionary, firstNumber: writer.nextNumber ?? 1, days })
+    if (parts.length === 0) return
+    await withClient(pool, async client => {
+      const makesStaging = needsStaging(commit) && !staged.has(client)
+      await sendBatch(client, makesStaging ? [STAGING, ...parts] : parts)
+      if (makesStaging) staged.add(client)
+    })
+    dayNotes.remember(days)
+    if (writer.nextNumber !== undefined) writer.nextNumber += commit.revisions.length
+  }
+
+  async function prepareLedger (commit: SeriesCommit, writer: Writer): Promise<void> {
+    await dictionary.metrics(commit.revisions.map(({ metric }) => metric))
+    await dictionary.provenances(commit.revisions.flatMap(({ provenance }) => provenance))
+    writer.nextNumber ??= await nextNumber(pool, commit.writer)
+  }
+
+  return async commit => {
+    const writer = writers.get(commit.writer) ?? { buffers: createCommitBuffers(), nextNumber: undefined, isBusy: false }
+    writers.set(commit.writer, writer)
+    if (writer.isBusy) throw new ServiceError('fault', 'INTERNAL', `writer ${commit.writer} has a commit in flight`)
+    writer.isBusy = true
+    try {
+      await send(commit, writer).catch(error => {
+        if (codeOf(error) !== NO_PARTITION) throw error
+        // Retention dropped it since it was ensured.
+        partitions.forget()
+        dayNotes.forget()
+        return send(commit, writer)
+      })
+    } catch (error) {
+      writer.nextNumber = undefined
+      throw asConflict(error)
+    } finally {
+      writer.isBusy = false
+    }
+  }
+}
+
+async function nextNumber (pool: Pool, writer: number): Promise<number> {
+  await rowsOf(pool, 'insert into series.writer (id, next_number) values ($1, 1) on conflict do nothing', [writer])
+  const [row] = await rowsOf(pool, 'select next_number from series.writer where id = $1', [writer])
+  return row![0] as number
+}
+
+const NO_PARTITION = '23514'
+/** Unique violation; our own (0001-series.sql); serialization failure and deadlock with a job that moves readings. */
+const CONFLICTS: ReadonlySet<string> = new Set(['23505', 'OX001', '40001', '40P01'])
+
+function codeOf (error: unknown): string {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''
+}
+
+function asConflict (error: unknown): unknown {
+  if (error instanceof ServiceError || !CONFLICTS.has(codeOf(error))) return error
+  return new ServiceError('conflict', 'STORE_CONFLICT', 'the series store holds something else than this writer knew: nothing was written, its state must be read again', { cause: error })
+}

@@ -1,0 +1,36 @@
+/** What came in and what became of it, per series and hour of arrival: accepted = stored + duplicate + conflict (law 4). */
+
+import type { Pool } from 'pg'
+import type { Sid } from '../../model/reading.ts'
+import type { EpochMs } from '../../model/units.ts'
+import { rowsOf } from './query.ts'
+import { timeParameter } from './sql-values.ts'
+
+export interface Counts { accepted: number, stored: number, duplicate: number, conflict: number }
+
+export interface HourCounts extends Counts { sid: Sid, hour: EpochMs }
+
+/** Ascending by hour, then sid; hours in [from, until). */
+export async function countsByHour (pool: Pool, from: EpochMs, until: EpochMs, limit: number): Promise<HourCounts[]> {
+  const rows = await rowsOf(pool, `select s.sid, c.hour, c.accepted, c.stored, c.duplicate, c.conflict from series.counter c join series.sid s on s.number = c.series
+    where c.hour >= $1 and c.hour < $2 order by c.hour, s.sid limit $3`, [timeParameter(from), timeParameter(until), limit])
+  return rows.map(([sid, hour, ...counts]) => ({ sid: sid as Sid, hour: hour as EpochMs, ...countsOf(counts) }))
+}
+
+/** Sums over all hours, by sid. */
+export async function countsBySid (pool: Pool): Promise<Map<Sid, Counts>> {
+  const rows = await rowsOf(pool, `select s.sid, sum(c.accepted)::bigint, sum(c.stored)::bigint, sum(c.duplicate)::bigint, sum(c.conflict)::bigint
+    from series.counter c join series.sid s on s.number = c.series group by s.sid`)
+  return new Map(rows.map(([sid, ...counts]) => [sid as Sid, countsOf(counts)]))
+}
+
+/** Rows that stand in `reading`, counted one by one: what `stored` of the counters must add up to. Slow on a large store. */
+export async function countReadings (pool: Pool): Promise<number> {
+  const [row] = await rowsOf(pool, 'select count(*) from series.reading')
+  return row![0] as number
+}
+
+function countsOf (fields: readonly unknown[]): Counts {
+  const [accepted, stored, duplicate, conflict] = fields as number[]
+  return { accepted: accepted!, stored: stored!, duplicate: duplicate!, conflict: conflict! }
+}

@@ -1,0 +1,72 @@
+/** Days and months that rows are about to need -> their partitions exist, and the days of each series are noted. */
+
+import type { Pool } from 'pg'
+import { timeParameter, DAY_MS, dayOf, dayParameter } from './sql-values.ts'
+import { rowsOf } from './query.ts'
+
+export interface Partitions {
+  ensureDays (times: Iterable<{ takenAt: number }>): Promise<void>
+  ensureMonths (times: Iterable<{ windowStart: number }>): Promise<void>
+  /** Another process dropped some: everything is looked up again. */
+  forget (): void
+}
+
+export function createPartitions (pool: Pool): Partitions {
+  const days = new Set<number>()
+  const months = new Set<string>()
+  return {
+    async ensureDays (times) {
+      const missing = new Set<number>()
+      let last = Number.NaN
+      for (const { takenAt } of times) {
+        const day = dayOf(takenAt)
+        if (day === last) continue
+        last = day
+        if (!days.has(day)) missing.add(day)
+      }
+      for (const day of missing) {
+        await rowsOf(pool, 'select series.ensure_day($1)', [dayParameter(day)])
+        days.add(day)
+      }
+    },
+    async ensureMonths (times) {
+      for (const { windowStart } of times) {
+        const month = timeParameter(windowStart).slice(0, 7)
+        if (months.has(month)) continue
+        await rowsOf(pool, 'select series.ensure_month($1)', [`${month}-01`])
+        months.add(month)
+      }
+    },
+    forget () {
+      days.clear()
+      months.clear()
+    }
+  }
+}
+
+export interface DayNotes {
+  /** Pairs not known to be noted; `remember` them once they are. */
+  missing (rows: Iterable<{ series: number, takenAt: number }>, into: Map<number, Set<number>>): void
+  remember (pairs: ReadonlyMap<number, ReadonlySet<number>>): void
+  forget (): void
+}
+
+/** Remembers the latest noted day of each series: what comes for an older one is noted again, which changes nothing. */
+export function createDayNotes (): DayNotes {
+  const latest = new Map<number, number>()
+  return {
+    missing (rows, into) {
+      for (const { series, takenAt } of rows) {
+        const day = Math.floor(takenAt / DAY_MS)
+        if (latest.get(series) === day) continue
+        const noted = into.get(series)
+        if (noted === undefined) into.set(series, new Set([day]))
+        else noted.add(day)
+      }
+    },
+    remember (pairs) {
+      for (const [series, noted] of pairs) latest.set(series, Math.max(latest.get(series) ?? -Infinity, ...noted))
+    },
+    forget: () => latest.clear()
+  }
+}

@@ -1,0 +1,45 @@
+/** Late correction of an association: readings go to another series, or out of the store, in bounded steps that may be repeated. */
+
+import type { Pool } from 'pg'
+import type { EpochMs } from '../../model/units.ts'
+import { transaction } from '../../platform/postgres/pool.ts'
+import type { RowIn } from '../../stream/sink.ts'
+import { rowsOf } from './query.ts'
+import { decodeReading, READING_COLUMNS } from './reading-row.ts'
+import { timeParameter } from './sql-values.ts'
+
+export interface RelabelStep {
+  from: number
+  /** Event times [since, until). */
+  since: EpochMs
+  until: EpochMs
+  /** Window sizes in use: windows of these that held or get a reading are marked as due with cause `association`. */
+  sizesMs: readonly number[]
+  /** Most readings of this step. */
+  limit: number
+  now: EpochMs
+}
+
+/** Moves the oldest readings of the span to another series, in one transaction with the marks of the windows on both sides.
+ *  @returns `moved` + `dropped` (the target held that reading already: counted as duplicate there); 0 + 0: nothing is left */
+export async function moveReadings (pool: Pool, step: RelabelStep & { to: number }): Promise<{ moved: number, dropped: number }> {
+  const [row] = await rowsOf(pool, 'select moved, dropped from series.move_readings($1, $2, $3, $4, $5, $6, $7)',
+    [step.from, step.to, timeParameter(step.since), timeParameter(step.until), step.limit, step.sizesMs, timeParameter(step.now)])
+  const [moved, dropped] = row!
+  return { moved: moved as number, dropped: dropped as number }
+}
+
+/** Hands the oldest readings of the span to `keep` and deletes them once it has made them durable elsewhere; all stay when it throws.
+ *  After a crash in between `keep` gets the same readings again. @returns how many went; 0: nothing is left */
+export async function takeReadings (pool: Pool, step: RelabelStep, keep: (rows: readonly RowIn[]) => Promise<void>): Promise<number> {
+  return transaction(pool, async client => {
+    const found = await rowsOf(client, `select ${READING_COLUMNS} from series.reading where series = $1 and taken_at >= $2 and taken_at < $3
+      order by taken_at, sequence limit $4 for update`, [step.from, timeParameter(step.since), timeParameter(step.until), step.limit])
+    if (found.length === 0) return 0
+    const rows = found.map(decodeReading)
+    await keep(rows)
+    await rowsOf(client, 'select series.remove_readings($1, $2, $3, $4, $5)',
+      [step.from, rows.map(({ takenAt }) => timeParameter(takenAt)), rows.map(({ sequence }) => sequence), step.sizesMs, timeParameter(step.now)])
+    return rows.length
+  })
+}

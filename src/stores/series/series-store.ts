@@ -1,0 +1,66 @@
+/** A pool of the series database -> the series store: what the stream writes and asks, what views, counts and jobs read. */
+
+import type { Pool } from 'pg'
+import type { DeviceModel } from '../../model/device-model.ts'
+import type { Sid } from '../../model/reading.ts'
+import type { EpochMs } from '../../model/units.ts'
+import type { RowIn, Sink } from '../../stream/sink.ts'
+import { dueAmendments, nextAmendmentAt } from './amendments.ts'
+import { createCommit } from './commit.ts'
+import { type Counts, countReadings, countsByHour, countsBySid, type HourCounts } from './counters.ts'
+import { createDictionary } from './dictionary.ts'
+import { createLedger, type Ledger } from './ledger-read.ts'
+import { numbersOf, recordModels, seriesNumbers, sidsOf } from './names.ts'
+import { createPartitions } from './partitions.ts'
+import { existing, readings, readingsBefore } from './readings.ts'
+import { moveReadings, type RelabelStep, takeReadings } from './relabel.ts'
+import { dropBefore } from './retention.ts'
+import { openSeries, resumePoints, states } from './state.ts'
+
+export interface SeriesStoreOptions {
+  /** Most rows of one series that `states` reads at once; the rest is read on demand. Default 10,000. */
+  stateRowsMax?: number
+}
+
+export interface SeriesStore extends Sink {
+  readonly ledger: Ledger
+  /** @throws ServiceError incorrect MODEL_INVALID: the start must be refused */
+  recordModels (models: Iterable<DeviceModel>): Promise<void>
+  /** Without making new ones. */
+  numbersOf (sids: readonly Sid[]): Promise<ReadonlyMap<Sid, number>>
+  nextAmendmentAt (partitions: readonly number[]): Promise<EpochMs | undefined>
+  countsByHour (from: EpochMs, until: EpochMs, limit: number): Promise<readonly HourCounts[]>
+  countsBySid (): Promise<ReadonlyMap<Sid, Counts>>
+  countReadings (): Promise<number>
+  dropBefore (kind: 'reading' | 'window', time: EpochMs, archivedThrough: EpochMs | undefined): Promise<readonly string[]>
+  moveReadings (step: RelabelStep & { to: number }): Promise<{ moved: number, dropped: number }>
+  takeReadings (step: RelabelStep, keep: (rows: readonly RowIn[]) => Promise<void>): Promise<number>
+}
+
+export function createSeriesStore (pool: Pool, options: SeriesStoreOptions = {}): SeriesStore {
+  const dictionary = createDictionary(pool)
+  const ledger = createLedger(pool, dictionary)
+  return {
+    ledger,
+    commit: createCommit(pool, dictionary, createPartitions(pool)),
+    latestOfWindows: ledger.latestOfWindows,
+    series: names => seriesNumbers(pool, names),
+    numbersOf: sids => numbersOf(pool, sids),
+    sidsOf: series => sidsOf(pool, series),
+    recordModels: models => recordModels(pool, models),
+    resumePoints: topic => resumePoints(pool, topic),
+    states: series => states(pool, series, options.stateRowsMax ?? 10_000),
+    openSeries: partitions => openSeries(pool, partitions),
+    existing: keys => existing(pool, keys),
+    readings: (series, from, until, limit) => readings(pool, series, from, until, limit),
+    readingsBefore: (series, time, count) => readingsBefore(pool, series, time, count),
+    dueAmendments: (now, partitions, limit) => dueAmendments(pool, now, partitions, limit),
+    nextAmendmentAt: partitions => nextAmendmentAt(pool, partitions),
+    countsByHour: (from, until, limit) => countsByHour(pool, from, until, limit),
+    countsBySid: () => countsBySid(pool),
+    countReadings: () => countReadings(pool),
+    dropBefore: (kind, time, archivedThrough) => dropBefore(pool, kind, time, archivedThrough),
+    moveReadings: step => moveReadings(pool, step),
+    takeReadings: (step, keep) => takeReadings(pool, step, keep)
+  }
+}
