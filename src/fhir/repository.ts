@@ -1,10 +1,9 @@
 /** Patient, Device, DeviceMetric and DeviceUseStatement on the linkage store: every version kept, rules checked before each commit. */
 
 import { randomUUID } from 'node:crypto'
-import type { Coding } from '@medplum/fhirtypes'
 import type { Pool, PoolClient } from 'pg'
 import type { DeviceModels } from '../model/device-model.ts'
-import { CANONICAL, instant } from '../model/identifier.ts'
+import { instant } from '../model/identifier.ts'
 import { ServiceError } from '../model/errors.ts'
 import type { EpochMs } from '../model/units.ts'
 import { asStoreError, transaction as inTransaction } from '../platform/postgres/pool.ts'
@@ -15,6 +14,7 @@ import { countResources, isVisible, type ResourceQuery, searchResources } from '
 import { applyRules, type RuleDeps, type Written } from './apply-rules.ts'
 import { withAssociationIdentifier } from './association-rules.ts'
 import { readReference } from './business-rule.ts'
+import { DEMO_CODING } from './demo-coding.ts'
 import { telemetryName } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
 import type { Visibility } from './observation-query.ts'
@@ -35,9 +35,6 @@ export interface RepositoryOptions {
   /** How often a transaction is tried when the database ends it to resolve a deadlock. Default 3. */
   triesMax?: number
 }
-
-/** Marks what belongs to the demonstration ward. */
-export const DEMO_CODING: Coding = { system: `${CANONICAL}/CodeSystem/demonstration`, code: 'DEMO', display: 'Demonstration data' }
 
 /** `transaction` may call its `work` again after a deadlock. */
 export function createRepository (options: RepositoryOptions): ResourceStore {

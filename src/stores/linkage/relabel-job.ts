@@ -24,11 +24,12 @@ export interface RelabelJob {
   progress: RelabelProgress
 }
 
-/** The oldest open job of each device, ascending by id. */
-export async function nextRelabelJobs (db: Database, limit: number): Promise<RelabelJob[]> {
+/** The oldest open job of each device, ascending by id. @param device only its */
+export async function nextRelabelJobs (db: Database, limit: number, device?: string): Promise<RelabelJob[]> {
   const { rows } = await db.query<{ id: number, device: string, sid: Sid, target: Sid | null, progress: RelabelProgress, lower: number, upper: number | null }>(
     `select id, device, sid, target, progress, ${rangeColumns('span')} from linkage.relabel_job
-     where id in (select min(id) from linkage.relabel_job where state = 'open' group by device) order by id limit $1`, [limit])
+     where id in (select min(id) from linkage.relabel_job where state = 'open' and ($2::text is null or device = $2) group by device)
+     order by id limit $1`, [limit, device ?? null])
   return rows.map(row => ({
     id: Number(row.id),
     device: row.device,
