@@ -23,7 +23,7 @@ export interface ContentLimits {
 
 export const CONTENT_LIMITS: ContentLimits = { bodyBytesMax: 10 * 1024 * 1024, inflatedBytesMax: 64 * 1024 * 1024 }
 
-const KINDS: Readonly<Record<string, BodyKind>> = { 'application/json': 'json', 'application/x-ndjson': 'ndjson', 'application/avro': 'avro' }
+const KINDS: ReadonlyMap<string, BodyKind> = new Map([['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro']])
 
 const inflateGzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
 const inflateZstd = promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress)
@@ -31,7 +31,7 @@ const inflateZstd = promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdD
 /** @throws ServiceError INPUT_TYPE for any other type, or a charset that is not UTF-8 */
 export function bodyKind (contentType: string): BodyKind {
   const [type = '', ...parameters] = contentType.split(';')
-  const kind = KINDS[type.trim().toLowerCase()]
+  const kind = KINDS.get(type.trim().toLowerCase())
   const charset = parameters.map(parameter => parameter.trim().toLowerCase()).find(parameter => parameter.startsWith('charset='))
   if (kind !== undefined && (charset === undefined || /^charset="?utf-?8"?$/.test(charset))) return kind
   throw new ServiceError('unsupported', 'INPUT_TYPE', 'telemetry is application/json, application/x-ndjson (UTF-8) or application/avro')
