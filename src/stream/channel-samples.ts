@@ -26,7 +26,9 @@ export function channelSamples (
   const count = readings.length
   const samples = { channel, values: new Float64Array(count).fill(Number.NaN), flags: new Int32Array(count), calibrations: new Int32Array(count) }
   const neighbours: Neighbours = { before: undefined, equalCount: 1, againstCount: 0 }
-  let span = takesCalibration(channel, calibrations) ? undefined : ALWAYS_RAW
+  const isCalibrated = takesCalibration(channel, calibrations)
+  const needsNeighbours = isCalibrated || channel.maxSlewPerSecond !== undefined || channel.flatLineCount !== undefined
+  let span = isCalibrated ? undefined : ALWAYS_RAW
   for (let index = Math.max(0, start); index < count; index++) {
     const reading = readings[index]!
     const raw = reading.values[position]
@@ -38,8 +40,9 @@ export function channelSamples (
     const value = calibration === undefined ? (channel.calibration === 'required' ? undefined : raw) : calibrate(raw, calibration)
     if (value === undefined) continue
     samples.values[index] = value
-    samples.flags[index] = ownFlags(channel, value, reading) | calibrationFlags(calibration, isExpired) |
-      neighbourFlags(channel, { takenAt: reading.takenAt, raw, value, calibration }, neighbours)
+    let flags = ownFlags(channel, value, reading) | calibrationFlags(calibration, isExpired)
+    if (needsNeighbours) flags |= neighbourFlags(channel, { takenAt: reading.takenAt, raw, value, calibration }, neighbours)
+    samples.flags[index] = flags
     samples.calibrations[index] = calibration?.number ?? 0
   }
   return samples
