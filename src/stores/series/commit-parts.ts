@@ -26,8 +26,8 @@ const VIEW_COLUMNS = 'id, window_start, series, size_ms, metric, kind, taken_at,
 const BINARY = 'from stdin (format binary)'
 
 /** Makes the staging tables of a session. */
-export const STAGING = `create temp table late_reading (like series.reading) on commit delete rows;
-create temp table later_view (like series.view) on commit delete rows`
+export const STAGING = `create temp table if not exists late_reading (like series.reading) on commit delete rows;
+create temp table if not exists later_view (like series.view) on commit delete rows`
 
 export function needsStaging (commit: SeriesCommit): boolean {
   return commit.late.length > 0 || commit.revisions.some(({ revision }) => revision > 1)

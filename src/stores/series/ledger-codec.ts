@@ -59,14 +59,20 @@ export function encodeRevision (copy: CopyBuffer, row: WindowRevision & { series
 }
 
 function encodeGrid (copy: CopyBuffer, form: WindowForm): void {
-  if (form.form !== 'sampled') return nulls(copy, 3)
+  if (form.form !== 'sampled') {
+    nulls(copy, 3)
+    return
+  }
   copy.timestamptz(form.gridStart)
   copy.int4(Math.round(form.periodMs * 100))
   copy.int4(form.tokenCount)
 }
 
 function encodeStatistics (copy: CopyBuffer, statistics: WindowStatistics | undefined): void {
-  if (statistics === undefined) return nulls(copy, 8)
+  if (statistics === undefined) {
+    nulls(copy, 8)
+    return
+  }
   copy.int4(statistics.sampleCount)
   copy.int4(statistics.expectedCount)
   copy.float8(statistics.coverage)

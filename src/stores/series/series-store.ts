@@ -24,6 +24,8 @@ export interface SeriesStoreOptions {
 
 export interface SeriesStore extends Sink {
   readonly ledger: Ledger
+  readings (series: number, from: EpochMs, until: EpochMs, limit: number): Promise<readonly RowIn[]>
+  readingsBefore (series: number, time: EpochMs, count: number): Promise<readonly RowIn[]>
   /** @throws ServiceError incorrect MODEL_INVALID: the start must be refused */
   recordModels (models: Iterable<DeviceModel>): Promise<void>
   /** Without making new ones. */

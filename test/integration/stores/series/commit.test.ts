@@ -27,8 +27,8 @@ test('readings come back as they were stored, absent as absent', async () => {
   const { series } = await newSeries()
   const rows = [
     rowOf(series, at(0)),
-    rowOf(series, at(1000), { values: [undefined, -0.1], battery: undefined, quality: undefined, firmware: 0, flags: 1025, sequence: 9_007_199_254_740_991, offset: 9_007_199_254_740_991 }),
-    rowOf(series, at(1001), { values: [1, 2, 3, 4, 5, 6, 7, 8.000000000000001], battery: millivolt(65_000), quality: percent(0) }),
+    rowOf(series, at(1000), { values: [undefined, -0.1], battery: undefined, quality: undefined, firmware: 0, flags: 1025, sequence: 9_007_199_254_740_990, offset: 9_007_199_254_740_990 }),
+    rowOf(series, at(1001), { values: [1, 2, 3, 4, 5, 6, 7, 8.000000000000002], battery: millivolt(65_000), quality: percent(0) }),
     rowOf(series, at(1002), { values: [undefined, undefined, undefined, 5e-324] }),
     rowOf(series, at(1003), { values: [] })
   ]

@@ -1,0 +1,74 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { Sid } from '../../../../src/model/reading.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
+import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { at, commitOf, MINUTE, rowOf, sidOf, T0 } from '../../../support/series.ts'
+
+const DAY = 86_400_000
+const ALL = { since: epochMs(0), until: epochMs(Infinity), sizesMs: [MINUTE, 30_000], now: at(DAY) }
+let database: TestDatabase
+let store: SeriesStore
+let nextSid = 1
+
+beforeAll(async () => {
+  database = await testDatabase('series')
+  store = createSeriesStore(database.pool)
+})
+afterAll(async () => { await database.drop() })
+
+async function newSeries (partition: number): Promise<{ series: number, sid: Sid }> {
+  const sid = sidOf(nextSid++)
+  return { series: (await store.series([{ sid, model: 'Example/1', partition }])).get(sid)!, sid }
+}
+const stored = (series: number) => store.readings(series, epochMs(0), epochMs(Infinity), 1000)
+const dueOf = async (partition: number) => (await store.dueAmendments(at(DAY), [partition], 100)).map(({ series, windowStart, sizeMs, cause }) => ({ series, start: windowStart - T0, sizeMs, cause }))
+
+test('readings move in bounded steps, oldest first, and both sides have their windows written again', async () => {
+  const [from, to] = [await newSeries(1), await newSeries(2)]
+  const rows = [at(-DAY), at(0), at(1000), at(MINUTE), at(MINUTE + 31_000)].map(time => rowOf(from.series, time))
+  await store.commit(commitOf({ fresh: [...rows, rowOf(from.series, at(2 * MINUTE))] }))
+  const step = { ...ALL, from: from.series, to: to.series, until: at(2 * MINUTE), limit: 2 }
+  const moved = []
+  for (let result = await store.moveReadings(step); result.moved > 0; result = await store.moveReadings(step)) moved.push(result)
+  expect(moved).toEqual([{ moved: 2, dropped: 0 }, { moved: 2, dropped: 0 }, { moved: 1, dropped: 0 }])
+  expect(await stored(to.series)).toEqual(rows.map(row => ({ ...row, series: to.series })))
+  expect((await stored(from.series)).map(({ takenAt }) => takenAt)).toEqual([at(2 * MINUTE)])
+  const windows = [[-DAY, MINUTE], [0, MINUTE], [MINUTE, MINUTE], [-DAY, 30_000], [0, 30_000], [MINUTE, 30_000], [MINUTE + 30_000, 30_000]]
+  const expected = (series: number) => windows.map(([start, sizeMs]) => ({ series, start, sizeMs, cause: 'association' }))
+  expect((await dueOf(1))).toEqual(expect.arrayContaining(expected(from.series)))
+  expect((await dueOf(2))).toEqual(expect.arrayContaining(expected(to.series)))
+  expect([(await dueOf(1)).length, (await dueOf(2)).length]).toEqual([7, 7])
+})
+
+test('a reading that the target holds already is dropped and counted as duplicate, so that the sums still hold', async () => {
+  const [from, to] = [await newSeries(3), await newSeries(4)]
+  const hour = epochMs(Date.UTC(2026, 1, 11, 8))
+  const counter = (series: number) => ({ series, hour, accepted: 2, stored: 2, duplicate: 0, conflict: 0 })
+  await store.commit(commitOf({
+    fresh: [rowOf(from.series, at(0), { values: [1] }), rowOf(from.series, at(1)), rowOf(to.series, at(0), { values: [2] }), rowOf(to.series, at(2))],
+    counters: [counter(from.series), counter(to.series)]
+  }))
+  expect(await store.moveReadings({ ...ALL, from: from.series, to: to.series, limit: 10 })).toEqual({ moved: 1, dropped: 1 })
+  expect((await stored(to.series)).map(({ values }) => values[0])).toEqual([2, 41.2, 41.2])
+  const counts = await store.countsBySid()
+  const [one, two] = [counts.get(from.sid)!, counts.get(to.sid)!]
+  expect(one.stored + two.stored).toBe(3)
+  expect(one.accepted + two.accepted).toBe(one.stored + two.stored + one.duplicate + two.duplicate)
+})
+
+test('taken readings are deleted once they were kept elsewhere, and stay when that failed', async () => {
+  const from = await newSeries(5)
+  const rows = [rowOf(from.series, at(0)), rowOf(from.series, at(0), { sequence: 2 }), rowOf(from.series, at(DAY - 1))]
+  await store.commit(commitOf({ fresh: rows }))
+  const step = { ...ALL, from: from.series, limit: 2 }
+  await expect(store.takeReadings(step, async () => { throw new Error('quarantine is away') })).rejects.toThrow('quarantine is away')
+  expect(await stored(from.series)).toEqual(rows)
+  expect(await dueOf(5)).toEqual([])
+  const kept: unknown[] = []
+  const take = () => store.takeReadings(step, async taken => { kept.push(...taken) })
+  expect([await take(), await take(), await take()]).toEqual([2, 1, 0])
+  expect(kept).toEqual(rows)
+  expect(await stored(from.series)).toEqual([])
+  expect((await dueOf(5)).length).toBe(4)
+})
