@@ -24,7 +24,8 @@ export interface WindowStatistics {
   residualSd?: number
 }
 
-/** Tissue oxygen deficit (fhir-modelling.md §5.1, algorithm `tod-1`); d, D, i, f absent below 80 % coverage. */
+/** Tissue oxygen deficit (fhir-modelling.md §5.1, algorithm `tod-1`); coverage, index and timeFraction in 0..1, dose in unit × minutes.
+ *  Below 80 % coverage only threshold, gap and coverage are there. */
 export interface Deficit {
   threshold: number
   maxGapMs: number

@@ -4,10 +4,8 @@ import { expectedDirection } from './calibrate.ts'
 import type { Calibration } from '../model/calibration.ts'
 import type { Channel, DeviceModel } from '../model/device-model.ts'
 import { FLAG, type Reading } from '../model/reading.ts'
+import { softLimitFlags } from '../model/soft-limits.ts'
 
-const PO2_SOFT_HIGH = 100
-const SPO2_VERIFIED_LOW = 70
-const STO2_SHOWN = { low: 15, high: 95 }
 const DISAGREEMENT_SAMPLES = 10
 
 /** One sample of a channel as the neighbour checks see it; absent samples are left out. */
@@ -43,13 +41,10 @@ export function channelLookback (channel: Channel): number {
 /** Flags that follow from the sample alone. The door's bits are of the whole reading, so only those that concern every channel are taken over;
  *  a value that calibration carried outside the technical range stays visible as `range-soft`. */
 export function ownFlags (channel: Channel, value: number, reading: Reading): number {
-  let flags = reading.flags & (FLAG['quality-unknown'] | FLAG['firmware-unknown'])
+  let flags = softLimitFlags(channel, value) | (reading.flags & (FLAG['quality-unknown'] | FLAG['firmware-unknown']))
   if (reading.quality === undefined) flags |= reading.flags & FLAG['low-quality']
   else if (channel.minimumQuality !== undefined && reading.quality < channel.minimumQuality) flags |= FLAG['low-quality']
   if (channel.kind === 'tissue-o2-relative-index') flags |= reading.flags & FLAG['reference-stale']
-  if (channel.kind === 'spo2' && value < SPO2_VERIFIED_LOW) flags |= FLAG['below-verified-accuracy']
-  if (channel.kind === 'tissue-po2' && channel.unit === 'mm[Hg]' && value > PO2_SOFT_HIGH) flags |= FLAG['range-soft']
-  if (channel.kind === 'tissue-sto2' && (value < STO2_SHOWN.low || value > STO2_SHOWN.high)) flags |= FLAG['display-clip']
   if (value < channel.technicalRange.low || value > channel.technicalRange.high) flags |= FLAG['range-soft']
   return flags
 }
