@@ -89,15 +89,18 @@ async function openSeries (parts: PipelineParts, open: Map<Sid, OpenSeries>, hea
     const series = numbers.get(sid)!
     const state = states.get(series)
     const context = contexts.get(sid) ?? endedContext(sid, model)
-    const rows = state === undefined ? [] : await allRows(parts.sink, state)
+    const rows = state === undefined ? [] : await allRows(parts.sink, state, lookbackCount(modelOf(parts.models, context.model)))
     const series_ = openedSeries(parts, context, series, partition ?? rows.at(-1)?.partition ?? parts.partitions[0]!, state, rows, now)
     open.set(sid, series_)
     if (series_.readings.length > 0) heard.set(sid, series_)
   }
 }
 
-async function allRows (sink: Sink, state: SeriesState): Promise<StoredReading[]> {
-  const rows = [...state.rows]
+/** The rows of the open windows, and those before them that the first of these windows looks back to. */
+async function allRows (sink: Sink, state: SeriesState, lookback: number): Promise<StoredReading[]> {
+  const closedThrough = Math.min(...state.progress.values())
+  const before = Number.isFinite(closedThrough) ? await sink.readingsBefore(state.series, epochMs(closedThrough), lookback) : []
+  const rows = [...before, ...state.rows]
   let isTruncated = state.truncated
   while (isTruncated) {
     const last = rows.at(-1)!
@@ -150,12 +153,12 @@ async function place (parts: PipelineParts, arrivals: ReadonlyMap<Sid, readonly 
   }
 }
 
-/** A late row may be one that memory keeps as look-back; both must say the same. */
+/** A late row belongs to what the first open window looks back to, or is there already; what is too much is forgotten at the next close. */
 function mergeLookBack (series: OpenSeries, row: RowIn): void {
   const position = lowerBound(series.readings, row.takenAt, row.sequence)
   const there = series.readings[position]
   if (there?.takenAt === row.takenAt && there.sequence === row.sequence) there.values = row.values
-  else if (position > 0) series.readings.splice(position, 0, row)
+  else series.readings.splice(position, 0, row)
 }
 
 /** Marks the closed windows that a reading touches: its own, the next (whose flags look back), and the one before (whose deficit looks ahead). */

@@ -1,0 +1,181 @@
+/** The pipeline on a real series store, against the same windows computed at once from all readings: whatever the order of arrival, wherever it crashes. */
+
+import fc from 'fast-check'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import type { SidContext } from '../../../src/model/identity.ts'
+import type { Reading, Sid, StoredReading } from '../../../src/model/reading.ts'
+import { encodeReadingBatch } from '../../../src/model/reading-record.ts'
+import { READINGS } from '../../../src/model/streams.ts'
+import { epochMs } from '../../../src/model/units.ts'
+import { drawSid } from '../../../src/security/sid.ts'
+import { createSeriesStore, type SeriesStore } from '../../../src/stores/series/series-store.ts'
+import { closeWindow } from '../../../src/stream/close-window.ts'
+import { createPipeline, type Pipeline } from '../../../src/stream/pipeline.ts'
+import type { PipelineParts, PipelineSettings } from '../../../src/stream/pipeline-parts.ts'
+import { sameContent } from '../../../src/stream/same-content.ts'
+import { testDatabase, type TestDatabase } from '../../support/postgres.ts'
+import { modelOf, PO2, SPO2, START, storedReading } from '../../support/stored-reading.ts'
+
+const model = modelOf(PO2, SPO2)
+const MODEL = 'Example Sensors Inc./TO2-READER-2'
+const SIZE = 60_000
+const settings: PipelineSettings = {
+  windowMs: SIZE,
+  windowSizes: {},
+  deficits: { 'tissue-po2': { threshold: 25, unit: 'mm[Hg]', author: 'test', rationale: 'test' } as never },
+  pipelineVersion: '0.0.0',
+  dagDigest: 'sha256:0',
+  mappingVersion: metric => `${metric}@1`,
+  latenessMs: 30_000,
+  silenceMs: 60_000,
+  amendmentsMax: 500
+}
+
+let database: TestDatabase
+let store: SeriesStore
+beforeAll(async () => {
+  database = await testDatabase('series')
+  store = createSeriesStore(database.pool)
+  await store.recordModels([model])
+})
+afterAll(async () => { await database.drop() })
+
+function contextOf (sid: Sid): SidContext {
+  return { sid, model: MODEL, validFrom: epochMs(START - 3_600_000), calibrations: [] }
+}
+
+function pipelineFor (partition: number, changed: Partial<PipelineParts> = {}): Pipeline {
+  return createPipeline({
+    writer: partition,
+    partitions: [partition],
+    topic: READINGS,
+    sink: store,
+    contexts: async sids => new Map(sids.map(sid => [sid, contextOf(sid)])),
+    models: new Map([[MODEL, model]]),
+    settings,
+    ...changed
+  })
+}
+
+interface Sent { sid: Sid, readings: Reading[] }
+
+function record (sent: Sent, offset: number): { offset: number, value: Buffer } {
+  return { offset, value: encodeReadingBatch({ sid: sent.sid, model: MODEL, schemaId: 2, receivedAt: epochMs(START), readings: sent.readings }) }
+}
+
+/** Takes steps until nothing is due any more. */
+async function settle (pipeline: Pipeline, from: number): Promise<void> {
+  for (let now = from; now <= from + 240_000; now += 61_000) {
+    const step = await pipeline.step([], epochMs(now))
+    if (step !== undefined) await store.commit(step.commit)
+  }
+}
+
+async function expectAsComputedAtOnce (sid: Sid, readings: readonly StoredReading[]): Promise<void> {
+  const series = (await store.numbersOf([sid])).get(sid)!
+  const stored = await store.readings(series, epochMs(0), epochMs(Date.UTC(2100, 0, 1)), 100_000)
+  expect(stored.map(row => [row.takenAt, row.sequence, row.values])).toEqual(readings.map(row => [row.takenAt, row.sequence, row.values]))
+  const starts = [...new Set(readings.map(row => Math.floor(row.takenAt / SIZE) * SIZE))]
+  const latest = await store.latestOfWindows(starts.map(start => ({ series, windowStart: epochMs(start), sizeMs: SIZE })))
+  const drafts = starts.flatMap(start => closeWindow({
+    model, context: contextOf(sid), sizeMs: SIZE, windowStart: epochMs(start), readings: stored, channels: [0, 1], deficits: settings.deficits, withPanel: true
+  }))
+  expect(latest.map(row => `${row.windowStart}/${row.metric}`).sort()).toEqual(drafts.map(draft => `${draft.windowStart}/${draft.metric}`).sort())
+  for (const draft of drafts) {
+    const row = latest.find(candidate => candidate.metric === draft.metric && candidate.windowStart === draft.windowStart)!
+    const made = { pipelineVersion: '0.0.0', dagDigest: 'sha256:0', mappingVersion: `${draft.metric}@1` }
+    const wanted = { ...draft, provenance: draft.provenance.map(entry => ({ ...made, ...entry })) }
+    if (!sameContent(row, wanted as never)) expect(row, JSON.stringify(stored.map(one => one.takenAt - START))).toMatchObject(wanted)
+  }
+}
+
+const schedule = fc.record({
+  /** Per second of six minutes: present, its delay in s, whether it is sent twice, and the size of the jitter. */
+  seconds: fc.array(fc.record({ present: fc.integer({ min: 0, max: 9 }), delay: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 0, max: 8 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 200 }) }), twice: fc.integer({ min: 0, max: 9 }), jitter: fc.integer({ min: -20, max: 20 }), po2: fc.integer({ min: 150, max: 450 }) }), { minLength: 30, maxLength: 360 }),
+  batch: fc.integer({ min: 1, max: 40 }),
+  crashes: fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 3 }),
+  crashBeforeCommit: fc.boolean()
+})
+
+test('windows and rows are what all readings at once give, under any order of arrival, batching, repetition and crash', async () => {
+  let partition = 100
+  await fc.assert(fc.asyncProperty(schedule, async ({ seconds, batch, crashes, crashBeforeCommit }) => {
+    const sid = drawSid()
+    const here = partition++
+    const sendings = seconds.flatMap(({ present, delay, twice, jitter, po2 }, index) => {
+      if (present === 0) return []
+      const reading = storedReading(START + index * 1_000 + jitter, [po2 / 10, 97], { quality: 90 })
+      const at = index + delay
+      return twice === 0 ? [{ at, reading }, { at: at + 3, reading }] : [{ at, reading }]
+    }).sort((a, b) => a.at - b.at)
+    let pipeline = pipelineFor(here)
+    await pipeline.resume(epochMs(START))
+    let offset = 0
+    for (let start = 0, step = 0; start < sendings.length; start += batch, step++) {
+      const part = sendings.slice(start, start + batch)
+      const taken = [{ partition: here, nextOffset: offset + 1, records: [record({ sid, readings: part.map(one => one.reading) }, offset)] }]
+      const now = epochMs(START + part.at(-1)!.at * 1_000)
+      if (crashes.includes(step)) {
+        const lost = await pipeline.step(taken, now)
+        if (!crashBeforeCommit && lost !== undefined) await store.commit(lost.commit)
+        pipeline = pipelineFor(here)
+        await pipeline.resume(now)
+        if (!crashBeforeCommit) { offset++; continue }
+      }
+      const done = await pipeline.step(taken, now)
+      if (done !== undefined) await store.commit(done.commit)
+      offset++
+    }
+    await settle(pipeline, START + 1_000_000)
+    const unique = new Map<string, StoredReading>()
+    for (const { reading } of sendings) unique.set(`${reading.takenAt}`, unique.get(`${reading.takenAt}`) ?? reading)
+    await expectAsComputedAtOnce(sid, [...unique.values()].sort((a, b) => a.takenAt - b.takenAt))
+  }), { numRuns: 100, endOnFailure: true })
+}, 240_000)
+
+test('late data gives revision 2, amended; the same data again gives nothing', async () => {
+  const sid = drawSid()
+  const pipeline = pipelineFor(1)
+  await pipeline.resume(epochMs(START))
+  const readings = Array.from({ length: 120 }, (_, index) => storedReading(START + index * 1_000, [40, 97])).filter((_, index) => index !== 30)
+  const late = storedReading(START + 30_000, [12, 97])
+  const steps: [Reading[], number][] = [[readings, 120_000], [[late], 121_000], [[late], 122_000], [[], 190_000], [[late], 200_000], [[], 270_000]]
+  let offset = 0
+  for (const [list, at] of steps) {
+    const taken = list.length === 0 ? [] : [{ partition: 1, nextOffset: offset + 1, records: [record({ sid, readings: list }, offset++)] }]
+    const step = await pipeline.step(taken, epochMs(START + at))
+    if (step !== undefined) await store.commit(step.commit)
+  }
+  const series = (await store.numbersOf([sid])).get(sid)!
+  const revisions = await store.ledger.revisions({ series, windowStart: epochMs(START), sizeMs: SIZE, metric: 'tissue-po2' })
+  expect(revisions.map(row => [row.revision, row.status, row.statistics?.sampleCount])).toEqual([[1, 'final', 59], [2, 'amended', 60]])
+})
+
+test('a re-submitted channel fills the stored reading and amends its window; another value is a conflict and changes nothing', async () => {
+  const sid = drawSid()
+  const pipeline = pipelineFor(2)
+  await pipeline.resume(epochMs(START))
+  const half = Array.from({ length: 100 }, (_, index) => storedReading(START + index * 1_000, [40, undefined]))
+  const full = half.slice(0, 60).map(reading => storedReading(reading.takenAt, [undefined, 96]))
+  const conflict = [storedReading(START, [41, 96])]
+  const steps: [Reading[], number][] = [[half, 100_000], [full, 101_000], [conflict, 102_000], [[], 200_000]]
+  let offset = 0
+  const counts = { stored: 0, duplicate: 0, conflict: 0 }
+  for (const [list, at] of steps) {
+    const taken = list.length === 0 ? [] : [{ partition: 2, nextOffset: offset + 1, records: [record({ sid, readings: list }, offset++)] }]
+    const step = await pipeline.step(taken, epochMs(START + at))
+    if (step === undefined) continue
+    await store.commit(step.commit)
+    for (const count of step.commit.counters) {
+      counts.stored += count.stored
+      counts.duplicate += count.duplicate
+      counts.conflict += count.conflict
+    }
+  }
+  expect(counts).toEqual({ stored: 100, duplicate: 60, conflict: 1 })
+  const series = (await store.numbersOf([sid])).get(sid)!
+  const rows = await store.readings(series, epochMs(START), epochMs(START + 1_000), 10)
+  expect(rows.map(row => row.values)).toEqual([[40, 96]])
+  const revisions = await store.ledger.revisions({ series, windowStart: epochMs(START), sizeMs: SIZE, metric: 'spo2-samples' })
+  expect(revisions.map(row => [row.revision, row.statistics?.sampleCount])).toEqual([[1, 60]])
+})
