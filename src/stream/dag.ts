@@ -1,6 +1,8 @@
-/** The operators of the stream in their order, with their settings -> the digest that every derived point carries. */
+/** The operators of the stream in their order, their settings and the device models -> the digest that every derived point carries. */
 
 import { hash } from 'node:crypto'
+import { type DeviceModels, modelKey } from '../model/device-model.ts'
+import type { Deficits } from './close-window.ts'
 
 /** A change of what an operator computes raises its version, so that points made before and after can be told apart. */
 export const OPERATORS = [
@@ -13,13 +15,17 @@ export interface DagSettings {
   windowSizes: Readonly<Record<string, number>>
   latenessMs: number
   silenceMs: number
-  deficits: readonly { metric: string, threshold: number, maxGapMs?: number }[]
+  deficits: Deficits
 }
 
-/** `sha256:` and 64 hex digits; independent of the order in which settings were written down. */
-export function dagDigest (settings: DagSettings): string {
-  const { windowMs, latenessMs, silenceMs } = settings
-  const windowSizes = Object.entries(settings.windowSizes).sort(([a], [b]) => (a < b ? -1 : 1))
-  const deficits = settings.deficits.map(({ metric, threshold, maxGapMs }) => [metric, threshold, maxGapMs ?? null]).sort((a, b) => (String(a[0]) < String(b[0]) ? -1 : 1))
-  return `sha256:${hash('sha256', JSON.stringify({ operators: OPERATORS, windowMs, windowSizes, latenessMs, silenceMs, deficits }))}`
+/** `sha256:` and 64 hex digits; the order in which settings, models and their fields were written down does not matter, that of channels does. */
+export function dagDigest ({ windowMs, windowSizes, latenessMs, silenceMs, deficits }: DagSettings, models: DeviceModels): string {
+  const byKey = Object.fromEntries([...models.values()].map((model) => [modelKey(model), model]))
+  const facts = { operators: OPERATORS, windowMs, windowSizes, latenessMs, silenceMs, deficits, models: byKey }
+  return `sha256:${hash('sha256', JSON.stringify(facts, inKeyOrder))}`
+}
+
+function inKeyOrder (_key: string, value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) return value
+  return Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
 }
