@@ -41,37 +41,54 @@ export interface FrameTools {
   /** Name of a device schema id: 1 → `TissueOxygen.v1`. */
   schemaName: (schemaId: number) => string
   /** Frames made so far; they go with the context they were made for. */
-  frames: WeakMap<Naming, Map<string, Frame>>
+  frames: WeakMap<Naming, Map<string, Frame | undefined>>
 }
 
 export function createFrameTools (parts: Omit<FrameTools, 'frames'>): FrameTools {
   return { ...parts, frames: new WeakMap() }
 }
 
-/** The frame of the view; the same as long as context, mapping and pipeline are the same. */
-export function frameOf (view: View, naming: Naming, tools: FrameTools): Frame {
+/** The frame of the view; the same as long as context, mapping and pipeline are the same. `undefined`: the mapping of the row does not
+ *  name this kind of Observation, so it is not published. */
+export function findFrame (view: View, naming: Naming, tools: FrameTools): Frame | undefined {
   // An emptied row may have no entry: there is nothing left that anything was made from.
   const pinned = view.row.provenance[0]
   const key = `${view.kind} ${view.row.metric} ${pinned?.mappingVersion} ${pinned?.dagDigest}`
-  const made = tools.frames.get(naming) ?? new Map<string, Frame>()
-  if (made.size === 0) tools.frames.set(naming, made)
-  const known = made.get(key)
-  if (known !== undefined) return known
-  const frame = createFrame(view, naming, tools)
-  made.set(key, frame)
+  let made = tools.frames.get(naming)
+  if (made === undefined) {
+    made = new Map()
+    tools.frames.set(naming, made)
+  }
+  let frame = made.get(key)
+  if (frame === undefined && !made.has(key)) {
+    frame = createFrame(view, naming, tools)
+    made.set(key, frame)
+  }
   return frame
 }
 
-function createFrame (view: View, naming: Naming, tools: FrameTools): Frame {
-  const { row, kind } = view
+/** @throws ServiceError MAPPING_INVALID for a view that is not published */
+export function frameOf (view: View, naming: Naming, tools: FrameTools): Frame {
+  const frame = findFrame(view, naming, tools)
+  if (frame === undefined) throw new ServiceError('fault', 'MAPPING_INVALID', `no mapping of row ${view.row.metric} has a view ${view.kind}`)
+  return frame
+}
+
+function pinnedParts ({ row }: View, naming: Naming, tools: FrameTools): Pick<Frame, 'mapping' | 'pipeline' | 'channel'> {
   const pinned = row.provenance[0]
   const pipeline = pinned === undefined ? tools.pipelines.current() : tools.pipelines.pinned(pinned.dagDigest)
   const { row: name, channel } = mappedRow(row.metric, metric => pipeline.channel(naming.context.model, metric))
   const mapping = pinned === undefined ? tools.mappings.current(name) : tools.mappings.pinned(pinned.mappingVersion)
+  return { mapping, pipeline, channel }
+}
+
+function createFrame (view: View, naming: Naming, tools: FrameTools): Frame | undefined {
+  const { row, kind } = view
+  const { mapping, pipeline, channel } = pinnedParts(view, naming, tools)
   const unit = mapping.file.unit ?? channel?.unit ?? '1'
   const range = mapping.file.range ?? channel?.technicalRange
   const texts = mapping.file.views[kind]
-  if (texts === undefined) throw new ServiceError('fault', 'MAPPING_INVALID', `mapping ${mapping.version} has no view ${kind}`)
+  if (texts === undefined) return undefined
   const limits = range === undefined ? '' : `,"lowerLimit":${range.low},"upperLimit":${range.high}`
   return {
     kind, naming, mapping, pipeline, channel, unit,

@@ -25,19 +25,25 @@ const ABSENT = 'http://terminology.hl7.org/CodeSystem/data-absent-reason'
 
 export function isDerived (kind: ViewKind): boolean { return kind === 'mean' || kind === 'rate' || kind === 'deficit' }
 
-export function effectiveText (view: View): string {
+/** When it was measured: a moment, or a period with its last moment. */
+export type Effective = { at: EpochMs, start?: undefined } | { at?: undefined, start: EpochMs, end: EpochMs }
+
+export function effectiveOf (view: View): Effective {
   const { row, kind } = view
-  if (kind === 'single') return `,"effectiveDateTime":"${instant(view.sample!.takenAt)}"`
-  if (row.form.form === 'last') return `,"effectiveDateTime":"${instant(row.form.takenAt)}"`
+  if (kind === 'single') return { at: view.sample!.takenAt }
+  if (row.form.form === 'last') return { at: row.form.takenAt }
   if (kind === 'sampled' && row.form.form === 'sampled' && view.isWithdrawn !== true) {
     const { gridStart, tokenCount, periodMs } = row.form
-    return periodText(gridStart, Math.round(gridStart + tokenCount * periodMs) as EpochMs)
+    return { start: gridStart, end: Math.round(gridStart + tokenCount * periodMs) as EpochMs }
   }
-  return periodText(row.from, row.until)
+  return { start: row.from, end: row.until }
 }
 
-function periodText (start: EpochMs, end: EpochMs): string {
-  return `,"effectivePeriod":{"start":"${instant(start)}","end":"${instant(end)}"}`
+export function effectiveText (view: View): string {
+  const effective = effectiveOf(view)
+  return effective.at === undefined
+    ? `,"effectivePeriod":{"start":"${instant(effective.start)}","end":"${instant(effective.end)}"}`
+    : `,"effectiveDateTime":"${instant(effective.at)}"`
 }
 
 export function valueText (view: View, frame: Frame, bundled?: ReadonlySet<string>): ValueText {

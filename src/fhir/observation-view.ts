@@ -2,6 +2,7 @@
 
 import { CANONICAL, instant } from '../model/identifier.ts'
 import type { EpochMs } from '../model/units.ts'
+import { DEMO_CODING } from './demo-coding.ts'
 import { deviceVersionOf } from './view-context.ts'
 import { type Frame, type FrameTools, frameOf, provenanceText, windowText } from './observation-frame.ts'
 import { effectiveText, isDerived, valueText } from './observation-value.ts'
@@ -10,8 +11,7 @@ import { nameOfView, type View } from './view-name.ts'
 
 const RELIABILITY = 'http://terminology.hl7.org/CodeSystem/v3-ObservationValue'
 const QUESTIONABLE = ',"interpretation":[{"coding":[{"system":"http://hl7.org/fhir/uv/pocd/CodeSystem/measurement-status","code":"questionable"}]}]'
-/** Marks what belongs to the demonstration ward. */
-export const DEMO_TAG = `{"system":"${CANONICAL}/CodeSystem/demonstration","code":"DEMO","display":"Demonstration data"}`
+const DEMO_TAG = JSON.stringify(DEMO_CODING)
 
 const SECURITY = {
   reliable: '',

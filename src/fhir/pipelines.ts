@@ -23,10 +23,13 @@ export interface Pipelines {
   /** The one added last. */
   current (): Pipeline
   add (dagDigest: string, settings: PipelineSettings): void
+  /** Device models of all of them; a model that changed stands several times. */
+  models (): readonly DeviceModel[]
 }
 
 export function createPipelines (): Pipelines {
   const byDigest = new Map<string, Pipeline>()
+  const models: DeviceModel[] = []
   let last: Pipeline | undefined
   return {
     current () {
@@ -41,7 +44,9 @@ export function createPipelines (): Pipelines {
     add (dagDigest, settings) {
       last = createPipeline(settings)
       byDigest.set(dagDigest, last)
-    }
+      models.push(...settings.models)
+    },
+    models: () => models
   }
 }
 

@@ -13,6 +13,7 @@ export type ErrorCode =
   | 'INPUT_TOO_LARGE' | 'INPUT_UNREADABLE' | 'INPUT_TYPE' | 'INPUT_ENCODING'
   | 'RATE_LIMITED'
   | 'FHIR_NOT_FOUND' | 'FHIR_GONE' | 'FHIR_CONFLICT' | 'FHIR_PRECONDITION' | 'FHIR_INVALID' | 'FHIR_UNSUPPORTED' | 'FHIR_MULTIPLE_MATCHES' | 'FHIR_PARAMETER' | 'FHIR_BUSINESS_RULE'
+  | 'HTTP_UNREACHABLE' | 'HTTP_REFUSED'
   | 'ROUTE_UNDECLARED' | 'USAGE' | 'INTERNAL'
 
 /** @param message says what was wrong, where, and what to do; holds no patient data, setting value or token. */

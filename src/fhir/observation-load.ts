@@ -1,0 +1,97 @@
+/** Ledger rows -> the Observations they show, with the frame that names each and the context of its sid. */
+
+import { ServiceError } from '../model/errors.ts'
+import type { ModelKey, Sid } from '../model/reading.ts'
+import type { EpochMs } from '../model/units.ts'
+import type { WindowRevision } from '../model/window.ts'
+import { findFrame, type Frame, type FrameTools } from './observation-frame.ts'
+import { type Naming, serverNaming } from './naming.ts'
+import type { ViewContext } from './view-context.ts'
+import type { View } from './view-name.ts'
+import { currentViews, versionsOfView } from './window-history.ts'
+
+/** A row as the series store gives it. */
+export type SeriesRow = WindowRevision & { series: number }
+export interface RowKey { series: number, metric: string, windowStart: EpochMs, sizeMs: number }
+
+/** What the views ask of the stores. */
+export interface ViewSources {
+  /** Every revision of a window of a metric, ascending. */
+  revisions (key: RowKey): Promise<readonly SeriesRow[]>
+  /** Latest revisions of the given windows of metrics; one without a row is missing. */
+  latest (keys: readonly RowKey[]): Promise<readonly SeriesRow[]>
+  /** A sid that does not exist is missing. @param firmware numbers whose texts are needed */
+  contexts (sids: readonly Sid[], firmware: Iterable<number>): Promise<ReadonlyMap<Sid, ViewContext>>
+}
+
+export interface PublishedView { view: View, frame: Frame, context: ViewContext }
+
+export interface ViewLoader {
+  /** Current Observations of the windows, as they were at `asOf`. @param rows latest revisions at that time */
+  current (rows: readonly SeriesRow[], asOf: EpochMs): Promise<PublishedView[]>
+  /** Every version of one Observation, ascending. @param latest newest revision of its window */
+  versions (latest: SeriesRow, id: string): Promise<PublishedView[]>
+}
+
+export function createViewLoader (sources: ViewSources, tools: FrameTools): ViewLoader {
+  const names = new WeakMap<ViewContext, Naming>()
+
+  function namingOf (context: ViewContext): Naming {
+    const known = names.get(context)
+    if (known !== undefined) return known
+    const naming = serverNaming(context)
+    names.set(context, naming)
+    return naming
+  }
+
+  async function published (views: readonly View[]): Promise<PublishedView[]> {
+    const firmware = new Set(views.flatMap(({ row }) => row.provenance.map(entry => entry.firmware)))
+    const contexts = await sources.contexts([...new Set(views.map(({ row }) => row.sid))], firmware)
+    const found: PublishedView[] = []
+    for (const view of views) {
+      const context = contexts.get(view.row.sid)
+      const frame = context === undefined ? undefined : findFrame(view, namingOf(context), tools)
+      if (frame !== undefined) found.push({ view, frame, context: context! })
+    }
+    await addMembers(found, sources)
+    return found
+  }
+
+  return {
+    async current (rows, asOf) {
+      const views: View[] = []
+      for (const row of rows) {
+        const history = row.revision === 1 ? [row] : (await sources.revisions(row)).filter(one => one.issued <= asOf)
+        for (const view of currentViews(history)) views.push(view)
+      }
+      return published(views)
+    },
+    versions: async (latest, id) => published(versionsOfView(latest.revision === 1 ? [latest] : await sources.revisions(latest), id))
+  }
+}
+
+/** A panel names the SpO2 Observation of its window when that was there no later than the panel's revision: so old versions stay as they were. */
+async function addMembers (found: readonly PublishedView[], sources: ViewSources): Promise<void> {
+  const wanted = found.flatMap(({ view, frame, context }) => {
+    if (view.kind !== 'panel' || view.row.form.form !== 'last') return []
+    const metric = spo2Metric(frame, context.model)
+    return metric === undefined ? [] : [{ view, key: { ...(view.row as SeriesRow), metric } }]
+  })
+  if (wanted.length === 0) return
+  const latest = new Map((await sources.latest(wanted.map(({ key }) => key))).map(row => [keyText(row), row]))
+  for (const { view, key } of wanted) {
+    const row = latest.get(keyText(key))
+    if (row === undefined) continue
+    const first = row.revision === 1 ? row : (await sources.revisions(key))[0]
+    if (first !== undefined && first.issued <= view.row.issued) view.member = key.metric
+  }
+}
+
+function spo2Metric (frame: Frame, model: ModelKey): string | undefined { return frame.pipeline.channelOfKind(model, 'spo2')?.metric }
+
+function keyText ({ series, metric, windowStart, sizeMs }: RowKey): string { return `${series}/${metric}/${windowStart}/${sizeMs}` }
+
+/** @throws always: a withdrawn revision answers 410 */
+export function goneRevision (): never {
+  throw new ServiceError('not-found', 'FHIR_GONE', 'this version was withdrawn: the current version says entered-in-error')
+}
