@@ -1,4 +1,4 @@
-/** Arithmetic of tumbling windows: time and size -> which window, how it is clipped, when it closes (fhir-modelling.md §2.2). */
+/** Arithmetic of tumbling windows: time and size -> which window, how it is clipped, what it should hold (fhir-modelling.md §2.2). */
 
 import { type EpochMs, epochMs } from '../model/units.ts'
 
@@ -20,14 +20,4 @@ export function clipWindow (windowStart: EpochMs, sizeMs: number, valid: { valid
 /** Samples a (clipped) window should hold at the nominal period; at least 1. */
 export function expectedCount ({ from, until }: Span, periodMs: number): number {
   return Math.max(1, Math.round((until - from) / periodMs))
-}
-
-/** A window closes when the watermark reaches its end. */
-export function isClosed (windowStart: EpochMs, sizeMs: number, watermark: EpochMs): boolean {
-  return windowStart + sizeMs <= watermark
-}
-
-/** Those of the open windows which the watermark closes, ascending. */
-export function windowsToClose (openStarts: Iterable<EpochMs>, sizeMs: number, watermark: EpochMs): EpochMs[] {
-  return [...openStarts].filter((start) => isClosed(start, sizeMs, watermark)).sort((a, b) => a - b)
 }

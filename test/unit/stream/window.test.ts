@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { epochMs } from '../../../src/model/units.ts'
-import { clipWindow, expectedCount, isClosed, windowStartOf, windowsToClose } from '../../../src/stream/window.ts'
+import { clipWindow, expectedCount, windowStartOf } from '../../../src/stream/window.ts'
 
 const at = epochMs
 
@@ -22,10 +22,4 @@ test('the expected count follows the clipped length and is never zero', () => {
   expect(expectedCount({ from: at(0), until: at(60_000) }, 100)).toBe(600)
   expect(expectedCount({ from: at(15_500), until: at(39_000) }, 1000)).toBe(24)
   expect(expectedCount({ from: at(0), until: at(100) }, 1000)).toBe(1)
-})
-
-test('a window closes when the watermark reaches its end', () => {
-  expect(isClosed(at(0), 60_000, at(59_999))).toBe(false)
-  expect(isClosed(at(0), 60_000, at(60_000))).toBe(true)
-  expect(windowsToClose([at(120_000), at(60_000), at(0)], 60_000, at(130_000))).toEqual([0, 60_000])
 })
