@@ -48,7 +48,7 @@ export function localTokenKeyFile (keyRingFile: string): string { return `${keyR
 /** Issuer and audience of local tokens. They are the same for a server on any port unless it has a public address: a token made by
  *  the command line must open a server that took a free port. The key says whose it is. */
 export function localAddresses (publicUrl: string): { issuer: string, audience: string } {
-  const base = publicUrl === '' ? 'http://localhost' : publicUrl
+  const base = publicUrl === '' ? 'http://localhost' : publicUrl.replace(/\/+$/, '')
   return { issuer: `${base}/auth`, audience: `${base}/fhir` }
 }
 

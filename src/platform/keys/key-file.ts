@@ -22,6 +22,9 @@ export interface KeyFile {
   signKey (name: SignKeyName): KeyObject
 }
 
+/** Where the key file stands. @param file as configured; `''` is beside the data directory, so that a copy of the data holds no keys */
+export function keyRingFile (dataDir: string, file: string): string { return file === '' ? `${dataDir}-keys.json` : file }
+
 /** @param mayCreate asked when the file is missing; false refuses. @throws ServiceError KEY_FILE */
 export async function openKeyFile (path: string, mayCreate: () => Promise<boolean>): Promise<KeyFile> {
   const found = await readPrivateFile(path)
