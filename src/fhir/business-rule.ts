@@ -9,13 +9,22 @@ export function ruleBroken (at: string, why: string): ServiceError {
   return new ServiceError('incorrect', 'FHIR_BUSINESS_RULE', `${at}: ${why}`)
 }
 
+/** What both PostgreSQL and JavaScript can write, and nothing older than anybody who could be measured. */
+const EARLIEST = Date.UTC(1900, 0, 1)
+const LATEST = Date.UTC(9999, 11, 30)
 const INSTANT = /^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d+)?(Z|[+-]\d{2}:\d{2})$/
 
 /** A dateTime that names one moment, to the ms. @throws ServiceError FHIR_BUSINESS_RULE */
 export function readInstant (at: string, value: string): EpochMs {
   const time = INSTANT.test(value) ? Date.parse(value) : Number.NaN
-  if (Number.isNaN(time)) throw ruleBroken(at, 'give date, time and zone: a day or a month has no certain begin')
+  if (!(time >= EARLIEST && time <= LATEST) || !isCalendarDay(value)) throw ruleBroken(at, 'give date, time and zone: a day or a month has no certain begin')
   return epochMs(time)
+}
+
+/** JavaScript reads 30 February as 2 March. */
+function isCalendarDay (value: string): boolean {
+  const [year, month, day] = value.slice(0, 10).split('-').map(Number) as [number, number, number]
+  return new Date(Date.UTC(year, month - 1, day)).getUTCDate() === day
 }
 
 /** A Period as half-open [start, end); an absent end is open. @throws ServiceError FHIR_BUSINESS_RULE */

@@ -21,6 +21,7 @@ export interface CalibrationRecord {
 interface Coefficient { value: number, unit: string }
 
 const AT = 'DeviceMetric.extension(calibration-record)'
+const VERSION_LENGTH_MAX = 256
 const TIME_UNITS = new Set(['s', 'ms', 'us', 'ns'])
 const POLYNOMIAL_NAMES = new Set(Array.from({ length: 10 }, (_, power) => `c${power}`))
 const DIGEST = /^sha256:[0-9a-f]{64}$/
@@ -40,6 +41,7 @@ export function calibrationState (metric: DeviceMetric): Calibration['state'] {
 function readRecord (extension: Extension, unit: string | undefined): CalibrationRecord {
   const version = part(extension, 'version')?.valueString
   if (version === undefined || version.trim() === '') throw ruleBroken(`${AT}.version`, 'a calibration needs a version')
+  if (version.length > VERSION_LENGTH_MAX) throw ruleBroken(`${AT}.version`, `is longer than ${VERSION_LENGTH_MAX} characters`)
   const kind = readKind(part(extension, 'model')?.valueCode)
   const coefficients = readCoefficients(extension)
   assertModel(kind, coefficients, unit)

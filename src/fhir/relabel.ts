@@ -19,13 +19,11 @@ export interface RelabelActions<R> {
   withdrawViews (sid: Sid, span: Span): Promise<void>
   /** Gives at most `limit` readings of the span to `target`, rows and windows due in one transaction; how many were given, 0 when none is left. */
   moveReadings (sid: Sid, target: Sid, span: Span, limit: number): Promise<number>
-  /** At most `limit` readings of the span, in order; [] when none is left. */
-  takeReadings (sid: Sid, span: Span, limit: number): Promise<readonly R[]>
+  /** Hands at most `limit` readings of the span to `keep` and deletes them once it has resolved; all stay when it throws. How many went, 0 when none is left. */
+  takeReadings (sid: Sid, span: Span, limit: number, keep: (readings: readonly R[]) => Promise<void>): Promise<number>
   /** Resolves when the readings stand in quarantine as readings of the device, reason `not-associated`. Repeated after a crash it may
    *  keep them twice: their identity suppresses the second at release. @param telemetry the Device's name in telemetry */
   requarantine (telemetry: string, readings: readonly R[]): Promise<void>
-  /** Deletes the readings that were taken. */
-  dropReadings (sid: Sid, readings: readonly R[]): Promise<void>
   /** Called when a job is done: what went to quarantine may belong to an association recorded meanwhile. */
   onDone (telemetry: string | undefined, job: RelabelJob): Promise<void>
 }
@@ -35,29 +33,40 @@ export interface RelabelOptions {
   now: () => EpochMs
   /** Readings in one step. Default 5,000. */
   stepMax?: number
-  /** Devices looked at in one run. Default 100. */
+  /** Devices looked at in one round. Default 100. */
   devicesMax?: number
 }
 
-export interface RelabelRun { done: number, waiting: number, readings: number }
+export interface RelabelRun {
+  done: number
+  /** Jobs that are not settled yet, or whose device another process works on. */
+  waiting: number
+  readings: number
+  /** What actions threw, one per device: its job stays open for the next run. */
+  errors: readonly unknown[]
+}
 
-/** Runs what is open, oldest first per device, until nothing is left that can go on. Another process's devices are passed over.
- *  @throws what an action throws; the job stays open and is taken up by the next run */
+/** Runs what is open, oldest first per device, until nothing is left that can go on. A device whose job fails keeps no other from running. */
 export async function runRelabelJobs<R> (actions: RelabelActions<R>, options: RelabelOptions): Promise<RelabelRun> {
-  const total: RelabelRun = { done: 0, waiting: 0, readings: 0 }
+  const errors = new Map<string, unknown>()
+  let [done, readings] = [0, 0]
   for (;;) {
-    const jobs = await nextRelabelJobs(options.pool, options.devicesMax ?? 100)
-    const before = total.done
-    total.waiting = 0
+    const jobs = (await nextRelabelJobs(options.pool, options.devicesMax ?? 100)).filter(({ device }) => !errors.has(device))
+    const before = done
+    let waiting = 0
     for (const job of jobs) {
-      const moved = await runExclusively(job, actions, options)
-      if (moved === undefined) total.waiting++
-      else {
-        total.done++
-        total.readings += moved
+      try {
+        const moved = await runExclusively(job, actions, options)
+        if (moved === undefined) waiting++
+        else {
+          done++
+          readings += moved
+        }
+      } catch (error) {
+        errors.set(job.device, error)
       }
     }
-    if (total.done === before) return total
+    if (done === before) return { done, waiting, readings, errors: [...errors.values()] }
   }
 }
 
@@ -65,7 +74,7 @@ export async function runRelabelJobs<R> (actions: RelabelActions<R>, options: Re
 async function runExclusively<R> (job: RelabelJob, actions: RelabelActions<R>, options: RelabelOptions): Promise<number | undefined> {
   return withClient(options.pool, client => withDeviceJobs(client, job.device, async () => {
     // Another process may have finished it before this one got the lock.
-    const [current] = (await nextRelabelJobs(options.pool, 1, job.device))
+    const [current] = await nextRelabelJobs(options.pool, 1, job.device)
     if (current?.id !== job.id || !(await actions.isSettled(current))) return undefined
     return runJob(current, actions, options)
   }))
@@ -95,12 +104,8 @@ async function runJob<R> (job: RelabelJob, actions: RelabelActions<R>, options: 
 
 async function step<R> (job: RelabelJob, telemetry: string | undefined, actions: RelabelActions<R>, limit: number): Promise<number> {
   if (job.target !== undefined) return actions.moveReadings(job.sid, job.target, job.span, limit)
-  const readings = await actions.takeReadings(job.sid, job.span, limit)
-  if (readings.length === 0) return 0
   // A device that sent readings had a name, and a name never leaves a device that was worn.
-  await actions.requarantine(telemetry ?? '', readings)
-  await actions.dropReadings(job.sid, readings)
-  return readings.length
+  return actions.takeReadings(job.sid, job.span, limit, readings => actions.requarantine(telemetry ?? '', readings))
 }
 
 async function telemetryOf (pool: Pool, device: string): Promise<string | undefined> {

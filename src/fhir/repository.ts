@@ -13,7 +13,7 @@ import { lockName, readCurrent, readHistory, readVersion, type StoredVersion as 
 import { countResources, isVisible, type ResourceQuery, searchResources } from '../stores/linkage/resource-search.ts'
 import { applyRules, type RuleDeps, type Written } from './apply-rules.ts'
 import { withAssociationIdentifier } from './association-rules.ts'
-import { readReference } from './business-rule.ts'
+import { readReference, ruleBroken } from './business-rule.ts'
 import { DEMO_CODING } from './demo-coding.ts'
 import { telemetryName } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
@@ -194,8 +194,15 @@ function withMeta (resource: StoredResource, version: number, now: EpochMs, isDe
   return { resourceType, id, meta: { versionId: String(version), lastUpdated: instant(now), ...kept, ...(tags.length === 0 ? {} : { tag: tags }) }, ...rest } as StoredResource
 }
 
+/** What an index entry of the database can hold. */
+const IDENTIFIER_BYTES_MAX = 2_000
+
 function identifiersOf (resource: StoredResource): { system: string, value: string }[] {
-  return (resource.identifier ?? []).flatMap(({ system = '', value }) => value === undefined ? [] : [{ system, value }])
+  return (resource.identifier ?? []).flatMap(({ system = '', value }) => {
+    if (value === undefined) return []
+    if (Buffer.byteLength(system + value) <= IDENTIFIER_BYTES_MAX) return [{ system, value }]
+    throw ruleBroken(`${resource.resourceType}.identifier`, `system and value together are longer than ${IDENTIFIER_BYTES_MAX} bytes`)
+  })
 }
 
 function referencesOf (resource: StoredResource, baseUrl: string): { element: string, type: string, id: string }[] {
@@ -239,6 +246,7 @@ function asFhirError (error: unknown): unknown {
   switch (codeOf(error)) {
     case '23P01': return conflict('DeviceUseStatement.timingPeriod: another association of the device covers a part of this period: close it first')
     case '23505': return conflict('an id or an identifier that must be unique is taken by another resource')
+    case '22021': case '22P05': return new ServiceError('incorrect', 'FHIR_INVALID', 'a text holds a character that cannot be stored (U+0000)', { cause: error })
     case '40P01': case '40001': return conflict('other writers changed the same resources at the same time: send it again')
     default: return error
   }

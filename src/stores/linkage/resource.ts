@@ -57,23 +57,33 @@ export async function countHistory (db: Database, type: string, id: string): Pro
 /** Writes the next version of a resource; its identifiers and references take the place of the earlier version's.
  *  The caller holds the lock of its name. @throws the database's 23505 when an identifier of ours already names another resource. */
 export async function writeVersion (client: Database, next: NewVersion): Promise<void> {
-  const values = [next.type, next.id, next.version, instant(next.lastUpdated), next.text]
-  if (next.version === 1) {
-    await client.query('insert into fhir.resource (type, id, version, last_updated, content) values ($1, $2, $3, $4, $5)', values)
-  } else {
-    await client.query('update fhir.resource set version = $3, last_updated = $4, content = $5 where type = $1 and id = $2', values)
-    await client.query('delete from fhir.identifier where type = $1 and id = $2', [next.type, next.id])
-    await client.query('delete from fhir.reference where type = $1 and id = $2', [next.type, next.id])
-  }
-  await client.query('insert into fhir.history (type, id, version, last_updated, content) values ($1, $2, $3, $4, $5)', values)
-  await client.query(
-    'insert into fhir.identifier (type, id, system, value) select distinct $1, $2, s, v from unnest($3::text[], $4::text[]) as names (s, v)',
-    [next.type, next.id, next.identifiers.map(name => name.system), next.identifiers.map(name => name.value)])
-  await client.query(
-    `insert into fhir.reference (type, id, element, target_type, target_id)
-     select distinct $1, $2, e, t, i from unnest($3::text[], $4::text[], $5::text[]) as targets (e, t, i)`,
-    [next.type, next.id, next.references.map(to => to.element), next.references.map(to => to.type), next.references.map(to => to.id)])
+  // Two statements: one cannot delete a row and insert it again.
+  if (next.version > 1) await client.query(FORGET, [next.type, next.id])
+  await client.query(next.version === 1 ? FIRST : FURTHER, [
+    next.type, next.id, next.version, instant(next.lastUpdated), next.text,
+    next.identifiers.map(name => name.system), next.identifiers.map(name => name.value),
+    next.references.map(to => to.element), next.references.map(to => to.type), next.references.map(to => to.id)
+  ])
 }
+
+const FORGET = `with names as (delete from fhir.identifier where type = $1 and id = $2)
+  delete from fhir.reference where type = $1 and id = $2`
+
+const REST = `, past as (
+    insert into fhir.history (type, id, version, last_updated, content) values ($1, $2, $3, $4, $5)
+  ), names as (
+    insert into fhir.identifier (type, id, system, value) select distinct $1, $2, s, v from unnest($6::text[], $7::text[]) as n (s, v)
+  )
+  insert into fhir.reference (type, id, element, target_type, target_id)
+  select distinct $1, $2, e, t, i from unnest($8::text[], $9::text[], $10::text[]) as r (e, t, i)`
+
+const FIRST = `with current as (
+    insert into fhir.resource (type, id, version, last_updated, content) values ($1, $2, $3, $4, $5)
+  )${REST}`
+
+const FURTHER = `with current as (
+    update fhir.resource set version = $3, last_updated = $4, content = $5 where type = $1 and id = $2
+  )${REST}`
 
 /** Current resources of `type` whose `element` refers to the target, ascending by id. */
 export async function readReferring (db: Database, type: string, element: string, targetType: string, targetId: string): Promise<StoredVersion[]> {

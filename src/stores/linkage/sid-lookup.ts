@@ -42,6 +42,13 @@ interface PlaceRow { sid: Sid, association: string, patient: string, device: str
 export async function placesOf (db: Database, sids: readonly Sid[]): Promise<SidPlace[]> { return places(db, 'm.sid', sids) }
 export async function placesOfPatients (db: Database, ids: readonly string[]): Promise<SidPlace[]> { return places(db, 's.patient', ids) }
 export async function placesOfDevices (db: Database, ids: readonly string[]): Promise<SidPlace[]> { return places(db, 'm.device', ids) }
+export async function placesOfAssociations (db: Database, ids: readonly string[]): Promise<SidPlace[]> { return places(db, 'm.association', ids) }
+
+/** Every sid there is. */
+export async function allSids (db: Database): Promise<Sid[]> {
+  const { rows } = await db.query<{ sid: Sid }>('select sid from linkage.sid_map')
+  return rows.map(row => row.sid)
+}
 
 /** A DeviceMetric that names no channel of its Device is missing. */
 export async function metricPlaces (db: Database, ids: readonly string[]): Promise<MetricPlace[]> {

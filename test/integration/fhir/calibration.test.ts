@@ -9,7 +9,7 @@ import { sidsOfDevice } from '../../../src/stores/linkage/association.ts'
 import { finishRecalibration, openRecalibrations } from '../../../src/stores/linkage/calibration.ts'
 import { createFirmwareNumber } from '../../../src/stores/linkage/firmware.ts'
 import { createSidContexts } from '../../../src/stores/linkage/sid-contexts.ts'
-import { metricPlaces, placesOfDevices, placesOfPatients } from '../../../src/stores/linkage/sid-lookup.ts'
+import { allSids, metricPlaces, placesOfAssociations, placesOfDevices, placesOfPatients } from '../../../src/stores/linkage/sid-lookup.ts'
 import { type CalibrationWish, association, create, NOW, patient, reader, testRepository, update, withCalibrations } from '../../support/linkage-fixtures.ts'
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
 
@@ -121,6 +121,8 @@ test('sids are found by patient, device and metric', async () => {
   const place = { sid, association: 'a-find', patient: 'p-find', device: 'd-find', valid: { from: at('10:00:00') } }
   expect(await placesOfPatients(database.pool, ['p-find', 'p-none'])).toEqual([place])
   expect(await placesOfDevices(database.pool, ['d-find'])).toEqual([place])
+  expect(await placesOfAssociations(database.pool, ['a-find', 'a-none'])).toEqual([place])
+  expect(await allSids(database.pool)).toContain(sid)
   expect(await metricPlaces(database.pool, [metric.id!])).toEqual([{ id: metric.id, device: 'd-find', metric: 'tissue-po2' }])
 })
 

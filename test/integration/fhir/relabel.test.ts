@@ -33,14 +33,16 @@ function fakeStores (rows: Row[], failAt = Number.POSITIVE_INFINITY) {
       for (const row of some) row.sid = target
       return some.length
     },
-    takeReadings: async (sid, span, limit) => inside(sid, span).slice(0, limit),
+    takeReadings: async (sid, span, limit, keep) => {
+      const taken = inside(sid, span).slice(0, limit)
+      if (taken.length > 0) await keep(taken)
+      tick()
+      for (const row of taken) rows.splice(rows.indexOf(row), 1)
+      return taken.length
+    },
     requarantine: async (telemetry, readings) => {
       tick()
       for (const { takenAt } of readings) if (!waiting.some(one => one.takenAt === takenAt)) waiting.push({ telemetry, takenAt })
-    },
-    dropReadings: async (sid, readings) => {
-      tick()
-      for (const reading of readings) rows.splice(rows.findIndex(row => row.sid === sid && row.takenAt === reading.takenAt), 1)
     },
     onDone: async () => {}
   }
@@ -73,7 +75,7 @@ test('rows go to the sid they belong to now, the others back to quarantine', asy
   const { rows, first, second } = await correctedWard('move')
   const { actions, waiting, withdrawn } = fakeStores(rows)
   const run = await runRelabelJobs(actions, { pool: database.pool, now: () => NOW, stepMax: 3 })
-  expect(run).toEqual({ done: 3, waiting: 0, readings: 30 })
+  expect(run).toEqual({ done: 3, waiting: 0, readings: 30, errors: [] })
   expect(minutes(rows, first)).toEqual(range(0, 10))
   expect(minutes(rows, second)).toEqual(range(20, 30))
   expect(waiting.map(({ takenAt }) => (takenAt - start) / 60_000)).toEqual([...range(10, 20), ...range(30, 40)])
@@ -86,8 +88,9 @@ test('a run killed at any step goes on and ends in the same state', async () => 
   for (let failAt = 1; failAt <= 22; failAt++) {
     const { rows, first, second } = await correctedWard(`kill-${failAt}`)
     const { actions, waiting } = fakeStores(rows, failAt)
-    await runRelabelJobs(actions, { pool: database.pool, now: () => NOW, stepMax: 4 }).catch((error: Error) => { expect(error.message).toBe('killed') })
-    await runRelabelJobs(actions, { pool: database.pool, now: () => NOW, stepMax: 4 })
+    const broken = await runRelabelJobs(actions, { pool: database.pool, now: () => NOW, stepMax: 4 })
+    expect(broken.errors.map(error => (error as Error).message)).toEqual(broken.done === 3 ? [] : ['killed'])
+    expect((await runRelabelJobs(actions, { pool: database.pool, now: () => NOW, stepMax: 4 })).errors).toEqual([])
     expect(minutes(rows, first)).toEqual(range(0, 10))
     expect(minutes(rows, second)).toEqual(range(20, 30))
     expect(waiting).toHaveLength(20)
@@ -98,7 +101,7 @@ test('a run killed at any step goes on and ends in the same state', async () => 
 test('a job waits until what was resolved before it is stored', async () => {
   const { rows } = await correctedWard('wait')
   const { actions } = fakeStores(rows)
-  expect(await runRelabelJobs({ ...actions, isSettled: async () => false }, { pool: database.pool, now: () => NOW })).toEqual({ done: 0, waiting: 1, readings: 0 })
+  expect(await runRelabelJobs({ ...actions, isSettled: async () => false }, { pool: database.pool, now: () => NOW })).toEqual({ done: 0, waiting: 1, readings: 0, errors: [] })
   expect((await runRelabelJobs(actions, { pool: database.pool, now: () => NOW })).done).toBe(3)
 })
 
@@ -108,12 +111,12 @@ test('two runners do not run one device at the same time', async () => {
   let inside = 0
   const watched: RelabelActions<Row> = {
     ...actions,
-    takeReadings: async (sid, span, limit) => {
+    takeReadings: async (sid, span, limit, keep) => {
       expect(++inside).toBe(1)
-      const taken = await actions.takeReadings(sid, span, limit)
       await new Promise(resolve => setImmediate(resolve))
+      const count = await actions.takeReadings(sid, span, limit, keep)
       inside--
-      return taken
+      return count
     }
   }
   const runs = await Promise.all([1, 2].map(() => runRelabelJobs(watched, { pool: database.pool, now: () => NOW, stepMax: 2 })))

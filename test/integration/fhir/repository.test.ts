@@ -202,3 +202,9 @@ test('a patient sees the own record, the worn device and its metrics, and nothin
   const typed = [{ filters: [{ parameter: 'type' as const, anyOf: [{ code: 'none' }] }] }]
   expect((await repository.search('Device', query, typed, NOW)).total).toBe(0)
 })
+
+test('what the database cannot hold is refused, not a fault', async () => {
+  const { repository } = testRepository(database.pool)
+  await expect(create(repository, patient('p-long', [{ value: 'x'.repeat(3000) }]))).rejects.toMatchObject(rule)
+  await expect(create(repository, patient('p-null', [{ value: 'a\0b' }]))).rejects.toMatchObject({ code: 'FHIR_INVALID' })
+})
