@@ -89,14 +89,17 @@ export interface RecalibrationJob {
   calibration: number
   sids: readonly Sid[]
   metric: string
-  /** The part of its period that had begun when it was recorded; open-ended where the calibration is. */
+  /** The calibration's period. */
   span: Span
   progress: Readonly<Record<string, unknown>>
 }
 
-/** Records that windows already computed need the new calibration; `undefined` when it begins after `recordedAt` or no sid was worn then. */
+/** A device's clock, and so its closed windows, may be this far ahead (DESIGN.md §7). */
+const AHEAD_MS = 5 * 60_000
+
+/** Records that windows already computed need the new calibration; `undefined` when none can be, or no sid was worn then. */
 export async function recordRecalibration (client: Database, number: number, next: NewCalibration): Promise<number | undefined> {
-  if (next.effective.from > next.recordedAt) return undefined
+  if (next.effective.from > next.recordedAt + AHEAD_MS) return undefined
   const { rows } = await client.query<{ id: number }>(
     `insert into linkage.recalibration_job (calibration, sids, metric, span, recorded_at)
      select $1, array_agg(sid order by sid), $2, $3, $4 from linkage.sid_map where device = $5 and valid && $3
