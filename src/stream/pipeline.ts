@@ -174,7 +174,7 @@ function markDue (settings: PipelineSettings, series: OpenSeries, reading: Store
 }
 
 function isFirstOpen (series: OpenSeries, reading: StoredReading, closedThrough: number): boolean {
-  return reading.takenAt >= closedThrough && series.readings[lowerBound(series.readings, closedThrough)] === reading && reading.takenAt < series.newest
+  return reading.takenAt >= closedThrough && series.readings[lowerBound(series.readings, closedThrough)] === reading
 }
 
 function closeSeries (parts: PipelineParts, series: OpenSeries, heard: Map<Sid, OpenSeries>, now: EpochMs, work: Work): void {

@@ -1,0 +1,42 @@
+/** The server of this machine, as a verb finds it: its address from the data directory, a token from its own key. */
+
+import { readFile, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
+import type { Config } from '../config/schema.ts'
+import { ServiceError } from '../model/errors.ts'
+import { keyFileOf } from '../system.ts'
+import type { CliContext } from './verb.ts'
+
+const TOKEN_TTL_S = 600
+
+function addressFile (config: Config): string { return join(config.dataDir, 'server.json') }
+
+export async function recordAddress (config: Config, address: string): Promise<void> {
+  await writeFile(addressFile(config), `${JSON.stringify({ address })}\n`)
+}
+
+export async function forgetAddress (config: Config): Promise<void> { await rm(addressFile(config), { force: true }) }
+
+/** @throws ServiceError unavailable when no server has written its address to the data directory */
+export async function serverAddress (config: Config): Promise<string> {
+  try {
+    return (JSON.parse(await readFile(addressFile(config), 'utf8')) as { address: string }).address
+  } catch {
+    throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'no server runs on this data directory: start one with npm start, or name another with --url')
+  }
+}
+
+/** Gives a token whenever one is needed: from a file, or issued here and renewed before it ends. */
+export function localTokens (config: Config, context: Pick<CliContext, 'now'>, scope: string, tokenFile?: string): () => Promise<string> {
+  if (tokenFile !== undefined) return async () => (await readFile(tokenFile, 'utf8')).trim()
+  let token = ''
+  let renewAt = 0
+  return async () => {
+    if (context.now() < renewAt) return token
+    const issuer = await createLocalIssuer({ file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now: context.now })
+    token = await issuer.issue({ scope, subject: 'command-line', clientId: 'oxbow-cli', ttlS: TOKEN_TTL_S })
+    renewAt = context.now() + TOKEN_TTL_S * 500
+    return token
+  }
+}
