@@ -8,7 +8,7 @@ import { findFrame, type Frame, type FrameTools } from './observation-frame.ts'
 import { type Naming, serverNaming } from './naming.ts'
 import type { ViewContext } from './view-context.ts'
 import type { View } from './view-name.ts'
-import { currentViews, versionsOfView } from './window-history.ts'
+import { currentViews, versionsOfView, viewsWritten } from './window-history.ts'
 
 /** A row as the series store gives it. */
 export type SeriesRow = WindowRevision & { series: number }
@@ -31,6 +31,8 @@ export interface ViewLoader {
   current (rows: readonly SeriesRow[], asOf: EpochMs): Promise<PublishedView[]>
   /** Every version of one Observation, ascending. @param latest newest revision of its window */
   versions (latest: SeriesRow, id: string): Promise<PublishedView[]>
+  /** What one revision wrote, whether anybody may be shown it or not. @param row any revision */
+  written (row: SeriesRow): Promise<View[]>
 }
 
 export function createViewLoader (sources: ViewSources, tools: FrameTools): ViewLoader {
@@ -65,6 +67,12 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
         for (const view of currentViews(history)) views.push(view)
       }
       return published(views)
+    },
+    async written (row) {
+      const before = row.revision === 1 ? undefined : (await sources.revisions(row)).find(one => one.revision === row.revision - 1)
+      const views = viewsWritten(row, before)
+      await published(views.filter(view => view.kind === 'panel'))
+      return views
     },
     versions: async (latest, id) => published(versionsOfView(latest.revision === 1 ? [latest] : await sources.revisions(latest), id))
   }

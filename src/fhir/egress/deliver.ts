@@ -34,8 +34,8 @@ export const DELIVERY_OPTIONS: DeliveryOptions = { rowsMax: 200, retryMinMs: 500
 export interface DeliveryParts {
   destination: Destination
   ledger: LedgerTail
-  /** A sid whose association is gone is missing. */
-  contexts: (sids: readonly Sid[]) => Promise<ReadonlyMap<Sid, ViewContext>>
+  /** A sid whose association is gone is missing. @param firmware numbers whose texts are needed */
+  contexts: (sids: readonly Sid[], firmware: Iterable<number>) => Promise<ReadonlyMap<Sid, ViewContext>>
   /** Identifier of each patient in the system (absent: its first one); a patient without is missing. */
   patientIdentifiers: (patients: readonly string[], system: string | undefined) => Promise<ReadonlyMap<string, { system: string, value: string }>>
   store: DeliveryStore
@@ -135,7 +135,8 @@ async function deliverChunk (parts: DeliveryParts, writer: number, signal: Abort
 
 async function recipientOf (parts: DeliveryParts, rows: readonly NumberedRow[], sending: Sending): Promise<Recipient> {
   const { destination, store } = parts
-  const contexts = await parts.contexts([...new Set(rows.map(({ row }) => row.sid))])
+  const firmware = new Set(rows.flatMap(({ row }) => row.provenance.map(entry => entry.firmware)))
+  const contexts = await parts.contexts([...new Set(rows.map(({ row }) => row.sid))], firmware)
   const patients = [...new Set([...contexts.values()].map(context => context.patient))]
   return {
     entriesMax: sending.entriesMax,

@@ -1,0 +1,117 @@
+/** Destinations as configured -> one running delivery each, fed from the ledger and the linkage store. */
+
+import type { Patient } from '@medplum/fhirtypes'
+import type { Pool } from 'pg'
+import { epochMs } from '../../model/units.ts'
+import { readMany } from '../../stores/linkage/resource.ts'
+import type { Ledger } from '../../stores/series/ledger-read.ts'
+import type { FrameTools } from '../observation-frame.ts'
+import type { ViewLoader } from '../observation-load.ts'
+import type { ViewContexts } from '../view-contexts.ts'
+import { createDelivery, type Delivery, type DeliveryEvents, type DeliveryOptions, type DeliveryParts, type LedgerTail } from './deliver.ts'
+import { createDeliveryStore } from './delivery-store.ts'
+import type { Destination } from './destination.ts'
+import { createDirectoryDestination } from './directory-destination.ts'
+import { createFhirDestination } from './fhir-destination.ts'
+
+/** As in the configuration. */
+export interface DestinationSetting {
+  name: string
+  kind: 'fhir' | 'directory'
+  /** FHIR base URL, or a folder. */
+  to: string
+  tokenFile?: string
+  patientSystem?: string
+  bundleEntriesMax?: number
+}
+
+export interface EgressParts {
+  ledger: Ledger
+  loader: ViewLoader
+  contexts: ViewContexts
+  tools: FrameTools
+  /** Reads Patients. */
+  linkagePool: Pool
+  /** Logged in as `oxbow_delivery`. */
+  deliveryPool: Pool
+  events: DeliveryEvents
+  options?: Partial<DeliveryOptions>
+}
+
+export interface Egress {
+  /** Windows were written. */
+  wake (): void
+  close (): Promise<void>
+}
+
+/** Starts one loop per destination. */
+export function createEgress (destinations: readonly DestinationSetting[], parts: EgressParts): Egress {
+  const deliveries: Delivery[] = destinations.map(setting => createDelivery(deliveryParts(createDestination(setting), parts)))
+  return {
+    wake: () => { for (const delivery of deliveries) delivery.wake() },
+    close: async () => { await Promise.all(deliveries.map(delivery => delivery.close())) }
+  }
+}
+
+/** What a delivery is made of on real stores. */
+export function deliveryParts (destination: Destination, parts: EgressParts): DeliveryParts {
+  return {
+    destination,
+    ledger: createLedgerTail(parts),
+    contexts: (sids, firmware) => parts.contexts.of(sids, firmware),
+    patientIdentifiers: (patients, system) => patientIdentifiers(parts.linkagePool, patients, system),
+    store: createDeliveryStore(parts.deliveryPool),
+    tools: parts.tools,
+    events: parts.events,
+    now: () => epochMs(Date.now()),
+    pause,
+    ...(parts.options === undefined ? {} : { options: parts.options })
+  }
+}
+
+export function createDestination ({ kind, name, to, tokenFile, patientSystem, bundleEntriesMax }: DestinationSetting): Destination {
+  const common = {
+    name,
+    ...(patientSystem === undefined ? {} : { patientSystem }),
+    ...(bundleEntriesMax === undefined ? {} : { entriesMax: bundleEntriesMax })
+  }
+  switch (kind) {
+    case 'fhir': return createFhirDestination({ ...common, baseUrl: to, ...(tokenFile === undefined ? {} : { tokenFile }) })
+    case 'directory': return createDirectoryDestination({ ...common, folder: to })
+  }
+}
+
+function createLedgerTail ({ ledger, loader }: Pick<EgressParts, 'ledger' | 'loader'>): LedgerTail {
+  return {
+    writers: async () => (await ledger.writers()).map(({ writer }) => writer),
+    async rows (writer, after, limit, last) {
+      const rows = (await ledger.afterNumber(writer, after, limit)).filter(row => last === undefined || row.number <= last)
+      const numbered = []
+      for (const row of rows) numbered.push({ number: row.number, row, views: await loader.written(row) })
+      return numbered
+    }
+  }
+}
+
+/** Identifier of each patient in `system`; without a system the first that has one. */
+async function patientIdentifiers (pool: Pool, patients: readonly string[], system: string | undefined): Promise<Map<string, { system: string, value: string }>> {
+  const found = new Map<string, { system: string, value: string }>()
+  for (const { id, text } of await readMany(pool, 'Patient', patients)) {
+    const identifier = (JSON.parse(text) as Patient).identifier?.find(one => one.system !== undefined && one.value !== undefined && (system === undefined || one.system === system))
+    if (identifier !== undefined) found.set(id, { system: identifier.system!, value: identifier.value! })
+  }
+  return found
+}
+
+async function pause (ms: number, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return
+  await new Promise<void>(resolve => {
+    const timer = setTimeout(done, ms)
+    function done (): void {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    signal.addEventListener('abort', done, { once: true })
+  })
+}
