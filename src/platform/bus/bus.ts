@@ -35,7 +35,7 @@ export interface BusConsumer {
   /**
    * Waits until at least one record is there (woken by the append, never by polling); gives what is there, at most `recordsMax`
    * records, one batch per partition. [] only after close or when `signal` is aborted: a timer that aborts it is how a caller wakes.
-   * One call at a time. @throws ServiceError unavailable STORE_UNAVAILABLE; a later call goes on where this one would have
+   * One call at a time. While the bus cannot be reached it waits. @throws ServiceError fault BUS_OFFSET_GONE when records are missing
    */
   take (recordsMax: number, signal?: AbortSignal): Promise<readonly PartitionBatch[]>
   /** Records below `nextOffset` are no longer needed: retention may remove them, and they no longer count as backlog. */

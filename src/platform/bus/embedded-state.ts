@@ -1,0 +1,152 @@
+/** What one process knows of the embedded bus, and how it learns of what others did: the heads of all partitions. */
+
+import { randomUUID } from 'node:crypto'
+import { setTimeout as delay } from 'node:timers/promises'
+import type { Pool } from 'pg'
+import { ServiceError } from '../../model/errors.ts'
+import { type EpochMs, epochMs } from '../../model/units.ts'
+import type { TopicOptions } from './bus.ts'
+import type { EmbeddedConsumer, Head } from './embedded-consumer.ts'
+import { declareTopic, readHeads, removeReleased, saveReleased } from './tables.ts'
+import type { TailBudget } from './tail.ts'
+
+export interface Topic extends Required<TopicOptions> {
+  topicId: number
+  /** By partition. */
+  heads: readonly Head[]
+  /** Records handed to `publish` and not durable yet. */
+  pendingCount: number
+}
+
+export interface BusState {
+  pool: Pool
+  /** Tells our own notifications from those of other processes. */
+  token: string
+  now: () => EpochMs
+  topics: ReadonlyMap<string, Topic>
+  consumers: Map<EmbeddedConsumer, Topic>
+  tailBudget: TailBudget
+  closing: AbortController
+  reachable: boolean
+  onReachable: (reachable: boolean) => void
+  refresh: { running: Promise<void> | undefined, wanted: boolean }
+  /** Offsets were released that the database does not know of. */
+  released: boolean
+}
+
+const RETAIN_MS = 24 * 3_600_000
+const RETRY_MS = 250
+
+export type StateOptions = Pick<BusState, 'pool' | 'now' | 'onReachable'> & { topics: readonly TopicOptions[], tailBytesMax: number }
+
+export async function openState ({ pool, now, onReachable, topics, tailBytesMax }: StateOptions): Promise<BusState> {
+  const opened = new Map<string, Topic>()
+  for (const topic of topics) opened.set(topic.topic, await openTopic(pool, topic))
+  const state: BusState = {
+    pool,
+    token: randomUUID(),
+    now,
+    topics: opened,
+    consumers: new Map(),
+    tailBudget: { bytesMax: tailBytesMax, used: 0 },
+    closing: new AbortController(),
+    reachable: true,
+    onReachable,
+    refresh: { running: undefined, wanted: false },
+    released: false
+  }
+  await refresh(state)
+  return state
+}
+
+/** @throws ServiceError fault INTERNAL */
+export function topicOf (state: BusState, name: string): Topic {
+  const topic = state.topics.get(name)
+  if (topic === undefined) throw new ServiceError('fault', 'INTERNAL', `topic ${name} was not declared`)
+  return topic
+}
+
+/** Records appended and not released; 0 for a topic that is kept, which nobody reads yet. */
+export function backlogOf (topic: Topic): number {
+  return topic.keep ? 0 : topic.heads.reduce((sum, head) => sum + Math.max(0, head.nextOffset - head.releasedOffset), 0)
+}
+
+/** Reads the heads of all partitions; a call while one runs is answered by the next reading, so that it sees what it was called for. */
+export function refresh (state: BusState): Promise<void> {
+  state.refresh.wanted = true
+  state.refresh.running ??= readWhileWanted(state).finally(() => { state.refresh.running = undefined })
+  return state.refresh.running
+}
+
+/** As `refresh`, in the background and again until it succeeds. */
+export function refreshSoon (state: BusState): void {
+  const attempt = async () => {
+    while (!state.closing.signal.aborted) {
+      const done = await refresh(state).then(() => true, () => false)
+      if (done) return
+      setReachable(state, false)
+      await delay(RETRY_MS, undefined, { signal: state.closing.signal, ref: false }).catch(() => {})
+    }
+  }
+  attempt().catch(() => {})
+}
+
+export function setReachable (state: BusState, reachable: boolean): void {
+  if (state.reachable === reachable || state.closing.signal.aborted) return
+  state.reachable = reachable
+  state.onReachable(reachable)
+}
+
+/** Wakes the consumers of `topics`, or all. */
+export function wake (state: BusState, topics?: ReadonlySet<Topic>): void {
+  for (const [consumer, topic] of state.consumers) if (topics?.has(topic) ?? true) consumer.wake()
+}
+
+/** Writes what the consumers of this process have released. */
+export async function saveOffsets (state: BusState): Promise<void> {
+  if (!state.released) return
+  state.released = false
+  const taken = [...state.topics.values()].flatMap(({ topicId, heads }) => heads
+    .filter(({ tail }) => tail !== undefined)
+    .map(({ partition, releasedOffset }) => ({ topicId, partition, offset: releasedOffset })))
+  try {
+    if (taken.length > 0) await saveReleased(state.pool, taken)
+  } catch (error) {
+    state.released = true
+    throw error
+  }
+}
+
+/** Removes what is released and past its time, from topics that are not kept. */
+export async function removeExpired (state: BusState): Promise<void> {
+  await saveOffsets(state)
+  for (const { topicId, keep, retainMs } of state.topics.values()) {
+    if (!keep) await removeReleased(state.pool, topicId, epochMs(state.now() - retainMs))
+  }
+}
+
+async function openTopic (pool: Pool, options: TopicOptions): Promise<Topic> {
+  const { topicId, partitions } = await declareTopic(pool, options)
+  const heads = Array.from({ length: partitions }, (_, partition): Head => ({ partition, nextOffset: 0, releasedOffset: 0, tail: undefined }))
+  return { topic: options.topic, topicId, partitions, heads, retainMs: options.retainMs ?? RETAIN_MS, keep: options.keep ?? false, pendingCount: 0 }
+}
+
+async function readWhileWanted (state: BusState): Promise<void> {
+  while (state.refresh.wanted) {
+    state.refresh.wanted = false
+    await readAll(state)
+  }
+}
+
+async function readAll (state: BusState): Promise<void> {
+  const byId = new Map([...state.topics.values()].map(topic => [topic.topicId, topic]))
+  for (const { topicId, partition, nextOffset, releasedOffset } of await readHeads(state.pool)) {
+    const head = byId.get(topicId)?.heads[partition]
+    if (head === undefined) continue
+    head.nextOffset = Math.max(head.nextOffset, nextOffset)
+    // While a consumer here has the partition, it knows better than the database.
+    if (head.tail === undefined) head.releasedOffset = releasedOffset
+  }
+  setReachable(state, true)
+  wake(state)
+}

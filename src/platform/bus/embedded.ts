@@ -1,0 +1,170 @@
+/** The bus embedded in PostgreSQL (database `oxbow_bus`, schema `bus`): no broker, the promises of the seam. */
+
+import { createPool } from '../postgres/pool.ts'
+import { ServiceError } from '../../model/errors.ts'
+import type { EpochMs } from '../../model/units.ts'
+import type { Bus, BusConsumer, ConsumerOptions, TopicOptions } from './bus.ts'
+import { createEmbeddedConsumer, type Head, offsetGone } from './embedded-consumer.ts'
+import { createPublisher } from './embedded-publish.ts'
+import { backlogOf, type BusState, openState, refresh, refreshSoon, removeExpired, saveOffsets, setReachable, type Topic, topicOf } from './embedded-state.ts'
+import { listen } from './listener.ts'
+import { CHANNEL, readFirstOffsets, readRows } from './tables.ts'
+import { createTail } from './tail.ts'
+
+export interface EmbeddedBusOptions {
+  /** Connection string of login `oxbow_bus`. */
+  url: string
+  topics: readonly TopicOptions[]
+  now: () => EpochMs
+  /** Most records of a topic appended and not yet released; over it `publish` answers BUS_FULL. Default 2,000,000. */
+  backlogMax?: number
+  /** Largest record, key and value. Default 16 MiB. */
+  recordBytesMax?: number
+  /** Most records in one commit. Default 10,000. */
+  commitRecordsMax?: number
+  /** Most bytes in one commit; a single `publish` over it goes alone. Default 8 MiB. */
+  commitBytesMax?: number
+  /** Most bytes that wait for their commit; over it `publish` answers BUS_FULL. Default 64 MiB. */
+  queueBytesMax?: number
+  /** Newest rows kept in memory for consumers of this process. Default 64 MiB. */
+  tailBytesMax?: number
+  /** How often released records past their time are removed. Default 60 s. */
+  retentionEveryMs?: number
+  /** Called with false when PostgreSQL is lost and with true when it is back. */
+  onReachable?: (reachable: boolean) => void
+}
+
+/** Released offsets are written this often: a restart and other processes take them for the measure of backlog until the consumer says. */
+const RELEASE_SAVE_MS = 1_000
+const RETENTION_EVERY_MS = 60_000
+const RETRY_MIN_MS = 50
+const RETRY_MAX_MS = 2_000
+const CONNECTIONS_MAX = 4
+const MIB = 1024 * 1024
+const TAKE_BYTES_MAX = 8 * MIB
+
+/** Makes the topics that are missing and opens the bus. @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function openEmbeddedBus (options: EmbeddedBusOptions): Promise<Bus> {
+  const pool = createPool({ url: options.url, connectionsMax: CONNECTIONS_MAX, applicationName: 'oxbow bus' })
+  const state = await openState({
+    pool, now: options.now, topics: options.topics, tailBytesMax: options.tailBytesMax ?? 64 * MIB, onReachable: options.onReachable ?? (() => {})
+  }).catch(async (error: unknown) => {
+    await pool.end()
+    throw error
+  })
+  const publisher = createPublisher(state, {
+    backlogMax: options.backlogMax ?? 2_000_000,
+    recordBytesMax: options.recordBytesMax ?? 16 * MIB,
+    queueBytesMax: options.queueBytesMax ?? 64 * MIB,
+    commitRecordsMax: options.commitRecordsMax ?? 10_000,
+    commitBytesMax: options.commitBytesMax ?? 8 * MIB
+  })
+  const stopBackground = startBackground(state, options)
+  let closed: Promise<void> | undefined
+  async function close (): Promise<void> {
+    state.closing.abort()
+    await publisher.idle()
+    for (const consumer of [...state.consumers.keys()]) await consumer.close()
+    await stopBackground()
+    await pool.end()
+  }
+  return {
+    kind: 'embedded',
+    publish: publisher.publish,
+    partitionCount: topic => topicOf(state, topic).partitions,
+    consume: wanted => consume(state, wanted),
+    backlog: topic => backlogOf(topicOf(state, topic)),
+    close: () => closed ??= close()
+  }
+}
+
+/** Listening to other processes, saving of released offsets, retention. A failure of one turn is made up for by the next. */
+function startBackground (state: BusState, options: EmbeddedBusOptions): () => Promise<void> {
+  const stopListening = listen({
+    url: options.url,
+    channel: CHANNEL,
+    retryMinMs: RETRY_MIN_MS,
+    retryMaxMs: RETRY_MAX_MS,
+    onListening: () => { refreshSoon(state) },
+    onNotify: payload => { if (payload !== state.token) refreshSoon(state) },
+    onBroken: () => { setReachable(state, false) }
+  })
+  const running = new Set<Promise<void>>()
+  function every (ms: number, work: (state: BusState) => Promise<void>): NodeJS.Timeout {
+    let busy = false
+    return setInterval(() => {
+      if (busy) return
+      busy = true
+      const turn = work(state).catch(() => {}).finally(() => {
+        busy = false
+        running.delete(turn)
+      })
+      running.add(turn)
+    }, ms).unref()
+  }
+  const timers = [every(RELEASE_SAVE_MS, saveOffsets), every(options.retentionEveryMs ?? RETENTION_EVERY_MS, removeExpired)]
+  return async () => {
+    for (const timer of timers) clearInterval(timer)
+    await Promise.all([stopListening(), ...running, state.refresh.running?.catch(() => {})])
+  }
+}
+
+async function consume (state: BusState, options: ConsumerOptions): Promise<BusConsumer> {
+  if (state.closing.signal.aborted) throw new ServiceError('unavailable', 'BUS_CLOSED', 'the bus is closed')
+  const topic = topicOf(state, options.topic)
+  const heads = takePartitions(state, topic, options.partitions)
+  const giveUp = () => { for (const head of heads) giveBack(head) }
+  try {
+    const positions = await startingPositions(state, topic, heads, options)
+    for (const head of heads) head.releasedOffset = positions.get(head.partition)!
+    state.released = true
+    const consumer = createEmbeddedConsumer({
+      topic: topic.topic,
+      heads,
+      positions,
+      bytesMax: options.bytesMax ?? TAKE_BYTES_MAX,
+      readRows: (partition, offset, bytesMax) => readRows(state.pool, topic.topicId, partition, offset, bytesMax),
+      retryMs: RETRY_MIN_MS * 2,
+      onReleased: () => { state.released = true },
+      onClosed: async () => {
+        // What could not be saved is released again by whoever resumes.
+        await saveOffsets(state).catch(() => {})
+        giveUp()
+        state.consumers.delete(consumer)
+      }
+    })
+    state.consumers.set(consumer, topic)
+    return consumer
+  } catch (error) {
+    giveUp()
+    throw error
+  }
+}
+
+/** A partition has a tail exactly while a consumer of this process has it. */
+function takePartitions (state: BusState, topic: Topic, partitions: readonly number[]): readonly Head[] {
+  const heads = partitions.map(partition => {
+    const head = topic.heads[partition]
+    if (head === undefined) throw new ServiceError('fault', 'INTERNAL', `topic ${topic.topic} has no partition ${partition}`)
+    if (head.tail !== undefined) throw new ServiceError('fault', 'INTERNAL', `partition ${partition} of ${topic.topic} has a consumer already`)
+    return head
+  })
+  for (const head of heads) head.tail = createTail(state.tailBudget)
+  return heads
+}
+
+function giveBack (head: Head): void {
+  head.tail?.dropBelow(Number.POSITIVE_INFINITY)
+  head.tail = undefined
+}
+
+async function startingPositions (state: BusState, topic: Topic, heads: readonly Head[], options: ConsumerOptions): Promise<ReadonlyMap<number, number>> {
+  const wanted = await options.resumeFrom(heads.map(({ partition }) => partition))
+  await refresh(state)
+  const firstOffsets = await readFirstOffsets(state.pool, topic.topicId)
+  return new Map(heads.map(head => {
+    const offset = wanted.get(head.partition) ?? 0
+    if (offset < (firstOffsets.get(head.partition) ?? 0) || offset > head.nextOffset) throw offsetGone(topic.topic, head.partition, offset)
+    return [head.partition, offset]
+  }))
+}
