@@ -1,7 +1,7 @@
 /** Windows marked due → their next revisions, computed again from the stored rows (fhir-modelling.md §2.2). */
 
 import type { SidContext } from '../model/identity.ts'
-import type { Sid, StoredReading } from '../model/reading.ts'
+import type { ModelKey, Sid, StoredReading } from '../model/reading.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
 import type { AmendmentCause, WindowStatus } from '../model/window.ts'
 import { type Revision, revisionOf, windowGroups } from './close-open-windows.ts'
@@ -12,9 +12,20 @@ import { sameContent } from './same-content.ts'
 import type { OpenSeries } from './series-state.ts'
 import type { DueAmendment, Settled } from './sink.ts'
 
+export interface DueWindows {
+  windows: readonly DueAmendment[]
+  /** Their series. */
+  names: readonly { sid: Sid, model: ModelKey, series: number }[]
+}
+
+export interface Amendments { revisions: Revision[], settled: Settled[], causes: { cause: AmendmentCause, count: number }[] }
+
 export interface Amender {
-  /** Revisions of the windows that are due now; windows not yet closed are settled without one. */
-  amend (now: EpochMs, open: ReadonlyMap<Sid, OpenSeries>): Promise<{ revisions: Revision[], settled: Settled[], causes: { cause: AmendmentCause, count: number }[] }>
+  /** What is due now; asks the store at most once a second. */
+  ask (now: EpochMs): Promise<DueWindows>
+  /** Revisions of these windows. One not yet closed is settled without: it will be closed in the ordinary way.
+   *  @param open holds every series named, so that it is known how far each is closed */
+  amend (due: DueWindows, now: EpochMs, open: ReadonlyMap<Sid, OpenSeries>): Promise<Amendments>
 }
 
 /** Status of a revision that is not the first (§2.2). */
@@ -30,28 +41,34 @@ export const STATUS_OF: Readonly<Record<AmendmentCause, WindowStatus>> = {
 const ASK_EVERY_MS = 1_000
 const WINDOW_ROWS_MAX = 1_000_000
 
-export function createAmender (parts: Pick<PipelineParts, 'sink' | 'contexts' | 'models' | 'settings' | 'partitions'>): Amender {
+const NOTHING: DueWindows = { windows: [], names: [] }
+
+type AmendParts = Pick<PipelineParts, 'sink' | 'contexts' | 'models' | 'settings'>
+
+export function createAmender (parts: AmendParts & Pick<PipelineParts, 'partitions'>): Amender {
   let askedAt = -Infinity
   return {
-    amend: async (now, open) => {
-      const nothing = { revisions: [], settled: [], causes: [] }
-      if (now - askedAt < ASK_EVERY_MS) return nothing
-      const due = await parts.sink.dueAmendments(now, parts.partitions, parts.settings.amendmentsMax)
+    ask: async now => {
+      if (now - askedAt < ASK_EVERY_MS) return NOTHING
+      const windows = await parts.sink.dueAmendments(now, parts.partitions, parts.settings.amendmentsMax)
       // A full answer means that more is waiting: ask again at the next step.
-      askedAt = due.length < parts.settings.amendmentsMax ? now : -Infinity
-      return due.length === 0 ? nothing : await amendAll(parts, due, now, open)
-    }
+      askedAt = windows.length < parts.settings.amendmentsMax ? now : -Infinity
+      if (windows.length === 0) return NOTHING
+      const sids = await parts.sink.sidsOf([...new Set(windows.map(window => window.series))])
+      return { windows, names: [...sids].map(([series, name]) => ({ series, ...name })) }
+    },
+    amend: async (due, now, open) => due.windows.length === 0 ? { revisions: [], settled: [], causes: [] } : await amendAll(parts, due, now, open)
   }
 }
 
-async function amendAll (parts: Pick<PipelineParts, 'sink' | 'contexts' | 'models' | 'settings'>, due: readonly DueAmendment[], now: EpochMs, open: ReadonlyMap<Sid, OpenSeries>): Promise<Awaited<ReturnType<Amender['amend']>>> {
-  const names = await parts.sink.sidsOf([...new Set(due.map(window => window.series))])
-  const contexts = await parts.contexts([...names.values()].map(name => name.sid))
-  const ledger = groupBy(await parts.sink.latestOfWindows(due), row => windowKey(row))
+async function amendAll (parts: AmendParts, { windows, names }: DueWindows, now: EpochMs, open: ReadonlyMap<Sid, OpenSeries>): Promise<Amendments> {
+  const sidOf = new Map(names.map(name => [name.series, name.sid]))
+  const contexts = await parts.contexts([...sidOf.values()])
+  const ledger = groupBy(await parts.sink.latestOfWindows(windows), row => windowKey(row))
   const revisions: Revision[] = []
   const counts = new Map<AmendmentCause, number>()
-  for (const window of due) {
-    const { sid } = names.get(window.series)!
+  for (const window of windows) {
+    const sid = sidOf.get(window.series)!
     if (isStillOpen(open.get(sid), window)) continue
     const context = contexts.get(sid)
     const latest = ledger.get(windowKey(window)) ?? []
@@ -60,16 +77,15 @@ async function amendAll (parts: Pick<PipelineParts, 'sink' | 'contexts' | 'model
     revisions.push(...next)
     if (next.length > 0) counts.set(window.cause, (counts.get(window.cause) ?? 0) + next.length)
   }
-  return { revisions, settled: [...due], causes: [...counts].map(([cause, count]) => ({ cause, count })) }
+  return { revisions, settled: [...windows], causes: [...counts].map(([cause, count]) => ({ cause, count })) }
 }
 
-/** It will be closed in the ordinary way. */
 function isStillOpen (series: OpenSeries | undefined, window: DueAmendment): boolean {
   const group = series?.groups.find(candidate => candidate.sizeMs === window.sizeMs)
   return group !== undefined && window.windowStart + window.sizeMs > group.closedThrough
 }
 
-async function draftsOf (parts: Pick<PipelineParts, 'sink' | 'models' | 'settings'>, window: DueAmendment, context: SidContext, latest: readonly Revision[]): Promise<WindowDraft[]> {
+async function draftsOf (parts: AmendParts, window: DueAmendment, context: SidContext, latest: readonly Revision[]): Promise<WindowDraft[]> {
   const model = parts.models.get(context.model)
   if (model === undefined) return []
   const until = epochMs(window.windowStart + window.sizeMs)
@@ -100,7 +116,7 @@ async function draftsOf (parts: Pick<PipelineParts, 'sink' | 'models' | 'setting
   })
 }
 
-function nextRevisions (parts: Pick<PipelineParts, 'models' | 'settings'>, window: DueAmendment, sid: Sid, context: SidContext | undefined, drafts: readonly WindowDraft[], latest: readonly Revision[], now: EpochMs): Revision[] {
+function nextRevisions (parts: AmendParts, window: DueAmendment, sid: Sid, context: SidContext | undefined, drafts: readonly WindowDraft[], latest: readonly Revision[], now: EpochMs): Revision[] {
   const { settings } = parts
   const known = new Map(latest.map(row => [row.metric, row]))
   const model = context === undefined ? undefined : parts.models.get(context.model)

@@ -25,7 +25,7 @@ export interface Pipeline {
   resume (now: EpochMs): Promise<void>
   /** One step; `undefined`: nothing to commit. The caller commits it whole, or throws this pipeline away. */
   step (taken: readonly TakenRecords[], now: EpochMs): Promise<Step | undefined>
-  /** The association or the calibrations of these sids changed: read again before their next reading. */
+  /** The association, the calibrations or the rows of these sids changed elsewhere: everything about them is read again before the next step. */
   contextChanged (sids: readonly Sid[]): void
   /** Series held in memory. */
   openCount (): number
@@ -44,12 +44,18 @@ export function createPipeline (parts: PipelineParts): Pipeline {
 
   const openUp = (names: readonly SeriesName[], now: EpochMs): Promise<void> => openSeries(parts, open, heard, names, now)
 
-  async function refreshContexts (): Promise<void> {
-    const wanted = [...stale].filter(sid => open.has(sid))
+  /** What memory holds of these series may no longer be what the store holds: rows may have moved with the association. */
+  async function reopenStale (now: EpochMs): Promise<void> {
+    const names = [...stale].flatMap(sid => {
+      const series = open.get(sid)
+      return series === undefined ? [] : [{ sid, model: series.context.model, partition: series.partition }]
+    })
     stale.clear()
-    if (wanted.length === 0) return
-    const contexts = await parts.contexts(wanted)
-    for (const sid of wanted) open.get(sid)!.context = contexts.get(sid) ?? endedContext(sid, open.get(sid)!.context.model)
+    for (const { sid } of names) {
+      open.delete(sid)
+      heard.delete(sid)
+    }
+    await openUp(names, now)
   }
 
   return {
@@ -59,13 +65,16 @@ export function createPipeline (parts: PipelineParts): Pipeline {
     step: async (taken, now) => {
       const arrivals = decodeArrivals(taken)
       await openUp(unknownNames(arrivals, open), now)
-      await refreshContexts()
+      await reopenStale(now)
+      // First, on what the store holds: a window closed in this very step is not yet there to be written again.
+      const due = await amender.ask(now)
+      await openUp(due.names.filter(({ sid }) => !open.has(sid)), now)
+      const amended = await amender.amend(due, now, open)
       const work: Work = { ...noFindings(), due: [], settled: [], closed: [], revisions: [] }
       await place(parts, arrivals, open, work, now)
       for (const sid of arrivals.keys()) closeSeries(parts, open.get(sid)!, heard, now, work)
       closeSilent(parts, open, heard, now, work)
       const windowsClosed = work.revisions.length
-      const amended = await amender.amend(now, open)
       return stepOf(parts, taken, work, windowsClosed, amended)
     }
   }

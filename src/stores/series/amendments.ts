@@ -2,8 +2,9 @@
 
 import type { Pool } from 'pg'
 import type { EpochMs } from '../../model/units.ts'
+import type { AmendmentCause } from '../../model/window.ts'
 import type { DueAmendment } from '../../stream/sink.ts'
-import { causeOf } from './commit-parts.ts'
+import { causeOf, codeOfCause } from './commit-parts.ts'
 import { rowsOf } from './query.ts'
 import { timeParameter } from './sql-values.ts'
 
@@ -26,4 +27,30 @@ export async function dueAmendments (pool: Pool, now: EpochMs, partitions: reado
 export async function nextAmendmentAt (pool: Pool, partitions: readonly number[]): Promise<EpochMs | undefined> {
   const [row] = await rowsOf(pool, 'select min(not_before) from series.amendment_due where partition = any($1::smallint[])', [partitions])
   return (row![0] as EpochMs | null) ?? undefined
+}
+
+export interface WindowsToMark {
+  series: readonly number[]
+  /** Windows that overlap [since, until). */
+  since: EpochMs
+  until: EpochMs
+  cause: AmendmentCause
+  now: EpochMs
+}
+
+/** Marks every written window of the series that overlaps the span; they are written again by whoever owns their partition. @returns how many */
+export async function markWindowsDue (pool: Pool, { series, since, until, cause, now }: WindowsToMark): Promise<number> {
+  const [row] = await rowsOf(pool, `
+    with found as (
+      select distinct w.series, w.size_ms, w.window_start, coalesce(s.bus_partition, 0) as part
+        from series.window_revision w join series.sid s on s.number = w.series
+       where w.series = any($1::int[]) and w.window_start < $3 and w.window_start > $2::timestamptz - interval '1 day'
+         and w.window_start + w.size_ms * interval '1 ms' > $2
+    ), marked as (
+      select series.mark_due(array_agg(series), array_agg(size_ms), array_agg(extract(epoch from window_start)::float8 * 1000), array_agg(part::int),
+        array_agg($4::int), array_agg($5::float8)) from found having count(*) > 0
+    )
+    select (select count(*) from found)::int, (select count(*) from marked)`,
+  [series, timeParameter(since), timeParameter(until), codeOfCause(cause), now])
+  return row![0] as number
 }

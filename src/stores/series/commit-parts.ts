@@ -1,7 +1,7 @@
 /** A commit -> the statements and COPY data of one transaction. Parts with nothing to do are left out. */
 
 import type { AmendmentCause } from '../../model/window.ts'
-import { viewsOf } from '../../model/view-ids.ts'
+import { viewsOf, windowTail } from '../../model/view-ids.ts'
 import { type CopyBuffer, createCopyBuffer } from '../../platform/postgres/copy.ts'
 import type { BatchPart } from '../../platform/postgres/send-batch.ts'
 import type { Fill, SeriesCommit } from '../../stream/sink.ts'
@@ -14,12 +14,13 @@ import { clampTime, DAY_MS, dayOf, numberArray, textArray, timeParameter } from 
 const CAUSES: readonly AmendmentCause[] = ['late', 'association', 'reprocessed', 'recalibrated', 'withdrawn']
 
 export function causeOf (code: number): AmendmentCause { return CAUSES[code]! }
+export function codeOfCause (cause: AmendmentCause): number { return CAUSES.indexOf(cause) }
 
 /** Serve one writer for life: their memory is kept. */
-export interface CommitBuffers { fresh: CopyBuffer, late: CopyBuffer, ledger: CopyBuffer, views: CopyBuffer, laterViews: CopyBuffer }
+export interface CommitBuffers { fresh: CopyBuffer, late: CopyBuffer, ledger: CopyBuffer, views: CopyBuffer, laterViews: CopyBuffer, counts: CopyBuffer }
 
 export function createCommitBuffers (): CommitBuffers {
-  return { fresh: createCopyBuffer(), late: createCopyBuffer(), ledger: createCopyBuffer(), views: createCopyBuffer(), laterViews: createCopyBuffer() }
+  return { fresh: createCopyBuffer(), late: createCopyBuffer(), ledger: createCopyBuffer(), views: createCopyBuffer(), laterViews: createCopyBuffer(), counts: createCopyBuffer(4096) }
 }
 
 const VIEW_COLUMNS = 'id, window_start, series, size_ms, metric, kind, taken_at, sequence'
@@ -47,6 +48,7 @@ export function commitParts (commit: SeriesCommit, options: PartsOptions): Batch
     ...readingParts(commit, options),
     ...fillParts(commit.fills),
     ...ledgerParts(commit, options),
+    ...countParts(commit, options.buffers.counts),
     ...stateParts(commit)
   ]
 }
@@ -93,10 +95,14 @@ function ledgerParts (commit: SeriesCommit, { buffers, dictionary, firstNumber }
   views.reset()
   laterViews.reset()
   let number = firstNumber
+  let tail = ''
+  let last: SeriesCommit['revisions'][number] | undefined
   for (const row of revisions) {
     const metric = metrics.get(row.metric)!
+    if (last === undefined || row.windowStart !== last.windowStart || row.sizeMs !== last.sizeMs) tail = windowTail(row.windowStart, row.sizeMs)
+    last = row
     encodeRevision(ledger, row, { metric, provenance: row.provenance.map(value => dictionary.numberOf(value)), writer, number: number++ })
-    encodeViews(row.revision === 1 ? views : laterViews, row, metric)
+    encodeViews(row.revision === 1 ? views : laterViews, row, metric, tail)
   }
   const parts: BatchPart[] = [
     `select series.take_numbers(${Number(writer)}, ${Number(firstNumber)}, ${revisions.length})`,
@@ -110,8 +116,8 @@ function ledgerParts (commit: SeriesCommit, { buffers, dictionary, firstNumber }
   return parts
 }
 
-function encodeViews (copy: CopyBuffer, row: SeriesCommit['revisions'][number], metric: number): void {
-  for (const view of viewsOf(row)) {
+function encodeViews (copy: CopyBuffer, row: SeriesCommit['revisions'][number], metric: number, tail: string): void {
+  for (const view of viewsOf(row, tail)) {
     copy.row(8)
     copy.uuid(view.id)
     copy.timestamptz(row.windowStart)
@@ -124,7 +130,23 @@ function encodeViews (copy: CopyBuffer, row: SeriesCommit['revisions'][number], 
   }
 }
 
-function stateParts ({ closed, settled, due, counters, resume }: SeriesCommit): BatchPart[] {
+const HOUR_MS = 3_600_000
+
+/** One row for all of them: to touch a row per series would cost as much as the readings themselves. */
+function countParts ({ counters }: SeriesCommit, copy: CopyBuffer): BatchPart[] {
+  if (counters.length === 0) return []
+  copy.reset()
+  copy.row(6)
+  copy.int4Array(counters.map(({ series }) => series))
+  copy.int4Array(counters.map(({ hour }) => hour / HOUR_MS))
+  copy.int4Array(counters.map(({ accepted }) => accepted))
+  copy.int4Array(counters.map(({ stored }) => stored))
+  copy.int4Array(counters.map(({ duplicate }) => duplicate))
+  copy.int4Array(counters.map(({ conflict }) => conflict))
+  return [{ copy: `copy series.counter_delta (series, hour, accepted, stored, duplicate, conflict) ${BINARY}`, bytes: copy.bytes() }]
+}
+
+function stateParts ({ closed, settled, due, resume }: SeriesCommit): BatchPart[] {
   const parts: BatchPart[] = []
   const column = <T>(rows: readonly T[], of: (row: T) => number) => numberArray(rows.map(of))
   if (closed.length > 0) {
@@ -135,11 +157,7 @@ function stateParts ({ closed, settled, due, counters, resume }: SeriesCommit): 
   }
   if (due.length > 0) {
     parts.push(`select series.mark_due(${column(due, row => row.series)}, ${column(due, row => row.sizeMs)}, ${column(due, row => row.windowStart)}, ` +
-      `${column(due, row => row.partition)}, ${column(due, row => CAUSES.indexOf(row.cause))}, ${column(due, row => row.notBefore)})`)
-  }
-  if (counters.length > 0) {
-    parts.push(`select series.count_up(${column(counters, row => row.series)}, ${column(counters, row => row.hour)}, ${column(counters, row => row.accepted)}, ` +
-      `${column(counters, row => row.stored)}, ${column(counters, row => row.duplicate)}, ${column(counters, row => row.conflict)})`)
+      `${column(due, row => row.partition)}, ${column(due, row => codeOfCause(row.cause))}, ${column(due, row => row.notBefore)})`)
   }
   if (resume.length > 0) {
     parts.push(`select series.resume_at(${textArray(resume.map(point => point.topic))}, ${column(resume, point => point.partition)}, ${column(resume, point => point.nextOffset)})`)

@@ -6,6 +6,7 @@ import { withClient } from '../../platform/postgres/pool.ts'
 import { sendBatch } from '../../platform/postgres/send-batch.ts'
 import type { SeriesCommit } from '../../stream/sink.ts'
 import { type CommitBuffers, commitParts, createCommitBuffers, needsStaging, STAGING } from './commit-parts.ts'
+import { foldCounters } from './counters.ts'
 import type { Dictionary } from './dictionary.ts'
 import { createDayNotes, type Partitions } from './partitions.ts'
 import { rowsOf } from './query.ts'
@@ -24,6 +25,14 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
   const writers = new Map<number, Writer>()
   const dayNotes = createDayNotes()
   const staged = new WeakSet<PoolClient>()
+  let countedCommits = 0
+
+  /** Beside the commits; what fails is done with the next one. */
+  function foldNowAndThen (commit: SeriesCommit): void {
+    if (commit.counters.length === 0 || ++countedCommits < COMMITS_PER_FOLD) return
+    countedCommits = 0
+    foldCounters(pool).catch(() => {})
+  }
 
   async function send (commit: SeriesCommit, writer: Writer): Promise<void> {
     await partitions.ensureDays(commit.fresh)
@@ -42,6 +51,7 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
     })
     dayNotes.remember(days)
     if (writer.nextNumber !== undefined) writer.nextNumber += commit.revisions.length
+    foldNowAndThen(commit)
   }
 
   async function prepareLedger (commit: SeriesCommit, writer: Writer): Promise<void> {
@@ -71,6 +81,8 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
     }
   }
 }
+
+const COMMITS_PER_FOLD = 256
 
 async function nextNumber (pool: Pool, writer: number): Promise<number> {
   await rowsOf(pool, 'insert into series.writer (id, next_number) values ($1, 1) on conflict do nothing', [writer])

@@ -12,7 +12,7 @@ export interface HourCounts extends Counts { sid: Sid, hour: EpochMs }
 
 /** Ascending by hour, then sid; hours in [from, until). */
 export async function countsByHour (pool: Pool, from: EpochMs, until: EpochMs, limit: number): Promise<HourCounts[]> {
-  const rows = await rowsOf(pool, `select s.sid, c.hour, c.accepted, c.stored, c.duplicate, c.conflict from series.counter c join series.sid s on s.number = c.series
+  const rows = await rowsOf(pool, `select s.sid, c.hour, c.accepted, c.stored, c.duplicate, c.conflict from series.counts c join series.sid s on s.number = c.series
     where c.hour >= $1 and c.hour < $2 order by c.hour, s.sid limit $3`, [timeParameter(from), timeParameter(until), limit])
   return rows.map(([sid, hour, ...counts]) => ({ sid: sid as Sid, hour: hour as EpochMs, ...countsOf(counts) }))
 }
@@ -20,8 +20,13 @@ export async function countsByHour (pool: Pool, from: EpochMs, until: EpochMs, l
 /** Sums over all hours, by sid. */
 export async function countsBySid (pool: Pool): Promise<Map<Sid, Counts>> {
   const rows = await rowsOf(pool, `select s.sid, sum(c.accepted)::bigint, sum(c.stored)::bigint, sum(c.duplicate)::bigint, sum(c.conflict)::bigint
-    from series.counter c join series.sid s on s.number = c.series group by s.sid`)
+    from series.counts c join series.sid s on s.number = c.series group by s.sid`)
   return new Map(rows.map(([sid, ...counts]) => [sid as Sid, countsOf(counts)]))
+}
+
+/** Adds up what commits have counted; the sums stay the same. One at a time, others return at once. */
+export async function foldCounters (pool: Pool): Promise<void> {
+  await rowsOf(pool, 'select series.fold_counters()')
 }
 
 /** Rows that stand in `reading`, counted one by one: what `stored` of the counters must add up to. Slow on a large store. */

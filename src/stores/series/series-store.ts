@@ -5,7 +5,7 @@ import type { DeviceModel } from '../../model/device-model.ts'
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { RowIn, Sink } from '../../stream/sink.ts'
-import { dueAmendments, nextAmendmentAt } from './amendments.ts'
+import { dueAmendments, markWindowsDue, nextAmendmentAt, type WindowsToMark } from './amendments.ts'
 import { createCommit } from './commit.ts'
 import { type Counts, countReadings, countsByHour, countsBySid, type HourCounts } from './counters.ts'
 import { createDictionary } from './dictionary.ts'
@@ -31,6 +31,7 @@ export interface SeriesStore extends Sink {
   /** Without making new ones. */
   numbersOf (sids: readonly Sid[]): Promise<ReadonlyMap<Sid, number>>
   nextAmendmentAt (partitions: readonly number[]): Promise<EpochMs | undefined>
+  markWindowsDue (windows: WindowsToMark): Promise<number>
   countsByHour (from: EpochMs, until: EpochMs, limit: number): Promise<readonly HourCounts[]>
   countsBySid (): Promise<ReadonlyMap<Sid, Counts>>
   countReadings (): Promise<number>
@@ -58,6 +59,7 @@ export function createSeriesStore (pool: Pool, options: SeriesStoreOptions = {})
     readingsBefore: (series, time, count) => readingsBefore(pool, series, time, count),
     dueAmendments: (now, partitions, limit) => dueAmendments(pool, now, partitions, limit),
     nextAmendmentAt: partitions => nextAmendmentAt(pool, partitions),
+    markWindowsDue: windows => markWindowsDue(pool, windows),
     countsByHour: (from, until, limit) => countsByHour(pool, from, until, limit),
     countsBySid: () => countsBySid(pool),
     countReadings: () => countReadings(pool),

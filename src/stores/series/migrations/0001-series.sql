@@ -145,12 +145,25 @@ create table series.amendment_due (
 );
 create index amendment_due_by_time on series.amendment_due (partition, not_before);
 
--- Law 4: accepted = stored + duplicate + conflict, per series and hour of arrival.
+-- Law 4: accepted = stored + duplicate + conflict, per series and hour of arrival. A commit adds one row of deltas for all its series
+-- (hour: hours since 1970); fold_counters adds them up now and then. series.counts is the truth at any time.
 create table series.counter (
   series int, hour timestamptz,
   accepted bigint not null, stored bigint not null, duplicate bigint not null, conflict bigint not null,
   primary key (series, hour)
 ) with (fillfactor = 50);
+create table series.counter_delta (
+  series int[] storage external not null, hour int[] storage external not null, accepted int[] storage external not null,
+  stored int[] storage external not null, duplicate int[] storage external not null, conflict int[] storage external not null
+);
+
+create view series.counts as
+  select series, hour, sum(accepted)::bigint as accepted, sum(stored)::bigint as stored, sum(duplicate)::bigint as duplicate, sum(conflict)::bigint as conflict
+    from (select series, hour, accepted, stored, duplicate, conflict from series.counter
+          union all
+          select u.s, to_timestamp(u.h * 3600::float8), u.a, u.st, u.d, u.co
+            from series.counter_delta c, unnest(c.series, c.hour, c.accepted, c.stored, c.duplicate, c.conflict) u (s, h, a, st, d, co)) parts
+   group by series, hour;
 
 -- ---------------------------------------------------------------- rollups
 
@@ -286,12 +299,13 @@ begin
    where a.series = u.s and a.size_ms = u.size and a.window_start = to_timestamp(u.start / 1000) and a.as_of <= to_timestamp(u.as_of / 1000);
 end $$;
 
-create function series.count_up (series_in int[], hours_ms float8[], accepted_in int[], stored_in int[], duplicate_in int[], conflict_in int[])
-returns void language plpgsql as $$
+create function series.fold_counters () returns void language plpgsql as $$
 begin
+  if not pg_try_advisory_xact_lock(hashtext('oxbow series counters')) then return; end if;
+  with gone as (delete from series.counter_delta returning *)
   insert into series.counter as c (series, hour, accepted, stored, duplicate, conflict)
-  select s, to_timestamp(h / 1000), sum(a), sum(st), sum(d), sum(co)
-    from unnest(series_in, hours_ms, accepted_in, stored_in, duplicate_in, conflict_in) u (s, h, a, st, d, co) group by s, h
+  select u.s, to_timestamp(u.h * 3600::float8), sum(u.a), sum(u.st), sum(u.d), sum(u.co)
+    from gone, unnest(gone.series, gone.hour, gone.accepted, gone.stored, gone.duplicate, gone.conflict) u (s, h, a, st, d, co) group by u.s, u.h
       on conflict (series, hour) do update
      set accepted = c.accepted + excluded.accepted, stored = c.stored + excluded.stored,
          duplicate = c.duplicate + excluded.duplicate, conflict = c.conflict + excluded.conflict;
@@ -340,7 +354,7 @@ begin
     perform series.mark_windows(target, sizes, times, part, 1, at);
     perform series.mark_windows(source, sizes, times, coalesce((select bus_partition from series.sid where number = source), part), 1, at);
     if dropped > 0 then
-      perform series.count_up(array[target], array[extract(epoch from date_trunc('hour', at))::float8 * 1000], array[0], array[-dropped], array[dropped], array[0]);
+      insert into series.counter_delta values (array[target], array[floor(extract(epoch from at) / 3600)::int], array[0], array[-dropped], array[dropped], array[0]);
     end if;
   end if;
   return next;
@@ -367,10 +381,10 @@ revoke all on all functions in schema series from public;
 grant usage on schema series to oxbow_series, oxbow_series_ro;
 grant select on all tables in schema series to oxbow_series, oxbow_series_ro;
 grant insert on series.sid, series.channel, series.metric, series.provenance, series.reading, series.day, series.window_revision, series.view,
-  series.writer, series.resume_point, series.progress, series.amendment_due, series.counter to oxbow_series;
+  series.writer, series.resume_point, series.progress, series.amendment_due, series.counter, series.counter_delta to oxbow_series;
 grant update (bus_partition) on series.sid to oxbow_series;
 grant update (v0, v1, v2, v3, v4, v5, v6, v7) on series.reading to oxbow_series;
 grant update on series.writer, series.resume_point, series.progress, series.amendment_due, series.counter to oxbow_series;
-grant delete on series.amendment_due to oxbow_series;
+grant delete on series.amendment_due, series.counter_delta to oxbow_series;
 grant execute on all functions in schema series to oxbow_series;
 grant execute on function series.is_sid (text) to oxbow_series_ro;
