@@ -14,44 +14,50 @@ export interface ViewOf {
 
 type NamedWindow = Pick<WindowRevision, 'metric' | 'windowStart' | 'sizeMs'>
 
+/** `/<windowStart>/<size>`: the end that the names of all views of a window share. */
+export function windowTail (windowStart: EpochMs, sizeMs: number): string { return windowName('', windowStart, sizeMs) }
+
 /** System and value of the identifier of one view. `sample`: of a `single`. */
 export function viewName (row: NamedWindow, kind: ViewKind, sample?: { takenAt: EpochMs, sequence: number }): { kind: IdentifierKind, name: string } {
-  const { metric, windowStart, sizeMs } = row
-  switch (kind) {
-    case 'sampled': return { kind: 'telemetry-window', name: windowName(metric, windowStart, sizeMs) }
-    case 'single': return { kind: 'telemetry-numeric', name: sampleName(metric, sample!) }
-    case 'panel': return { kind: 'telemetry-panel', name: windowName('panel', windowStart, sizeMs) }
-    case 'numeric': return { kind: 'telemetry-numeric', name: windowName(metric, windowStart, sizeMs) }
-    case 'mean':
-    case 'rate': return { kind: 'derived-window', name: windowName(`${metric}-${kind}`, windowStart, sizeMs) }
-    case 'deficit': return { kind: 'derived-window', name: windowName(deficitCode(metric), windowStart, sizeMs) }
-  }
+  return nameOf(row.metric, kind, windowTail(row.windowStart, row.sizeMs), sample)
 }
 
+type ShownWindow = NamedWindow & Pick<WindowRevision, 'sid' | 'form' | 'statistics' | 'deficit'>
+
 /** Every view of a revision. One without samples keeps the view in which its metric is shown as a rule. */
-export function viewsOf (row: Pick<WindowRevision, 'sid' | 'form' | 'statistics' | 'deficit'> & NamedWindow): ViewOf[] {
-  const views = row.form.form === 'singles' ? row.form.samples.map(sample => single(row, sample)) : [view(row, mainKind(row))]
-  if (row.statistics !== undefined) views.push(view(row, 'mean'), view(row, 'rate'))
-  if (row.deficit !== undefined) views.push(view(row, 'deficit'))
+export function viewsOf (row: ShownWindow): ViewOf[] { return viewsWithTail(row, windowTail(row.windowStart, row.sizeMs)) }
+
+/** {@link viewsOf}, for who makes many of one window and has its tail. */
+export function viewsWithTail (row: ShownWindow, tail: string): ViewOf[] {
+  const view = (kind: ViewKind, sample?: { takenAt: EpochMs, sequence: number }): ViewOf => {
+    const named = nameOf(row.metric, kind, tail, sample)
+    const id = viewId(named.kind, row.sid, named.name)
+    return sample === undefined ? { id, kind } : { id, kind, takenAt: sample.takenAt, sequence: sample.sequence }
+  }
+  const views = row.form.form === 'singles' ? row.form.samples.map(sample => view('single', sample)) : [view(mainKind(row.metric))]
+  if (row.statistics !== undefined) views.push(view('mean'), view('rate'))
+  if (row.deficit !== undefined) views.push(view('deficit'))
   return views
+}
+
+function nameOf (metric: string, kind: ViewKind, tail: string, sample?: { takenAt: EpochMs, sequence: number }): { kind: IdentifierKind, name: string } {
+  switch (kind) {
+    case 'sampled': return { kind: 'telemetry-window', name: metric + tail }
+    case 'single': return { kind: 'telemetry-numeric', name: sampleName(metric, sample!) }
+    case 'panel': return { kind: 'telemetry-panel', name: `panel${tail}` }
+    case 'numeric': return { kind: 'telemetry-numeric', name: metric + tail }
+    case 'mean':
+    case 'rate': return { kind: 'derived-window', name: `${metric}-${kind}${tail}` }
+    case 'deficit': return { kind: 'derived-window', name: deficitCode(metric) + tail }
+  }
 }
 
 /** Tissue pO2 has the code without a metric in its name; two metrics of one device must not share an id. */
 function deficitCode (metric: string): string { return metric === 'tissue-po2' ? 'tissue-oxygen-deficit' : `${metric}-deficit` }
 
-function mainKind ({ metric, form }: Pick<WindowRevision, 'metric' | 'form'>): ViewKind {
+function mainKind (metric: string): ViewKind {
   if (metric === 'panel') return 'panel'
-  return form.form === 'last' || metric === 'spo2' || metric === 'battery-voltage' ? 'numeric' : 'sampled'
-}
-
-function view (row: NamedWindow & Pick<WindowRevision, 'sid'>, kind: ViewKind): ViewOf {
-  const named = viewName(row, kind)
-  return { id: viewId(named.kind, row.sid, named.name), kind }
-}
-
-function single (row: NamedWindow & Pick<WindowRevision, 'sid'>, { takenAt, sequence }: { takenAt: EpochMs, sequence: number }): ViewOf {
-  const named = viewName(row, 'single', { takenAt, sequence })
-  return { id: viewId(named.kind, row.sid, named.name), kind: 'single', takenAt, sequence }
+  return metric === 'spo2' || metric === 'battery-voltage' ? 'numeric' : 'sampled'
 }
 
 function sampleName (metric: string, { takenAt, sequence }: { takenAt: EpochMs, sequence: number }): string {

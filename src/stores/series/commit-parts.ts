@@ -1,7 +1,7 @@
 /** A commit -> the statements and COPY data of one transaction. Parts with nothing to do are left out. */
 
 import type { AmendmentCause } from '../../model/window.ts'
-import { viewsOf, windowTail } from '../../model/view-ids.ts'
+import { viewsWithTail, windowTail } from '../../model/view-ids.ts'
 import { type CopyBuffer, createCopyBuffer } from '../../platform/postgres/copy.ts'
 import type { BatchPart } from '../../platform/postgres/send-batch.ts'
 import type { Fill, SeriesCommit } from '../../stream/sink.ts'
@@ -117,7 +117,7 @@ function ledgerParts (commit: SeriesCommit, { buffers, dictionary, firstNumber }
 }
 
 function encodeViews (copy: CopyBuffer, row: SeriesCommit['revisions'][number], metric: number, tail: string): void {
-  for (const view of viewsOf(row, tail)) {
+  for (const view of viewsWithTail(row, tail)) {
     copy.row(8)
     copy.uuid(view.id)
     copy.timestamptz(row.windowStart)
@@ -138,7 +138,7 @@ function countParts ({ counters }: SeriesCommit, copy: CopyBuffer): BatchPart[] 
   copy.reset()
   copy.row(6)
   copy.int4Array(counters.map(({ series }) => series))
-  copy.int4Array(counters.map(({ hour }) => hour / HOUR_MS))
+  copy.int4Array(counters.map(({ hour }) => Math.floor(hour / HOUR_MS)))
   copy.int4Array(counters.map(({ accepted }) => accepted))
   copy.int4Array(counters.map(({ stored }) => stored))
   copy.int4Array(counters.map(({ duplicate }) => duplicate))

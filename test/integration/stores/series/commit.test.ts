@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Sid } from '../../../../src/model/reading.ts'
 import { READINGS } from '../../../../src/model/streams.ts'
 import { epochMs, millivolt, percent } from '../../../../src/model/units.ts'
+import { foldCounters } from '../../../../src/stores/series/counters.ts'
 import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 import { at, commitOf, revisionOf, rowOf, sidOf, T0 } from '../../../support/series.ts'
@@ -152,5 +153,10 @@ test('counters add up per series and hour', async () => {
     { sid, hour, accepted: 12, stored: 6, duplicate: 3, conflict: 3 },
     { sid, hour: epochMs(hour + 3_600_000), accepted: 4, stored: 2, duplicate: 1, conflict: 1 }
   ])
+  // Adding them up moves them, also while more are counted, and changes no sum.
+  await Promise.all([foldCounters(database.pool), foldCounters(database.pool), store.commit(commitOf({ counters: [{ ...count, accepted: 0, stored: 0, duplicate: 0, conflict: 0 }] }))])
+  await foldCounters(database.pool)
+  expect((await database.owner.query('select from series.counter_delta')).rowCount).toBe(0)
+  expect(await store.countsByHour(hour, epochMs(hour + 7_200_000), 10_000)).toEqual(rows)
   expect((await store.countsBySid()).get(sid)).toEqual({ accepted: 16, stored: 8, duplicate: 4, conflict: 4 })
 })
