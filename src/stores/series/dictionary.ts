@@ -13,8 +13,9 @@ export interface Dictionary {
   /** After {@link provenances} has seen it. */
   numberOf (value: Provenance): number
   /** Makes sure that {@link provenanceOf} and {@link metricOf} know these numbers. */
-  loadProvenances (numbers: Iterable<number>): Promise<void>
-  loadMetrics (): Promise<ReadonlyMap<string, number>>
+  loadNumbers (metrics: Iterable<number>, provenances: Iterable<number>): Promise<void>
+  /** Numbers of these names as far as they have one; of every name when `undefined`. */
+  findMetrics (names: readonly string[] | undefined): Promise<ReadonlyMap<string, number>>
   metricOf (number: number): string
   provenanceOf (number: number): Provenance
 }
@@ -27,12 +28,11 @@ export function createDictionary (pool: Pool): Dictionary {
   const provenanceNumbers = new Map<string, number>()
   const provenances = new Map<number, Provenance>()
 
-  async function loadMetrics (): Promise<ReadonlyMap<string, number>> {
+  async function loadMetrics (): Promise<void> {
     for (const [number, name] of await rowsOf(pool, 'select number, name from series.metric')) {
       metricNumbers.set(name as string, number as number)
       metricNames.set(number as number, name as string)
     }
-    return metricNumbers
   }
 
   function remember (number: number, value: Provenance): void {
@@ -41,8 +41,11 @@ export function createDictionary (pool: Pool): Dictionary {
   }
 
   return {
-    loadMetrics,
     metricNumbers,
+    async findMetrics (names) {
+      if (names === undefined || names.some(name => !metricNumbers.has(name))) await loadMetrics()
+      return metricNumbers
+    },
     async metrics (names) {
       const missing = [...new Set(names)].filter(name => !metricNumbers.has(name))
       if (missing.length > 0) {
@@ -72,7 +75,12 @@ export function createDictionary (pool: Pool): Dictionary {
       for (const row of await rowsOf(pool, select, columnsOf(fresh))) remember(row[0] as number, provenanceFrom(row))
     },
     numberOf: value => provenanceNumbers.get(keyOf(value))!,
-    async loadProvenances (numbers) {
+    async loadNumbers (metrics, numbers) {
+      for (const metric of metrics) {
+        if (metricNames.has(metric)) continue
+        await loadMetrics()
+        break
+      }
       const missing = [...new Set(numbers)].filter(number => !provenances.has(number))
       if (missing.length === 0) return
       for (const row of await rowsOf(pool, `select number, ${PROVENANCE} from series.provenance where number = any($1::int[])`, [missing])) {

@@ -136,6 +136,9 @@ export function decodeRevision (fields: Row, names: { metricOf (number: number):
   }
 }
 
+/** Number of `series.metric` that the row names. */
+export function metricNumber (fields: Row): number { return fields[AT.metric] as number }
+
 /** Numbers of `series.provenance` that the row names. */
 export function provenanceNumbers (fields: Row): readonly number[] { return fields[AT.provenance] as number[] }
 

@@ -5,7 +5,7 @@ import type { ModelKey, Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { LedgerKey, WindowKey } from '../../stream/sink.ts'
 import type { Dictionary } from './dictionary.ts'
-import { decodeRevision, kindOf, LEDGER_COLUMNS_OF_R, provenanceNumbers } from './ledger-codec.ts'
+import { decodeRevision, kindOf, LEDGER_COLUMNS_OF_R, metricNumber, provenanceNumbers } from './ledger-codec.ts'
 import type { FoundView, LedgerRow, ViewRow } from './ledger-row.ts'
 import { type LedgerQuery, searchLedger } from './ledger-search.ts'
 import { type Row, rowsOf } from './query.ts'
@@ -35,7 +35,7 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
   /** Fields of {@link LEDGER_COLUMNS_OF_R}, sid. */
   async function decode (rows: readonly Row[]): Promise<LedgerRow[]> {
     if (rows.length === 0) return []
-    await Promise.all([dictionary.loadMetrics(), dictionary.loadProvenances(rows.flatMap(provenanceNumbers))])
+    await dictionary.loadNumbers(rows.map(metricNumber), rows.flatMap(provenanceNumbers))
     return rows.map(row => decodeRevision(row, dictionary))
   }
 
@@ -44,7 +44,7 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
     if (uuids.length === 0) return []
     const rows = await rowsOf(pool, `select ${VIEW_COLUMNS}, s.sid, s.model from series.view v join series.sid s on s.number = v.series where v.id = any($1::uuid[])`, [uuids])
     if (rows.length === 0) return []
-    await dictionary.loadMetrics()
+    await dictionary.loadNumbers(rows.map(row => row[2] as number), [])
     const views = rows.map(row => ({ view: viewFrom(row, dictionary), sid: row[8] as Sid, model: row[9] as ModelKey }))
     const latestByKey = new Map((await latest(views.map(({ view }) => view))).map(row => [keyOf(row), row]))
     return views.flatMap(found => {
@@ -54,7 +54,7 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
   }
 
   async function latest (keys: readonly LedgerKey[]): Promise<LedgerRow[]> {
-    const metrics = await dictionary.loadMetrics()
+    const metrics = await dictionary.findMetrics(keys.map(({ metric }) => metric))
     const rows: Row[] = []
     for (const group of byMonth(keys.filter(({ metric }) => metrics.has(metric)))) {
       rows.push(...await rowsOf(pool, `select ${LEDGER_COLUMNS_OF_R}, s.sid
@@ -85,7 +85,7 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
   }
 
   async function ofKey (key: LedgerKey, condition = '', values: readonly unknown[] = []): Promise<LedgerRow[]> {
-    const metric = (await dictionary.loadMetrics()).get(key.metric)
+    const metric = (await dictionary.findMetrics([key.metric])).get(key.metric)
     if (metric === undefined) return []
     return decode(await rowsOf(pool, `select ${LEDGER_COLUMNS_OF_R}, s.sid from series.window_revision r join series.sid s on s.number = r.series
       where r.series = $1 and r.metric = $2 and r.window_start = $3 and r.size_ms = $4 ${condition} order by r.revision`,
@@ -103,7 +103,7 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
     revisions: key => ofKey(key),
     latest,
     latestOfWindows,
-    search: async query => decode(await searchLedger(pool, query, await dictionary.loadMetrics())),
+    search: async query => decode(await searchLedger(pool, query, await dictionary.findMetrics(query.metrics))),
     afterNumber: async (writer, number, limit) => decode(await rowsOf(pool, `select ${LEDGER_COLUMNS_OF_R}, s.sid
       from series.window_revision r join series.sid s on s.number = r.series where r.writer = $1 and r.number > $2 order by r.number limit $3`, [writer, number, limit])),
     async writers () {

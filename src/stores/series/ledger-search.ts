@@ -96,29 +96,29 @@ function spansOf ({ series, start, order, after, descending }: LedgerQuery): { n
 
 /** The index is walked by start; of each window the highest revision comes first or last and is picked. */
 function byStart (scope: Scope, limit: string): string {
-  const { query, value, direction } = scope
+  const { query, value, direction, low, high } = scope
   return `select * from (
       select distinct on (w.window_start, w.size_ms) w.* from series.window_revision w
-       where ${inScope(scope, 'w')} ${query.asOf === undefined ? '' : `and w.issued <= ${value(timeParameter(query.asOf))}`}
+       where w.series = c.series and w.metric = m.metric and w.window_start >= to_timestamp(c.from_ms / 1000) and w.window_start < to_timestamp(c.until_ms / 1000)
+         and w.window_start >= ${low} and w.window_start <= ${high} ${query.asOf === undefined ? '' : `and w.issued <= ${value(timeParameter(query.asOf))}`}
        order by w.window_start ${direction}, w.size_ms ${direction}, w.revision desc) latest
     where true ${conditions(scope, 'latest')} order by latest.window_start ${direction}, latest.size_ms ${direction} limit ${limit}`
 }
 
-/** The index is walked by time of issue; a row with a later revision is passed over. */
+/** The index is walked by time of issue; a row with a later revision is passed over. The ranges of the single series stand there as
+ *  differences, which no index serves: the planner knows nothing of them and would rather sort all windows of the series. */
 function byIssued (scope: Scope, limit: string): string {
-  const { query, value, direction } = scope
+  const { query, value, direction, low, high } = scope
   const asOf = query.asOf === undefined ? undefined : value(timeParameter(query.asOf))
+  const seen = (table: string) => `${table}.window_start >= ${low} and ${table}.window_start <= ${high} ${asOf === undefined ? '' : `and ${table}.issued <= ${asOf}`}`
   return `select w.* from series.window_revision w
-    where ${inScope(scope, 'w')} ${conditions(scope, 'w')} ${asOf === undefined ? '' : `and w.issued <= ${asOf}`}
-      and not exists (select from series.window_revision n where n.series = w.series and n.metric = w.metric and n.window_start = w.window_start
-        and n.size_ms = w.size_ms and n.revision > w.revision and n.window_start >= ${scope.low} and n.window_start <= ${scope.high} ${asOf === undefined ? '' : `and n.issued <= ${asOf}`})
+    where w.series = c.series and w.metric = m.metric and ${seen('w')} ${conditions(scope, 'w')}
+      and w.window_start - to_timestamp(c.from_ms / 1000) >= interval '0' and w.window_start - to_timestamp(c.until_ms / 1000) < interval '0'
+      and w.revision = (select max(n.revision) from series.window_revision n where n.series = w.series and n.metric = w.metric
+        and n.window_start = w.window_start and n.size_ms = w.size_ms and ${seen('n')})
     order by w.issued ${direction}, w.window_start ${direction}, w.size_ms ${direction} limit ${limit}`
 }
 
-function inScope ({ low, high }: Scope, table: string): string {
-  return `${table}.series = c.series and ${table}.metric = m.metric and ${table}.window_start >= to_timestamp(c.from_ms / 1000) and ${table}.window_start < to_timestamp(c.until_ms / 1000)
-    and ${table}.window_start >= ${low} and ${table}.window_start <= ${high}`
-}
 
 function conditions (scope: Scope, table: string): string {
   const { query, value } = scope
