@@ -71,3 +71,9 @@ export function schemaIdByForm (schema: unknown): 1 | 2 | undefined {
     return undefined
   }
 }
+
+/** Name shown in provenance: `TissueOxygen.v1`; for an id that is not registered `schema-<id>`. */
+export function schemaName (id: number): string {
+  const schema = SCHEMAS.find(registered => registered.id === id)
+  return schema === undefined ? `schema-${id}` : `${schema.subject}.v${schema.version}`
+}

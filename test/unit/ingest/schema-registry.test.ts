@@ -1,7 +1,7 @@
 import avro from 'avsc'
 import { expect, test } from 'vitest'
 import { canonicalForm } from '../../../src/ingest/canonical-form.ts'
-import { SCHEMAS, schemaIdByForm, schemaIdOf } from '../../../src/ingest/schema-registry.ts'
+import { SCHEMAS, schemaIdByForm, schemaIdOf, schemaName } from '../../../src/ingest/schema-registry.ts'
 
 test('ids 1 and 2 are the two versions of TissueOxygen', () => {
   expect(SCHEMAS.map(({ id, subject, version }) => [id, subject, version])).toEqual([[1, 'TissueOxygen', 1], [2, 'TissueOxygen', 2]])
@@ -35,4 +35,8 @@ test('the canonical form follows the rules of the Avro specification', () => {
   for (const { schema } of SCHEMAS) {
     expect(JSON.parse(canonicalForm(schema))).toEqual(JSON.parse(JSON.stringify(avro.Type.forSchema(schema as avro.Schema, { wrapUnions: false }).schema())))
   }
+})
+
+test('a schema has a name for provenance', () => {
+  expect([schemaName(1), schemaName(2), schemaName(9)]).toEqual(['TissueOxygen.v1', 'TissueOxygen.v2', 'schema-9'])
 })

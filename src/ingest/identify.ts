@@ -1,0 +1,152 @@
+/** Decoded records → checked readings by sid, in order of arrival, and what failed. Device and patient ids end here. */
+
+import type { DeviceModels } from '../model/device-model.ts'
+import type { FirmwareNumber, Resolution, SidResolver } from '../model/identity.ts'
+import type { ModelKey, Reading, Sid } from '../model/reading.ts'
+import { type ReasonCode, WAITING_REASONS } from '../model/reason.ts'
+import type { EpochMs } from '../model/units.ts'
+import { type CheckLimits, createReadingCheck, fractionDevices, type ReadingCheck, timeFailure } from './check-reading.ts'
+import type { ContentKind, DecodedRecord, RejectedRecord } from './decode/record.ts'
+
+/** Readings of one sid, schema and hour of arrival that may travel as one record of the bus. */
+export interface SidGroup {
+  sid: Sid
+  model: ModelKey
+  schemaId: number
+  content: ContentKind
+  receivedAt: EpochMs
+  readings: Reading[]
+  /** The records of the readings, in the same order. */
+  records: DecodedRecord[]
+}
+
+/** A record, or one field of it, that goes to quarantine. A field's record goes on. */
+export interface Failure {
+  kind: 'record' | 'field'
+  record: DecodedRecord | RejectedRecord
+  reason: ReasonCode
+  /** Name in our schema of the field at fault. */
+  field: string | undefined
+}
+
+export interface Identified { groups: readonly SidGroup[], failures: readonly Failure[] }
+
+/** One request's visit at the gate of `release.ts`, from before its readings are identified until those that wait are durable. */
+export interface GateVisit {
+  /** True while older readings of the device are being released: this one follows them. */
+  mustWait (deviceId: string, sid: Sid): boolean
+  /** Told of a reading that will stand in quarantine under a waiting reason, in the tick in which that is decided. */
+  willWait (deviceId: string, reason: ReasonCode): void
+  end (): void
+}
+
+export interface IdentifyDeps {
+  resolve: SidResolver
+  firmwareNumber: FirmwareNumber
+  models: DeviceModels
+  checkLimits: CheckLimits
+}
+
+/** @param arrivedAt of the request, or of each record · @param visit absent when what waited is released. Gives a promise only when a question was answered by one. */
+export type Identify = (records: readonly DecodedRecord[], arrivedAt: EpochMs | readonly EpochMs[], visit?: GateVisit) => Identified | Promise<Identified>
+
+interface Answered { records: readonly DecodedRecord[], resolutions: Resolution[], firmwares: number[] }
+
+const UNAVAILABLE: Resolution = { reason: 'linkage-unavailable' }
+const HOUR_MS = 3_600_000
+
+export function createIdentify (deps: IdentifyDeps): Identify {
+  const checks = new Map<ModelKey, ReadingCheck>()
+  for (const [key, model] of deps.models) checks.set(key, createReadingCheck(model, deps.checkLimits))
+
+  return function identify (records, arrivedAt, visit) {
+    const sort = (answered: Answered) => sortRecords(answered, arrivedAt, visit)
+    const resolutions = resolveAll(records, deps.resolve)
+    if (resolutions instanceof Promise) return resolutions.then(all => numberAll(records, all, deps.firmwareNumber)).then(sort)
+    const answered = numberAll(records, resolutions, deps.firmwareNumber)
+    return answered instanceof Promise ? answered.then(sort) : sort(answered)
+  }
+
+  function sortRecords ({ records, resolutions, firmwares }: Answered, arrivedAt: EpochMs | readonly EpochMs[], visit: GateVisit | undefined): Identified {
+    const groups: SidGroup[] = []
+    const latest = new Map<Sid, SidGroup>()
+    const failures: Failure[] = []
+    const fractions = fractionDevices(records)
+    for (let i = 0; i < records.length; i++) {
+      const record = records[i]!
+      const resolution = resolutions[i]!
+      const arrived = typeof arrivedAt === 'number' ? arrivedAt : arrivedAt[i]!
+      const reason = failureOf(record, resolution, arrived) ?? (visit?.mustWait(record.deviceId, resolution.sid!) === true ? 'behind-waiting' : undefined)
+      if (reason !== undefined) {
+        failures.push({ kind: 'record', record, reason, field: undefined })
+        if (WAITING_REASONS.has(reason)) visit?.willWait(record.deviceId, reason)
+        continue
+      }
+      const checked = checks.get(resolution.model!)!(record, arrived, fractions.has(record.deviceId))
+      if (!checked.ok) {
+        failures.push({ kind: 'record', record, reason: checked.reason, field: checked.failures[0]?.field })
+        continue
+      }
+      for (const failure of checked.failures) failures.push({ kind: 'field', record, reason: failure.reason, field: failure.field })
+      checked.reading.firmware = firmwares[i]!
+      const group = groupOf(latest, groups, resolution.sid!, resolution.model!, record, arrived)
+      group.readings.push(checked.reading)
+      group.records.push(record)
+    }
+    return { groups, failures }
+  }
+
+  /** Known device, then time, then association (fhir-modelling.md §7, order). */
+  function failureOf (record: DecodedRecord, resolution: Resolution, arrived: EpochMs): ReasonCode | undefined {
+    if (resolution.reason === undefined) return checks.has(resolution.model) ? undefined : 'model-unknown'
+    if (resolution.reason === 'device-unknown') return resolution.reason
+    const madeSince = resolution.model === undefined ? undefined : deps.models.get(resolution.model)?.madeSince
+    return timeFailure(record.takenAt, arrived, deps.checkLimits, madeSince === undefined ? 0 : Date.parse(madeSince)) ?? resolution.reason
+  }
+}
+
+/** The sid's latest group when the record fits it, so that the order of a sid's readings is kept over its groups. */
+function groupOf (latest: Map<Sid, SidGroup>, groups: SidGroup[], sid: Sid, model: ModelKey, record: DecodedRecord, arrived: EpochMs): SidGroup {
+  const last = latest.get(sid)
+  const fits = last !== undefined && last.schemaId === record.schemaId && last.content === record.content &&
+    (last.receivedAt === arrived || Math.floor(last.receivedAt / HOUR_MS) === Math.floor(arrived / HOUR_MS))
+  if (fits) return last
+  const group: SidGroup = { sid, model, schemaId: record.schemaId, content: record.content, receivedAt: arrived, readings: [], records: [] }
+  latest.set(sid, group)
+  groups.push(group)
+  return group
+}
+
+function resolveAll (records: readonly DecodedRecord[], resolve: SidResolver): Resolution[] | Promise<Resolution[]> {
+  const resolutions: Resolution[] = []
+  const coming: Promise<void>[] = []
+  for (let i = 0; i < records.length; i++) {
+    const { deviceId, takenAt, patientId } = records[i]!
+    const answer = resolve(deviceId, takenAt, patientId)
+    if (answer instanceof Promise) {
+      resolutions.push(UNAVAILABLE)
+      coming.push(answer.then(late => { resolutions[i] = late }, () => {}))
+    } else {
+      resolutions.push(answer)
+    }
+  }
+  return coming.length === 0 ? resolutions : Promise.all(coming).then(() => resolutions)
+}
+
+/** Numbers of the firmware texts of readings that have a sid. One that cannot be learnt makes the reading wait, as nothing may lose its provenance. */
+function numberAll (records: readonly DecodedRecord[], resolutions: Resolution[], firmwareNumber: FirmwareNumber): Answered | Promise<Answered> {
+  const firmwares: number[] = []
+  const coming: Promise<void>[] = []
+  for (let i = 0; i < records.length; i++) {
+    const text = records[i]!.firmware
+    const number = text === undefined || resolutions[i]!.sid === undefined ? 0 : firmwareNumber(text)
+    if (typeof number === 'number') {
+      firmwares.push(number)
+    } else {
+      firmwares.push(0)
+      coming.push(number.then(late => { firmwares[i] = late }, () => { resolutions[i] = UNAVAILABLE }))
+    }
+  }
+  const answered = { records, resolutions, firmwares }
+  return coming.length === 0 ? answered : Promise.all(coming).then(() => answered)
+}

@@ -1,0 +1,39 @@
+/** `POST /ingest/telemetry`: a request's bytes → `accept`, its answer → the caller (docs/ingest.md). */
+
+import type { FastifyPluginAsync } from 'fastify'
+import type { RouteDeclaration } from '../auth/access.ts'
+import type { EpochMs } from '../model/units.ts'
+import type { Accept } from './accept.ts'
+import type { ArrivalCounters } from './counters.ts'
+
+export interface IngestRoutesDeps {
+  accept: Accept
+  counters: Pick<ArrivalCounters, 'refused'>
+  now: () => EpochMs
+  /** Largest body as sent, in bytes; larger: 413. */
+  bodyBytesMax: number
+}
+
+/** Requests that are no input: nothing of them is kept. */
+const REFUSALS: ReadonlySet<number> = new Set([401, 403, 413, 415, 429])
+const NO_BYTES = Buffer.alloc(0)
+
+export function ingestRoutes ({ accept, counters, now, bodyBytesMax }: IngestRoutesDeps): FastifyPluginAsync {
+  return async app => {
+    // Every type is taken as bytes: `accept` decides which it reads, so that no parser of the framework sees them.
+    app.removeAllContentTypeParsers()
+    app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: bodyBytesMax }, (_request, bytes, done) => { done(null, bytes) })
+    app.addHook('onResponse', async (_request, reply) => {
+      if (REFUSALS.has(reply.statusCode)) counters.refused(now(), reply.statusCode)
+    })
+    const config: RouteDeclaration = { access: { scope: '__telemetry.write' }, audit: 'ingest.batch' }
+    app.post('/ingest/telemetry', { config, bodyLimit: bodyBytesMax }, async (request, reply) => {
+      const { status, body } = await accept({
+        bytes: Buffer.isBuffer(request.body) ? request.body : NO_BYTES,
+        contentType: request.headers['content-type'] ?? '',
+        contentEncoding: request.headers['content-encoding'] ?? ''
+      })
+      return reply.code(status).send(body)
+    })
+  }
+}

@@ -1,0 +1,107 @@
+/** The room put together: what it asks of others → the door, the releaser, the operators' view, in the order they are started and stopped. */
+
+import { randomUUID } from 'node:crypto'
+import type { Pool } from 'pg'
+import type { DeviceModels } from '../model/device-model.ts'
+import type { FirmwareNumber, SidResolver } from '../model/identity.ts'
+import type { EpochMs } from '../model/units.ts'
+import type { Events } from '../observability/events.ts'
+import type { Bus } from '../platform/bus/bus.ts'
+import type { DataKeys } from '../security/data-keys.ts'
+import { type Accept, createAccept } from './accept.ts'
+import { CHECK_LIMITS } from './check-reading.ts'
+import { type ArrivalCounters, createArrivalCounters } from './counters.ts'
+import { CONTENT_LIMITS } from './decode/content.ts'
+import type { BodyLimits } from './decode/decode-body.ts'
+import { DECODE_LIMITS } from './decode/record.ts'
+import { createIdentify } from './identify.ts'
+import { openQuarantine, type Quarantine } from './quarantine.ts'
+import type { DeviceIndexOf } from './quarantine-item.ts'
+import { createQuarantineReview, expireItems, type ExpiryOptions, type QuarantineReview } from './quarantine-review.ts'
+import { createReleaser, type Releaser } from './release.ts'
+import { createReleaseItems } from './release-items.ts'
+import { requarantine, type ReturnedReading } from './requarantine.ts'
+
+export interface IngestOptions {
+  /** Login `oxbow_ingest` on the bus database. */
+  pool: Pool
+  bus: Pick<Bus, 'publish'>
+  dataKeys: Pick<DataKeys, 'forSid' | 'warm' | 'forDay'>
+  /** Blind index of a device's name in telemetry, system `…/identifier/telemetry-device`, under the newest version of the key. */
+  deviceIndexOf: DeviceIndexOf
+  resolve: SidResolver
+  firmwareNumber: FirmwareNumber
+  models: DeviceModels
+  events: Pick<Events, 'accepted' | 'quarantined' | 'released' | 'discarded' | 'raise' | 'clear'>
+  now: () => EpochMs
+  /** Of decoding; what is missing has its default. */
+  limits?: Partial<BodyLimits>
+  /** How far ahead of the server a reading may lie, in ms. Default 5 min. */
+  futureMaxMs?: number
+  quarantineItemsMax?: number
+  quarantineBytesMax?: number
+  /** Times of expiry; what is missing has its default. */
+  expiry?: Pick<ExpiryOptions, 'retainMs' | 'retainWaitingMs' | 'announceMs' | 'retainSettledMs'>
+  /** How often counters are written. Default 1 s. */
+  countersEveryMs?: number
+  /** Pause before a release that had no answer is tried again. Default 5 s. */
+  releaseRetryMs?: number
+  /** Told apart in source positions. Default random. */
+  instance?: string
+}
+
+export interface Ingest {
+  accept: Accept
+  counters: ArrivalCounters
+  quarantine: Quarantine
+  /** Call `start` before the door opens; a process that only reviews does not start it. */
+  releaser: Releaser
+  review: QuarantineReview
+  /** To be run about hourly. */
+  expire (): Promise<number>
+  /** Readings of a device that no association covers any more. */
+  requarantine (deviceId: string, readings: readonly ReturnedReading[]): Promise<void>
+  /** After the door is closed: ends releases, writes the last counters. The pool is the caller's. */
+  close (): Promise<void>
+}
+
+/** @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function openIngest (options: IngestOptions): Promise<Ingest> {
+  const { pool, bus, dataKeys, events, now, instance = randomUUID() } = options
+  const limits: BodyLimits = { ...DECODE_LIMITS, ...CONTENT_LIMITS, ...options.limits }
+  const publish: Bus['publish'] = records => bus.publish(records)
+  const quarantine = await openQuarantine({
+    pool, dataKeys, deviceIndexOf: options.deviceIndexOf, events, now,
+    ...(options.quarantineItemsMax === undefined ? {} : { itemsMax: options.quarantineItemsMax }),
+    ...(options.quarantineBytesMax === undefined ? {} : { bytesMax: options.quarantineBytesMax })
+  })
+  const checkLimits = options.futureMaxMs === undefined ? CHECK_LIMITS : { futureMaxMs: options.futureMaxMs }
+  const identify = createIdentify({ resolve: options.resolve, firmwareNumber: options.firmwareNumber, models: options.models, checkLimits })
+  const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
+  const releaseItems = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}` })
+  const releaser = createReleaser({ quarantine, releaseItems, events, ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs }) })
+  const acceptFrom = (inlet: string) => createAccept({
+    publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits, inlet: `${inlet}/${instance}`
+  })
+  return {
+    accept: acceptFrom('http'),
+    counters,
+    quarantine,
+    releaser,
+    review: createQuarantineReview({ publish, dataKeys, pool, quarantine, releaseItems, identify, accept: acceptFrom('resubmit'), limits, now }),
+    expire: () => expireItems({ pool, quarantine, events, now, ...options.expiry }),
+    async requarantine (deviceId, readings) {
+      const visit = releaser.enterGate()
+      try {
+        visit.willWait(deviceId, 'not-associated')
+        await requarantine(quarantine, deviceId, readings, now(), `series/${instance}`)
+      } finally {
+        visit.end()
+      }
+    },
+    async close () {
+      await releaser.close()
+      await counters.close()
+    }
+  }
+}

@@ -1,0 +1,47 @@
+/** Readings by sid → one durable append: for each group its original bytes, sealed, and behind them the readings. */
+
+import { ServiceError } from '../model/errors.ts'
+import { encodeReadingBatch } from '../model/reading-record.ts'
+import { RAW, READINGS } from '../model/streams.ts'
+import type { Bus, BusRecord } from '../platform/bus/bus.ts'
+import { type DataKeys, rawContext } from '../security/data-keys.ts'
+import { type SealingKey, seal } from '../security/envelope.ts'
+import type { SidGroup } from './identify.ts'
+import { encodeRawFrame, type SourcePosition } from './raw-frame.ts'
+
+export interface PublishDeps {
+  publish: Bus['publish']
+  dataKeys: Pick<DataKeys, 'forSid' | 'warm'>
+}
+
+/** Resolves when the append is durable; gives the groups that were not appended because the key of their sid was destroyed.
+ *  @param withRaw false for a field that is re-submitted: its record's bytes are in the raw topic already
+ *  @throws ServiceError busy BUS_FULL, unavailable */
+export async function publishGroups (deps: PublishDeps, groups: readonly SidGroup[], source: SourcePosition, withRaw = true): Promise<readonly SidGroup[]> {
+  if (groups.length === 0) return groups
+  const warming = withRaw ? deps.dataKeys.warm(groups.map(({ sid }) => sid)) : undefined
+  if (warming !== undefined) await warming
+  const records: BusRecord[] = []
+  const destroyed: SidGroup[] = []
+  for (const group of groups) {
+    if (withRaw) {
+      const asked = keyOf(deps, group)
+      const key = asked instanceof Promise ? await asked : asked
+      if (key === undefined) { destroyed.push(group); continue }
+      records.push({ topic: RAW, key: group.sid, value: encodeRawFrame({ ...group, source }, group.records, plaintext => seal(key, rawContext(group.sid), plaintext)) })
+    }
+    records.push({ topic: READINGS, key: group.sid, value: encodeReadingBatch(group) })
+  }
+  if (records.length > 0) await deps.publish(records)
+  return destroyed
+}
+
+function keyOf ({ dataKeys }: PublishDeps, { sid }: SidGroup): SealingKey | undefined | Promise<SealingKey | undefined> {
+  const key = dataKeys.forSid(sid)
+  return key instanceof Promise ? key.catch(undefinedWhenDestroyed) : key
+}
+
+function undefinedWhenDestroyed (error: unknown): undefined {
+  if (error instanceof ServiceError && error.code === 'KEY_DESTROYED') return undefined
+  throw error
+}

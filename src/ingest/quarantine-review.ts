@@ -1,0 +1,183 @@
+/** What operators do with quarantined items: list, show, re-submit, discard; and what time does with them. */
+
+import type { Pool } from 'pg'
+import { ServiceError } from '../model/errors.ts'
+import type { ReasonCode } from '../model/reason.ts'
+import { type EpochMs, epochMs } from '../model/units.ts'
+import type { Events } from '../observability/events.ts'
+import { asStoreError } from '../platform/postgres/pool.ts'
+import type { Accept } from './accept.ts'
+import type { BodyKind } from './decode/content.ts'
+import { type BodyLimits, decodeBody } from './decode/decode-body.ts'
+import type { DecodedRecord } from './decode/record.ts'
+import type { Identify } from './identify.ts'
+import { type PublishDeps, publishGroups } from './publish-groups.ts'
+import type { ItemHead, SealedItem } from './quarantine-item.ts'
+import { countExpired, deleteSettled, type ItemFilter, selectExpired, selectHeads, selectItem } from './quarantine-rows.ts'
+import type { Quarantine } from './quarantine.ts'
+import { decodeItem, type ReleaseItems } from './release-items.ts'
+
+export interface ReviewDeps extends PublishDeps {
+  /** Login `oxbow_ingest`. */
+  pool: Pool
+  quarantine: Pick<Quarantine, 'settle' | 'keep' | 'open' | 'deviceIndexOf'>
+  releaseItems: ReleaseItems
+  identify: Identify
+  /** Of an inlet of its own, e.g. `resubmit/<instance>`. */
+  accept: Accept
+  limits: BodyLimits
+  now: () => EpochMs
+}
+
+export interface ListFilter extends Omit<ItemFilter, 'device'> {
+  /** The device's name in telemetry. */
+  deviceId?: string
+}
+
+/** An item in clear: an operator's view, never logged. `bytes` is missing when the item is settled. */
+export interface ShownItem { head: ItemHead, bytes: Buffer | undefined, record: Omit<DecodedRecord, 'source'> | undefined }
+
+export interface ResubmitResult { resubmitted: number, remaining: readonly { id: string, reason: ReasonCode }[] }
+
+export interface QuarantineReview {
+  /** In order of arrival. */
+  list (filter: ListFilter): Promise<readonly ItemHead[]>
+  /** `undefined` when there is no such item. @throws ServiceError KEY_DESTROYED */
+  show (id: string): Promise<ShownItem | undefined>
+  /** Through the same checks again, times judged by now. What fails stays, under the reason it has now. */
+  resubmit (ids: readonly string[]): Promise<ResubmitResult>
+  /** Ends open items for good; how many there were. @param note why, kept with the item; no patient data */
+  discard (ids: readonly string[], note: string): Promise<number>
+}
+
+const NOTE_LENGTH_MAX = 200
+const RECORDS_AT_ONCE = 500
+const CONTENT_TYPES: Readonly<Record<BodyKind, string>> = { json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro' }
+
+export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
+  const { pool, quarantine } = deps
+
+  async function openedItem (id: string): Promise<SealedItem | undefined> {
+    const item = await selectItem(pool, id).catch((error: unknown) => { throw asStoreError(error) })
+    return item?.sealed === undefined ? undefined : { ...item, sealed: item.sealed }
+  }
+
+  async function resubmit (ids: readonly string[]): Promise<ResubmitResult> {
+    let resubmitted = 0
+    for (let at = 0; at < ids.length; at += RECORDS_AT_ONCE) {
+      const items = (await Promise.all(ids.slice(at, at + RECORDS_AT_ONCE).map(openedItem))).filter(item => item !== undefined)
+      items.sort((a, b) => (a.eventTime ?? 0) - (b.eventTime ?? 0) || (a.sequence ?? 0) - (b.sequence ?? 0) || a.number - b.number)
+      const records = items.filter(({ kind }) => kind === 'record')
+      if (records.length > 0) resubmitted += (await deps.releaseItems(records, { state: 'resubmitted', judgedAt: deps.now() })).releasedCount
+      for (const item of items) if (item.kind !== 'record' && await (item.kind === 'field' ? resubmitField(deps, item) : resubmitBody(deps, item))) resubmitted++
+    }
+    const remaining: { id: string, reason: ReasonCode }[] = []
+    for (const id of ids) {
+      const item = await openedItem(id)
+      if (item !== undefined) remaining.push({ id, reason: item.reason })
+    }
+    return { resubmitted, remaining }
+  }
+
+  return {
+    list: ({ deviceId, ...filter }) => selectHeads(pool, deviceId === undefined ? filter : { ...filter, device: quarantine.deviceIndexOf(deviceId) })
+      .catch((error: unknown) => { throw asStoreError(error) }),
+    async show (id) {
+      const item = await selectItem(pool, id).catch((error: unknown) => { throw asStoreError(error) })
+      if (item === undefined) return undefined
+      const { sealed, ...head } = item
+      if (sealed === undefined) return { head, bytes: undefined, record: undefined }
+      const bytes = await quarantine.open({ ...head, sealed })
+      return { head, bytes, record: head.kind === 'body' ? undefined : recordOf(head, bytes, deps.limits) }
+    },
+    resubmit,
+    discard (ids, note) {
+      if (note.trim() === '' || note.length > NOTE_LENGTH_MAX) throw new ServiceError('incorrect', 'USAGE', `a reason of 1 to ${NOTE_LENGTH_MAX} characters is needed to discard`)
+      return quarantine.settle(ids, 'discarded', note)
+    }
+  }
+}
+
+function recordOf (head: ItemHead, bytes: Buffer, limits: BodyLimits): Omit<DecodedRecord, 'source'> | undefined {
+  const decoded = decodeItem(head, bytes, limits)
+  const record = decoded.unreadable === undefined ? decoded.records[0] : undefined
+  if (record === undefined) return undefined
+  const { source: _, ...fields } = record
+  return fields
+}
+
+/** Sends only the field of which the item tells: it fills the channel that is absent in the stored reading. True when it went. */
+async function resubmitField (deps: ReviewDeps, item: SealedItem): Promise<boolean> {
+  const decoded = decodeItem(item, await deps.quarantine.open(item), deps.limits)
+  const whole = decoded.unreadable === undefined ? decoded.records[0] : undefined
+  if (whole === undefined) return false
+  const { groups, failures } = await deps.identify([onlyField(whole, item.field)], deps.now())
+  const failure = failures[0]
+  if (failure !== undefined) {
+    await deps.quarantine.keep([{ id: item.id, kind: 'field', reason: failure.reason }])
+    return false
+  }
+  await publishGroups(deps, groups, { inlet: item.source, number: 0 }, false)
+  return await deps.quarantine.settle([item.id], 'resubmitted') === 1
+}
+
+/** A record as if only this field had been sent. */
+export function onlyField (record: DecodedRecord, field: string | undefined): DecodedRecord {
+  const place = /^channels\[(\d+)\]$/.exec(field ?? '')?.[1]
+  return {
+    ...record,
+    spo2: field === 'spo2' ? record.spo2 : undefined,
+    tissueO2: field === 'local_tissue_o2' ? record.tissueO2 : undefined,
+    channels: record.channels === undefined ? undefined : place === undefined ? [] : record.channels.slice(Number(place), Number(place) + 1),
+    battery: field === 'battery_mv' ? record.battery : undefined,
+    quality: field === 'signal_quality' ? record.quality : undefined
+  }
+}
+
+/** The records of a body that can be read now come in anew. */
+async function resubmitBody (deps: ReviewDeps, item: SealedItem): Promise<boolean> {
+  const body = { bytes: await deps.quarantine.open(item), contentType: CONTENT_TYPES[item.content], contentEncoding: item.encoding }
+  const decoded = await decodeBody(body, item.content, deps.limits)
+  if (decoded.unreadable !== undefined) {
+    await deps.quarantine.keep([{ id: item.id, kind: 'body', reason: decoded.unreadable }])
+    return false
+  }
+  await deps.accept(body)
+  return await deps.quarantine.settle([item.id], 'resubmitted') === 1
+}
+
+export interface ExpiryOptions {
+  pool: Pool
+  quarantine: Pick<Quarantine, 'settle'>
+  events: Pick<Events, 'raise' | 'clear'>
+  now: () => EpochMs
+  /** How long a held item is kept. Default 30 days. */
+  retainMs?: number
+  /** How long one that waits is kept. Default 180 days. */
+  retainWaitingMs?: number
+  /** How long before its end an operational alarm announces it. Default 7 days. */
+  announceMs?: number
+  /** How long the row of a settled item stays, without bytes. Default 30 days. */
+  retainSettledMs?: number
+}
+
+const DAY_MS = 86_400_000
+const EXPIRED_AT_ONCE = 5_000
+
+/** Discards what is kept too long and announces what will be; to be run about hourly. Gives how many were discarded. @throws ServiceError unavailable */
+export async function expireItems (options: ExpiryOptions): Promise<number> {
+  const { pool, quarantine, events, now, retainMs = 30 * DAY_MS, retainWaitingMs = 180 * DAY_MS, announceMs = 7 * DAY_MS, retainSettledMs = 30 * DAY_MS } = options
+  const time = now()
+  const limits = (aheadMs: number) => ({ held: epochMs(time + aheadMs - retainMs), waiting: epochMs(time + aheadMs - retainWaitingMs) })
+  let discarded = 0
+  for (;;) {
+    const ids = await selectExpired(pool, limits(0), EXPIRED_AT_ONCE).catch((error: unknown) => { throw asStoreError(error) })
+    if (ids.length === 0) break
+    discarded += await quarantine.settle(ids, 'discarded', 'expired')
+  }
+  const expiring = await countExpired(pool, limits(announceMs)).catch((error: unknown) => { throw asStoreError(error) })
+  if (expiring > 0) events.raise('quarantine-expiring', { count: expiring })
+  else events.clear('quarantine-expiring')
+  await deleteSettled(pool, epochMs(time - retainSettledMs)).catch((error: unknown) => { throw asStoreError(error) })
+  return discarded
+}

@@ -1,0 +1,171 @@
+/** Inputs that were not stored → sealed rows, many in one commit; bounded, so that a full quarantine refuses at the door instead of losing. */
+
+import type { Pool } from 'pg'
+import { ServiceError } from '../model/errors.ts'
+import type { ReasonCode } from '../model/reason.ts'
+import type { EpochMs } from '../model/units.ts'
+import type { Events } from '../observability/events.ts'
+import { asStoreError, transaction } from '../platform/postgres/pool.ts'
+import { arrivalDay, type DataKeys } from '../security/data-keys.ts'
+import { ENVELOPE_BYTES } from '../security/envelope.ts'
+import { type DeviceIndex, type DeviceIndexOf, type ItemKind, newItemId, type NewItem, openItem, type SealedItem, sealItem } from './quarantine-item.ts'
+import { insertItems, keepItems, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems, type WaitingCursor } from './quarantine-rows.ts'
+
+export interface QuarantineOptions {
+  /** Login `oxbow_ingest`. */
+  pool: Pool
+  dataKeys: Pick<DataKeys, 'forDay'>
+  deviceIndexOf: DeviceIndexOf
+  events: Pick<Events, 'quarantined' | 'discarded' | 'raise' | 'clear'>
+  now: () => EpochMs
+  /** Most open items. Default 5,000,000. */
+  itemsMax?: number
+  /** Most bytes in open items. Default 8 GiB. */
+  bytesMax?: number
+  /** Most items in one commit. Default 5,000. */
+  commitItemsMax?: number
+}
+
+export interface Quarantine {
+  /** Asked before anything of a request is stored. @throws ServiceError busy QUARANTINE_FULL */
+  assertRoom (itemCount: number, byteCount: number): void
+  /** Resolves when all are durable, with their counters. @throws ServiceError unavailable STORE_UNAVAILABLE */
+  add (items: readonly NewItem[]): Promise<void>
+  /** Ends open items: bytes go, counters move. Gives how many were open. */
+  settle (ids: readonly string[], state: 'released' | 'resubmitted' | 'discarded', note?: string): Promise<number>
+  /** Open items that were tried and stay, under these reasons. */
+  keep (items: readonly { id: string, kind: ItemKind, reason: ReasonCode }[]): Promise<void>
+  /** The bytes as they came. @throws ServiceError KEY_DESTROYED */
+  open (item: Pick<SealedItem, 'id' | 'arrivedAt' | 'sealed'>): Promise<Buffer>
+  waitingOf (device: DeviceIndex, newerThan: number, cursor: WaitingCursor | undefined, limit: number): Promise<SealedItem[]>
+  waitingDevices (): Promise<DeviceIndex[]>
+  deviceIndexOf: DeviceIndexOf
+  /** Reads how full it is from the database: other processes change it too. */
+  refresh (): Promise<void>
+}
+
+interface Pending { items: readonly NewItem[], resolve: () => void, reject: (error: unknown) => void }
+
+const RETRY_AFTER_S = 10
+const REFRESH_PAUSE_MS = 1_000
+
+/** @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function openQuarantine (options: QuarantineOptions): Promise<Quarantine> {
+  const { pool, dataKeys, deviceIndexOf, events, now } = options
+  const fill = createFill(options)
+  await fill.refresh()
+  const write = createWriter(options, rows => { fill.change(rows.length, rows.reduce((sum, { sealed }) => sum + sealed.length, 0)) })
+  return {
+    assertRoom: fill.assertRoom,
+    add: items => items.length === 0 ? Promise.resolve() : write(items),
+    async settle (ids, state, note) {
+      if (ids.length === 0) return 0
+      const settled = await settleItems(pool, ids, state, now(), note).catch((error: unknown) => { throw asStoreError(error) })
+      fill.change(-settled.items, -settled.bytes)
+      if (state === 'discarded') events.discarded(settled.items)
+      return settled.items
+    },
+    keep: items => keepItems(pool, items, now()).catch((error: unknown) => { throw asStoreError(error) }),
+    open: item => openItem(dataKeys, item),
+    waitingOf: (device, newerThan, cursor, limit) => selectWaiting(pool, device, newerThan, cursor, limit),
+    waitingDevices: () => selectWaitingDevices(pool),
+    deviceIndexOf,
+    refresh: fill.refresh
+  }
+}
+
+/** How full it is: counted here, and read again when it seems full. */
+function createFill ({ pool, events, now, itemsMax = 5_000_000, bytesMax = 8 * 1024 ** 3 }: QuarantineOptions) {
+  let items = 0
+  let bytes = 0
+  let refreshedAt = 0
+  let isFull = false
+  async function refresh (): Promise<void> {
+    refreshedAt = now()
+    const totals = await selectTotals(pool).catch((error: unknown) => { throw asStoreError(error) })
+    items = totals.items
+    bytes = totals.bytes
+    if (isFull && items < itemsMax && bytes < bytesMax) {
+      isFull = false
+      events.clear('quarantine-full')
+    }
+  }
+  return {
+    refresh,
+    change (itemCount: number, byteCount: number): void {
+      items += itemCount
+      bytes += byteCount
+    },
+    assertRoom (itemCount: number, byteCount: number): void {
+      if (items + itemCount <= itemsMax && bytes + byteCount <= bytesMax) return
+      if (!isFull) events.raise('quarantine-full', { count: items })
+      isFull = true
+      if (now() - refreshedAt >= REFRESH_PAUSE_MS) refresh().catch(() => { /* the next refusal asks again */ })
+      throw new ServiceError('busy', 'QUARANTINE_FULL', 'the quarantine is full: re-submit or discard items (oxbow quarantine list), then send again', { retryAfterS: RETRY_AFTER_S })
+    }
+  }
+}
+
+/** Group commit: one transaction in flight, whatever arrives meanwhile is the next. */
+function createWriter (options: QuarantineOptions, onWritten: (rows: readonly NewRow[]) => void): (items: readonly NewItem[]) => Promise<void> {
+  const { pool, commitItemsMax = 5_000 } = options
+  let queue: Pending[] = []
+  let running = false
+
+  async function run (): Promise<void> {
+    running = true
+    while (queue.length > 0) {
+      const batch = takeBatch()
+      try {
+        const rows = await sealAll(options, batch.flatMap(({ items }) => items))
+        await transaction(pool, client => insertItems(client, rows))
+        onWritten(rows)
+        report(options, rows)
+        for (const { resolve } of batch) resolve()
+      } catch (error) {
+        for (const { reject } of batch) reject(asStoreError(error))
+      }
+    }
+    running = false
+  }
+
+  function takeBatch (): Pending[] {
+    let count = 0
+    let taken = 0
+    while (taken < queue.length && (taken === 0 || count + queue[taken]!.items.length <= commitItemsMax)) count += queue[taken++]!.items.length
+    const batch = queue.slice(0, taken)
+    queue = queue.slice(taken)
+    return batch
+  }
+
+  return items => new Promise((resolve, reject) => {
+    queue.push({ items, resolve, reject })
+    if (!running) void run()
+  })
+}
+
+async function sealAll ({ dataKeys, deviceIndexOf }: QuarantineOptions, items: readonly NewItem[]): Promise<NewRow[]> {
+  const rows: NewRow[] = []
+  const devices = new Map<string, DeviceIndex>()
+  for (const item of items) {
+    const key = dataKeys.forDay(arrivalDay(item.arrivedAt))
+    const id = newItemId()
+    const { deviceId } = item
+    let device = deviceId === undefined ? undefined : devices.get(deviceId)
+    if (deviceId !== undefined && device === undefined) {
+      device = deviceIndexOf(deviceId)
+      devices.set(deviceId, device)
+    }
+    rows.push({ id, item, device, sealed: sealItem(key instanceof Promise ? await key : key, id, item.bytes) })
+  }
+  return rows
+}
+
+function report ({ events }: QuarantineOptions, rows: readonly NewRow[]): void {
+  const counts = new Map<ReasonCode, number>()
+  for (const { item } of rows) counts.set(item.reason, (counts.get(item.reason) ?? 0) + 1)
+  for (const [reason, count] of counts) events.quarantined(reason, count)
+}
+
+/** Bytes an item will hold. */
+export function sealedLength (byteCount: number): number { return byteCount + ENVELOPE_BYTES }

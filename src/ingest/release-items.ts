@@ -1,0 +1,115 @@
+/** Items of quarantine → their records again, identified anew: what resolves is published and marked, the rest stays under the reason it has now. */
+
+import { ServiceError } from '../model/errors.ts'
+import type { Sid } from '../model/reading.ts'
+import { type ReasonCode, WAITING_REASONS } from '../model/reason.ts'
+import type { EpochMs } from '../model/units.ts'
+import type { Events } from '../observability/events.ts'
+import { itemOf } from './accept.ts'
+import { decodeAvroRecord } from './decode/avro.ts'
+import { decodeJson } from './decode/json.ts'
+import type { DecodedBody, DecodedRecord, DecodeLimits } from './decode/record.ts'
+import type { Failure, Identify } from './identify.ts'
+import { type PublishDeps, publishGroups } from './publish-groups.ts'
+import type { SourcePosition } from './raw-frame.ts'
+import type { SealedItem } from './quarantine-item.ts'
+import type { Quarantine } from './quarantine.ts'
+import { schemaIdOf } from './schema-registry.ts'
+
+export interface ReleaseDeps extends PublishDeps {
+  identify: Identify
+  quarantine: Pick<Quarantine, 'add' | 'settle' | 'keep' | 'open'>
+  events: Pick<Events, 'released'>
+  limits: DecodeLimits
+  /** Name of this inlet in source positions, e.g. `quarantine/<instance>`. */
+  inlet: string
+}
+
+export interface ReleaseOutcome {
+  releasedCount: number
+  /** Items that still wait. */
+  leftCount: number
+  /** Sids under which items were released. */
+  sids: readonly Sid[]
+  /** True when the identity store did not answer for one of them. */
+  isUnavailable: boolean
+}
+
+/** Items of kind `record` in the order in which they are to be published. @param options `state` they get, default `released`; `judgedAt` for their times, default their arrival */
+export type ReleaseItems = (items: readonly SealedItem[], options?: { state?: 'released' | 'resubmitted', judgedAt?: EpochMs }) => Promise<ReleaseOutcome>
+
+interface Opened { items: SealedItem[], records: DecodedRecord[], lost: string[], unread: Kept[] }
+type Kept = { id: string, kind: SealedItem['kind'], reason: ReasonCode }
+
+export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
+  let lastNumber = 0
+
+  return async function releaseItems (items, { state = 'released', judgedAt } = {}) {
+    const opened = await openAll(deps, items)
+    const { groups, failures } = await deps.identify(opened.records, judgedAt ?? opened.items.map(({ arrivedAt }) => arrivedAt))
+    const source: SourcePosition = { inlet: deps.inlet, number: ++lastNumber }
+    const destroyed = new Set(await publishGroups(deps, groups, source))
+    const itemOfRecord = new Map(opened.records.map((record, place) => [record as unknown, opened.items[place]!]))
+    const published = groups.filter(group => !destroyed.has(group))
+    const releasedIds = published.flatMap(group => group.records.map(record => itemOfRecord.get(record)!.id))
+    await deps.quarantine.add(fieldItems(failures, new Set(releasedIds), itemOfRecord))
+    await deps.quarantine.settle(releasedIds, state)
+    if (releasedIds.length > 0) deps.events.released(releasedIds.length)
+    await deps.quarantine.settle(opened.lost, 'discarded', 'the key of its day was destroyed')
+    const kept = [
+      ...opened.unread,
+      ...failures.filter(({ kind }) => kind === 'record').map(({ record, reason }): Kept => ({ id: itemOfRecord.get(record)!.id, kind: 'record', reason })),
+      ...[...destroyed].flatMap(group => group.records.map((record): Kept => ({ id: itemOfRecord.get(record)!.id, kind: 'record', reason: 'not-associated' })))
+    ]
+    await deps.quarantine.keep(changed(kept, items))
+    return {
+      releasedCount: releasedIds.length,
+      leftCount: kept.filter(({ reason }) => WAITING_REASONS.has(reason)).length,
+      sids: published.map(({ sid }) => sid),
+      isUnavailable: kept.some(({ reason }) => reason === 'linkage-unavailable')
+    }
+  }
+}
+
+/** A reading that is released without one of its fields leaves that field in quarantine, as at the door. */
+function fieldItems (failures: readonly Failure[], releasedIds: ReadonlySet<string>, itemOfRecord: ReadonlyMap<unknown, SealedItem>) {
+  return failures.filter(({ kind, record }) => kind === 'field' && releasedIds.has(itemOfRecord.get(record)!.id)).map(failure => {
+    const { source, place, arrivedAt } = itemOfRecord.get(failure.record)!
+    return { ...itemOf(failure, { inlet: '', number: 0 }, arrivedAt), source, place }
+  })
+}
+
+/** Items that wait on under the reason they have are not written again. */
+function changed (kept: readonly Kept[], items: readonly SealedItem[]): Kept[] {
+  const before = new Map(items.map(item => [item.id, item]))
+  return kept.filter(({ id, reason }) => before.get(id)!.reason !== reason || before.get(id)!.state === 'held')
+}
+
+async function openAll (deps: ReleaseDeps, items: readonly SealedItem[]): Promise<Opened> {
+  const opened: Opened = { items: [], records: [], lost: [], unread: [] }
+  for (const item of items) {
+    const bytes = await deps.quarantine.open(item).catch(undefinedWhenDestroyed)
+    if (bytes === undefined) { opened.lost.push(item.id); continue }
+    const decoded = decodeItem(item, bytes, deps.limits)
+    const record = decoded.unreadable === undefined && decoded.rejected.length === 0 ? decoded.records[0] : undefined
+    if (record === undefined) {
+      opened.unread.push({ id: item.id, kind: item.kind, reason: decoded.unreadable ?? decoded.rejected[0]?.reason ?? 'malformed' })
+      continue
+    }
+    opened.items.push(item)
+    opened.records.push(record)
+  }
+  return opened
+}
+
+/** The one record of an item of kind `record` or `field`. */
+export function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId'>, bytes: Buffer, limits: DecodeLimits): DecodedBody {
+  if (item.content !== 'avro') return decodeJson(bytes, limits)
+  const schemaId = schemaIdOf(item.schemaId)
+  return schemaId === undefined ? { unreadable: 'schema-unknown', detail: 'the schema id is not registered' } : decodeAvroRecord(bytes, schemaId, limits)
+}
+
+function undefinedWhenDestroyed (error: unknown): undefined {
+  if (error instanceof ServiceError && error.code === 'KEY_DESTROYED') return undefined
+  throw error
+}

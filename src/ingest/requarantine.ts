@@ -1,0 +1,37 @@
+/** Readings that the series store gives back, because no association covers them any more → waiting items of their device. */
+
+import type { DeviceModel } from '../model/device-model.ts'
+import type { Reading } from '../model/reading.ts'
+import type { EpochMs } from '../model/units.ts'
+import type { NewItem } from './quarantine-item.ts'
+import type { Quarantine } from './quarantine.ts'
+
+export interface ReturnedReading { reading: Pick<Reading, 'takenAt' | 'sequence' | 'values' | 'battery' | 'quality'>, model: DeviceModel, firmware: string | undefined }
+
+/** Resolves when they stand in quarantine, written anew in schema v2. A reading without any value holds nothing that could be lost and is passed over.
+ *  @throws ServiceError busy QUARANTINE_FULL, unavailable STORE_UNAVAILABLE */
+export async function requarantine (quarantine: Pick<Quarantine, 'add'>, deviceId: string, readings: readonly ReturnedReading[], now: EpochMs, source: string): Promise<void> {
+  const items = readings.filter(hasValue).map((returned, place): NewItem => {
+    const bytes = Buffer.from(JSON.stringify(asRecord(deviceId, returned)))
+    return {
+      kind: 'record', reason: 'not-associated', schemaId: 2, content: 'json', source, place, deviceId, eventTime: returned.reading.takenAt,
+      sequence: returned.reading.sequence, arrivedAt: now, bytes: { source: bytes, start: 0, end: bytes.length }, isReturned: true
+    }
+  })
+  await quarantine.add(items)
+}
+
+function hasValue ({ reading }: ReturnedReading): boolean {
+  return reading.battery !== undefined || reading.quality !== undefined || reading.values.some(value => value !== undefined)
+}
+
+function asRecord (deviceId: string, { reading, model, firmware }: ReturnedReading): object {
+  const channels = model.channels.flatMap(({ metric, kind, unit }, position) => {
+    const value = reading.values[position]
+    return value === undefined ? [] : [{ metric, kind, unit, value }]
+  })
+  return {
+    deviceId, patientId: null, timestamp_utc: reading.takenAt, sequence: reading.sequence, channels, battery_mv: reading.battery ?? null,
+    firmware_version: firmware ?? null, signal_quality: reading.quality ?? null
+  }
+}
