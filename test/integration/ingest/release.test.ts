@@ -1,0 +1,200 @@
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { arrivalHours } from '../../../src/ingest/counters.ts'
+import type { Ingest } from '../../../src/ingest/open-ingest.ts'
+import { createReleaser } from '../../../src/ingest/release.ts'
+import type { Sid } from '../../../src/model/reading.ts'
+import { epochMs } from '../../../src/model/units.ts'
+import { drawSid } from '../../../src/security/sid.ts'
+import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
+import { READER } from '../../support/ingest-door.ts'
+import { framedV2, json, sentV2, TAKEN_AT } from '../../support/telemetry.ts'
+
+let system: IngestSystem
+let ingest: Ingest
+let deviceNumber = 0
+let deviceId: string
+let sid: Sid
+
+beforeAll(async () => {
+  system = await ingestSystem()
+  ingest = await system.open({ releaseRetryMs: 20 })
+  await ingest.releaser.start()
+})
+afterAll(() => system?.close())
+beforeEach(() => {
+  deviceId = `device-${++deviceNumber}`
+  sid = drawSid()
+  system.registered.add(deviceId)
+  system.isLinkageUp = true
+})
+
+const sent = (second: number, change: Partial<Parameters<typeof sentV2>[0]> = {}) => sentV2({ deviceId, timestamp_utc: TAKEN_AT + second * 1_000, sequence: null, ...change })
+const post = (records: object[], door = ingest) => door.accept({ bytes: json(records), contentType: 'application/json', contentEncoding: '' })
+const wear = (from: number, until?: number, wornSid = sid) => { system.worn.push({ deviceId, sid: wornSid, from: TAKEN_AT + from * 1_000, ...(until === undefined ? {} : { until: TAKEN_AT + until * 1_000 }) }) }
+/** Seconds of the readings of a sid, in the order of the bus. */
+const published = async (ofSid = sid) => (await system.batches()).filter(batch => batch.sid === ofSid).flatMap(({ readings }) => readings.map(({ takenAt }) => (takenAt - TAKEN_AT) / 1_000))
+const open = async () => (await ingest.review.list({ deviceId, states: ['waiting', 'held'], limit: 10_000 })).map(({ reason }) => reason)
+
+test('what waited is released in order of event time once an association covers it, and the original bytes with it', async () => {
+  await post([sent(3), sent(1)])
+  await ingest.accept({ bytes: framedV2([sent(2)]), contentType: 'application/avro', contentEncoding: '' })
+  const rawBefore = await system.rawCount()
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  expect(await published()).toEqual([1, 2, 3])
+  expect(await open()).toEqual([])
+  expect(await system.rawCount() - rawBefore).toBe(3)
+  const states = (await ingest.review.list({ deviceId, limit: 10 })).map(({ state }) => state)
+  expect(states).toEqual(['released', 'released', 'released'])
+})
+
+test('items that no association covers stay waiting and block nobody', async () => {
+  await post([sent(1), sent(10), sent(20)])
+  wear(5, 15)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  expect([await published(), await open()]).toEqual([[10], ['not-associated', 'not-associated']])
+  expect((await post([sent(11)])).body.accepted).toBe(1)
+  expect(await published()).toEqual([10, 11])
+})
+
+test('a newer reading waits behind those being released, whatever the moment', async () => {
+  await post(Array.from({ length: 50 }, (_, i) => sent(i)))
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  const answers = []
+  for (let second = 50; second < 80; second++) answers.push((await post([sent(second)])).body.accepted)
+  await ingest.releaser.settled()
+  expect(await published()).toEqual(Array.from({ length: 80 }, (_, i) => i))
+  expect(answers[0]).toBe(0)
+  expect(await open()).toEqual([])
+  expect((await post([sent(80)])).body.accepted).toBe(1)
+})
+
+test('many doors at once never let a newer reading pass one that waits', async () => {
+  await post(Array.from({ length: 200 }, (_, i) => sent(i)))
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await Promise.all(Array.from({ length: 40 }, async (_, i) => {
+    await new Promise(resolve => setImmediate(resolve))
+    return post([sent(200 + i)])
+  }))
+  await ingest.releaser.settled()
+  const order = await published()
+  expect(order.slice(0, 200)).toEqual(Array.from({ length: 200 }, (_, i) => i))
+  expect(order.slice(200).sort((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => 200 + i))
+})
+
+test('an association recorded while a reading is identified releases that reading too', async () => {
+  let answer: () => void = () => {}
+  const asked = new Promise<void>(resolve => { answer = resolve })
+  const slow = await system.open({ resolve: async () => { await asked; return { reason: 'not-associated' } }, releaseRetryMs: 20 })
+  const storing = slow.accept({ bytes: json([sent(1)]), contentType: 'application/json', contentEncoding: '' })
+  wear(0)
+  slow.releaser.associationRecorded([deviceId])
+  await slow.releaser.settled()
+  answer()
+  await storing
+  // This releaser still gets the old answer; the item was looked at again and stays, and the next look finds it.
+  await slow.releaser.settled()
+  await ingest.releaser.releaseAll()
+  await ingest.releaser.settled()
+  expect(await published()).toEqual([1])
+})
+
+test('a sid seen for the first time on a device with waiting items shows that an association is new, even before it is announced', async () => {
+  await post([sent(1), sent(2)])
+  wear(0)
+  const { body } = await post([sent(3)])
+  expect(body.rejected).toMatchObject([{ reason: 'behind-waiting' }])
+  await ingest.releaser.settled()
+  expect(await published()).toEqual([1, 2, 3])
+})
+
+test('while the identity store does not answer readings wait, and are released by themselves when it does', async () => {
+  wear(0)
+  system.isLinkageUp = false
+  expect((await post([sent(1)])).body.rejected).toMatchObject([{ reason: 'linkage-unavailable' }])
+  system.isLinkageUp = true
+  expect((await post([sent(2)])).body.rejected).toMatchObject([{ reason: 'behind-waiting' }])
+  await expect.poll(async () => (await open()).length).toBe(0)
+  expect(await published()).toEqual([1, 2])
+  expect((await post([sent(3)])).body.accepted).toBe(1)
+})
+
+test('at a start what waits is looked at before newer readings of the device pass', async () => {
+  await post([sent(1), sent(2)])
+  wear(0)
+  const restarted = await system.open({ releaseRetryMs: 20 })
+  await restarted.releaser.start()
+  const { body } = await restarted.accept({ bytes: json([sent(3)]), contentType: 'application/json', contentEncoding: '' })
+  expect(body.rejected).toMatchObject([{ reason: 'behind-waiting' }])
+  await restarted.releaser.settled()
+  expect(await published()).toEqual([1, 2, 3])
+})
+
+test('a reading that fails otherwise when it is released is held under that reason, one that loses a field goes without it', async () => {
+  await post([sent(1, { patientId: 'somebody' }), sent(2, { channels: [{ ...sentV2().channels[0]!, value: 400 }, sentV2().channels[1]!] }), sent(3)])
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  expect(await published()).toEqual([2, 3])
+  const heads = await ingest.review.list({ deviceId, states: ['held', 'waiting'], limit: 10 })
+  expect(heads.map(({ kind, reason, field, state }) => [kind, reason, field, state])).toEqual([
+    ['record', 'patient-mismatch', undefined, 'held'], ['field', 'range-hard', 'channels[0]', 'held']
+  ])
+})
+
+test('a crash between the append and its mark repeats the readings, which their identity suppresses', async () => {
+  await post([sent(1)])
+  wear(0)
+  const items = await ingest.quarantine.waitingOf(ingest.quarantine.deviceIndexOf(deviceId), 0, undefined, 10)
+  const releaser = createReleaser({
+    quarantine: ingest.quarantine, events: { raise: alarm => { system.raised.push(alarm) }, clear: () => {} }, retryMs: 1_000_000,
+    releaseItems: async () => { throw new Error('killed') }
+  })
+  releaser.associationRecorded([deviceId])
+  await releaser.settled()
+  expect(system.raised).toContain('job-failing')
+  await releaser.close()
+  expect(items).toHaveLength(1)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  expect(await published()).toEqual([1])
+})
+
+test('readings keep the hour in which they arrived when they are released', async () => {
+  const start = system.now
+  await post([sent(1)])
+  system.now = epochMs(start + 3 * 3_600_000)
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  const [batch] = (await system.batches()).filter(one => one.sid === sid)
+  expect(batch!.receivedAt).toBe(start)
+  const hours = await arrivalHours(system.pool, epochMs(start - 3_600_000), epochMs(start + 3_600_000))
+  expect(hours).toHaveLength(1)
+  system.now = start
+})
+
+test('readings that the series store gives back wait as readings of their device', async () => {
+  await ingest.requarantine(deviceId, [
+    { reading: { takenAt: epochMs(TAKEN_AT + 1_000), sequence: 4, values: [38.2, undefined], battery: undefined, quality: undefined }, model: READER, firmware: '2.4.1' },
+    { reading: { takenAt: epochMs(TAKEN_AT + 2_000), sequence: 0, values: [], battery: undefined, quality: undefined }, model: READER, firmware: undefined }
+  ])
+  expect(await open()).toEqual(['not-associated'])
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  const [batch] = (await system.batches()).filter(one => one.sid === sid)
+  expect(batch).toMatchObject({ schemaId: 2, readings: [{ sequence: 4, values: [38.2], firmware: 3 }] })
+})
+
+test('devices with more waiting items than one page are drained whole', async () => {
+  await post(Array.from({ length: 2_500 }, (_, i) => sent(-(i % 1_250), { sequence: Math.floor(i / 1_250) })))
+  wear(-2_000)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  expect((await published()).map(second => second + 1_249)).toEqual(Array.from({ length: 2_500 }, (_, i) => Math.floor(i / 2)))
+})

@@ -1,0 +1,55 @@
+import fastify, { type FastifyInstance } from 'fastify'
+import { afterEach, expect, test } from 'vitest'
+import { ingestRoutes } from '../../../src/ingest/ingest.routes.ts'
+import { ServiceError } from '../../../src/model/errors.ts'
+import { epochMs } from '../../../src/model/units.ts'
+import type { IncomingBody } from '../../../src/ingest/decode/content.ts'
+
+let app: FastifyInstance
+afterEach(() => app?.close())
+
+async function appWith (accept: (body: IncomingBody) => Promise<never> | Promise<object>) {
+  const refused: number[] = []
+  app = fastify()
+  const declared: unknown[] = []
+  app.addHook('onRoute', route => { declared.push(route.config) })
+  app.setErrorHandler((error, _request, reply) => {
+    const code = error instanceof ServiceError ? error.code : (error as { code: string }).code
+    void reply.code(code === 'BUS_FULL' ? 429 : code === 'INPUT_TYPE' ? 415 : code === 'FST_ERR_CTP_BODY_TOO_LARGE' ? 413 : 503).send({ code })
+  })
+  await app.register(ingestRoutes({ accept: accept as never, counters: { refused: (_at, status) => { refused.push(status) } }, now: () => epochMs(0), bodyBytesMax: 1_000 }))
+  return { refused, declared }
+}
+
+test('any type of body comes to accept as bytes, with its type and encoding', async () => {
+  const seen: IncomingBody[] = []
+  await appWith(async body => { seen.push(body); return { status: 200, body: { received: 0 } } })
+  for (const type of ['application/json', 'application/avro', 'text/plain', 'multipart/form-data; boundary=x']) {
+    const answer = await app.inject({ method: 'POST', url: '/ingest/telemetry', payload: Buffer.from('{"a":'), headers: { 'content-type': type, 'content-encoding': 'gzip' } })
+    expect([answer.statusCode, answer.json()]).toEqual([200, { received: 0 }])
+  }
+  await app.inject({ method: 'POST', url: '/ingest/telemetry' })
+  expect(seen.map(({ contentType, contentEncoding, bytes }) => [contentType, contentEncoding, bytes.length])).toEqual([
+    ['application/json', 'gzip', 5], ['application/avro', 'gzip', 5], ['text/plain', 'gzip', 5], ['multipart/form-data; boundary=x', 'gzip', 5], ['', '', 0]
+  ])
+})
+
+test('the route declares its scope and audit kind', async () => {
+  const { declared } = await appWith(async () => ({ status: 200, body: {} }))
+  expect(declared).toContainEqual(expect.objectContaining({ access: { scope: '__telemetry.write' }, audit: 'ingest.batch' }))
+})
+
+test('refused requests are counted, an unreadable body and a failure of ours are not', async () => {
+  let error: unknown = new ServiceError('busy', 'BUS_FULL', 'full')
+  const { refused } = await appWith(async () => { if (error === undefined) return { status: 400, body: {} }; throw error })
+  const status = async (payload = '{}') => (await app.inject({ method: 'POST', url: '/ingest/telemetry', payload, headers: { 'content-type': 'application/json' } })).statusCode
+  expect(await status()).toBe(429)
+  error = new ServiceError('unsupported', 'INPUT_TYPE', 'type')
+  expect(await status()).toBe(415)
+  error = new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'down')
+  expect(await status()).toBe(503)
+  error = undefined
+  expect(await status()).toBe(400)
+  expect(await status('x'.repeat(1_001))).toBe(413)
+  await expect.poll(() => refused).toEqual([429, 415, 413])
+})
