@@ -10,7 +10,7 @@ import { mappedRow, type Mapping, type Mappings } from './mapping.ts'
 import type { Coding, Concept } from './mapping-schema.ts'
 import type { Naming } from './naming.ts'
 import type { Pipeline, Pipelines } from './pipelines.ts'
-import { nameOfView, type View } from './view-name.ts'
+import { IDENTIFIER_KIND, type View } from './view-name.ts'
 
 export interface Frame {
   kind: ViewKind
@@ -48,9 +48,11 @@ export function createFrameTools (parts: Omit<FrameTools, 'frames'>): FrameTools
   return { ...parts, frames: new WeakMap() }
 }
 
+type NamedView = Pick<View, 'kind' | 'row'>
+
 /** The frame of the view; the same as long as context, mapping and pipeline are the same. `undefined`: the mapping of the row does not
  *  name this kind of Observation, so it is not published. */
-export function findFrame (view: View, naming: Naming, tools: FrameTools): Frame | undefined {
+export function findFrame (view: NamedView, naming: Naming, tools: FrameTools): Frame | undefined {
   // An emptied row may have no entry: there is nothing left that anything was made from.
   const pinned = view.row.provenance[0]
   const key = `${view.kind} ${view.row.metric} ${pinned?.mappingVersion} ${pinned?.dagDigest}`
@@ -74,7 +76,7 @@ export function frameOf (view: View, naming: Naming, tools: FrameTools): Frame {
   return frame
 }
 
-function pinnedParts ({ row }: View, naming: Naming, tools: FrameTools): Pick<Frame, 'mapping' | 'pipeline' | 'channel'> {
+function pinnedParts ({ row }: NamedView, naming: Naming, tools: FrameTools): Pick<Frame, 'mapping' | 'pipeline' | 'channel'> {
   const pinned = row.provenance[0]
   const pipeline = pinned === undefined ? tools.pipelines.current() : tools.pipelines.pinned(pinned.dagDigest)
   const { row: name, channel } = mappedRow(row.metric, metric => pipeline.channel(naming.context.model, metric))
@@ -82,7 +84,7 @@ function pinnedParts ({ row }: View, naming: Naming, tools: FrameTools): Pick<Fr
   return { mapping, pipeline, channel }
 }
 
-function createFrame (view: View, naming: Naming, tools: FrameTools): Frame | undefined {
+function createFrame (view: NamedView, naming: Naming, tools: FrameTools): Frame | undefined {
   const { row, kind } = view
   const { mapping, pipeline, channel } = pinnedParts(view, naming, tools)
   const unit = mapping.file.unit ?? channel?.unit ?? '1'
@@ -95,7 +97,7 @@ function createFrame (view: View, naming: Naming, tools: FrameTools): Frame | un
     unitText: mapping.unitText(unit),
     resolution: mapping.file.resolution ?? channel?.resolution ?? 0.001,
     profile: `,"profile":${JSON.stringify(texts.profile)}`,
-    identifier: `,"identifier":[{"system":"${identifierSystem(nameOfView(view).kind)}","value":"${naming.context.association}/`,
+    identifier: `,"identifier":[{"system":"${identifierSystem(IDENTIFIER_KIND[kind])}","value":"${naming.context.association}/`,
     category: `,"category":[{"coding":[${codingText(texts.category)}]}],"code":${conceptText(texts.code)}`,
     device: `,"device":${mapping.file.device === 'reader' ? naming.reader : naming.metric(channel?.metric ?? row.metric)}`,
     sampledHead: `,"valueSampledData":{"origin":{"value":0${unitTail(unit, mapping.unitText(unit))},"period":`,

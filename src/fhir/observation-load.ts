@@ -3,7 +3,8 @@
 import { ServiceError } from '../model/errors.ts'
 import type { ModelKey, Sid } from '../model/reading.ts'
 import type { EpochMs } from '../model/units.ts'
-import type { WindowRevision } from '../model/window.ts'
+import type { ViewKind, WindowRevision } from '../model/window.ts'
+import type { ViewText } from './mapping-schema.ts'
 import { findFrame, type Frame, type FrameTools } from './observation-frame.ts'
 import { type Naming, serverNaming } from './naming.ts'
 import type { ViewContext } from './view-context.ts'
@@ -27,8 +28,9 @@ export interface ViewSources {
 export interface PublishedView { view: View, frame: Frame, context: ViewContext }
 
 export interface ViewLoader {
-  /** Current Observations of the windows, as they were at `asOf`. @param rows latest revisions at that time */
-  current (rows: readonly SeriesRow[], asOf: EpochMs): Promise<PublishedView[]>
+  /** Current Observations of the windows, as they were at `asOf`. @param rows latest revisions at that time
+   *  @param isWanted what the texts of a view say beforehand; others may be left out */
+  current (rows: readonly SeriesRow[], asOf: EpochMs, isWanted?: (texts: ViewText) => boolean): Promise<PublishedView[]>
   /** Every version of one Observation, ascending. @param latest newest revision of its window */
   versions (latest: SeriesRow, id: string): Promise<PublishedView[]>
   /** What one revision wrote, whether anybody may be shown it or not. @param row any revision */
@@ -46,9 +48,13 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
     return naming
   }
 
-  async function published (views: readonly View[]): Promise<PublishedView[]> {
-    const firmware = new Set(views.flatMap(({ row }) => row.provenance.map(entry => entry.firmware)))
-    const contexts = await sources.contexts([...new Set(views.map(({ row }) => row.sid))], firmware)
+  async function contextsOf (rows: readonly WindowRevision[]): Promise<ReadonlyMap<Sid, ViewContext>> {
+    const firmware = new Set<number>()
+    for (const row of rows) for (const entry of row.provenance) firmware.add(entry.firmware)
+    return sources.contexts([...new Set(rows.map(row => row.sid))], firmware)
+  }
+
+  async function published (views: readonly View[], contexts: ReadonlyMap<Sid, ViewContext>): Promise<PublishedView[]> {
     const found: PublishedView[] = []
     for (const view of views) {
       const context = contexts.get(view.row.sid)
@@ -60,21 +66,32 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
   }
 
   return {
-    async current (rows, asOf) {
+    async current (rows, asOf, isWanted) {
+      const contexts = await contextsOf(rows)
       const views: View[] = []
       for (const row of rows) {
+        const context = contexts.get(row.sid)
+        if (context === undefined) continue
         const history = row.revision === 1 ? [row] : (await sources.revisions(row)).filter(one => one.issued <= asOf)
-        for (const view of currentViews(history)) views.push(view)
+        const isKindWanted = (kind: ViewKind) => {
+          const frame = findFrame({ kind, row }, namingOf(context), tools)
+          return frame !== undefined && (isWanted === undefined || isWanted(frame.mapping.file.views[kind]!))
+        }
+        for (const view of currentViews(history, isKindWanted)) views.push(view)
       }
-      return published(views)
+      return published(views, contexts)
     },
     async written (row) {
       const before = row.revision === 1 ? undefined : (await sources.revisions(row)).find(one => one.revision === row.revision - 1)
       const views = viewsWritten(row, before)
-      await published(views.filter(view => view.kind === 'panel'))
+      const panels = views.filter(view => view.kind === 'panel')
+      if (panels.length > 0) await published(panels, await contextsOf([row]))
       return views
     },
-    versions: async (latest, id) => published(versionsOfView(latest.revision === 1 ? [latest] : await sources.revisions(latest), id))
+    async versions (latest, id) {
+      const history = latest.revision === 1 ? [latest] : await sources.revisions(latest)
+      return published(versionsOfView(history, id), await contextsOf(history))
+    }
   }
 }
 

@@ -6,9 +6,10 @@ import type { Sid } from '../model/reading.ts'
 import type { EpochMs } from '../model/units.ts'
 import { viewsOf } from '../model/view-ids.ts'
 import type { WindowStatus } from '../model/window.ts'
+import type { ViewText } from './mapping-schema.ts'
 import type { FrameTools } from './observation-frame.ts'
 import type { PublishedView, RowKey, SeriesRow, ViewLoader } from './observation-load.ts'
-import { isVisible, matchesQuery, startOf } from './observation-match.ts'
+import { isVisible, matchesAny, matchesQuery, startOf } from './observation-match.ts'
 import type { ObservationPage, ObservationQuery, Token, Visibility } from './observation-query.ts'
 import { boundsOf, metricsOfQuery, rangeOf, rowStatuses, type SidSources, sidsOfQuery } from './observation-scope.ts'
 import { renderObservation } from './observation-view.ts'
@@ -32,10 +33,8 @@ export interface RowSources {
   search (query: RowQuery): Promise<readonly SeriesRow[]>
   /** Windows of these Observation ids, their latest revisions; an unknown id is missing. */
   byViewIds (ids: readonly string[]): Promise<readonly { view: { id: string }, latest: SeriesRow }[]>
-  /** A sid that never held a reading is missing. */
-  numbersOf (sids: readonly Sid[]): Promise<ReadonlyMap<Sid, number>>
-  /** Largest window in ms that any of the series has. */
-  largestWindow (series: readonly number[]): Promise<number>
+  /** Numbers of the sids with the largest window in ms that each has closed; a sid that never held a reading is missing. */
+  seriesOf (sids: readonly Sid[]): Promise<readonly { number: number, sizeMs: number }[]>
 }
 
 export interface SearchParts {
@@ -56,6 +55,7 @@ interface Keyed { key: Key, found: PublishedView }
 
 /** Most ledger rows read at once. */
 const CHUNK_MAX = 2_000
+const CHUNK_MIN = 32
 
 export async function searchObservations (query: ObservationQuery, visibleTo: Visibility, parts: SearchParts): Promise<ObservationTextPage> {
   const isWanted = (found: PublishedView) => isVisible(found, visibleTo) && matchesQuery(found, query)
@@ -120,18 +120,20 @@ function compareBy ({ sort }: ObservationQuery): Order['order'] {
 /** Walks the ledger along the first sort key. */
 async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, parts: SearchParts): Promise<Source> {
   const sids = await sidsOfQuery(query, visibleTo, parts.sids)
-  const series = [...(await parts.rows.numbersOf(sids)).values()]
+  const series = sids.length === 0 ? [] : await parts.rows.seriesOf(sids)
   const first = query.sort[0] ?? { by: 'date', descending: true }
-  const reach = { sizeMs: series.length === 0 ? 0 : await parts.rows.largestWindow(series), slackMs: largestPeriod(parts) }
+  const reach = { sizeMs: series.reduce((largest, one) => Math.max(largest, one.sizeMs), 0), slackMs: largestPeriod(parts) }
   const metrics = metricsOfQuery(query, parts.tools.mappings, parts.tools.pipelines.models())
   const statuses = rowStatuses(query.statuses)
-  const limit = Math.min(CHUNK_MAX, Math.max(100, query.count + 50))
+  const isNamed = (texts: ViewText) => query.codes.every(tokens => matchesAny(tokens, texts.code.coding)) && query.categories.every(tokens => matchesAny(tokens, [texts.category]))
+  // A few more than the page: rows of the same time may sort before each other.
+  const limit = Math.min(CHUNK_MAX, Math.max(CHUNK_MIN, query.count + 16))
   return async function * (after) {
     if (series.length === 0 || metrics?.length === 0 || statuses?.length === 0) return
     let cursor: RowQuery['after']
     for (;;) {
       const rows = await parts.rows.search({
-        series: series.map(number => ({ number })),
+        series,
         ...(metrics === undefined ? {} : { metrics }),
         ...(statuses === undefined ? {} : { statuses }),
         ...timesOf(query, first, after, reach),
@@ -140,7 +142,7 @@ async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, par
       })
       const last = rows.at(-1)
       const isLast = rows.length < limit || last === undefined
-      yield { found: await parts.loader.current(rows, query.asOf), isFinal: found => !isLast && isFinal(found, last, first, reach), isLast }
+      yield { found: await parts.loader.current(rows, query.asOf, isNamed), isFinal: found => !isLast && isFinal(found, last, first, reach), isLast }
       if (isLast) return
       cursor = { at: first.by === 'date' ? last.windowStart : last.issued, series: last.series, metric: last.metric, windowStart: last.windowStart, sizeMs: last.sizeMs }
     }

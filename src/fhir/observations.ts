@@ -2,7 +2,7 @@
 
 import type { Pool } from 'pg'
 import type { Ledger } from '../stores/series/ledger-read.ts'
-import { largestWindow } from '../stores/series/window-sizes.ts'
+import { seriesSizes } from '../stores/series/window-sizes.ts'
 import type { FrameTools } from './observation-frame.ts'
 import { createViewLoader, type ViewLoader, type ViewSources } from './observation-load.ts'
 import type { ReadObservation, SearchObservations, Visibility } from './observation-query.ts'
@@ -15,7 +15,6 @@ export interface ObservationsParts {
   /** Logged in as a login of the series store that may read. */
   seriesPool: Pool
   ledger: Ledger
-  numbersOf: RowSources['numbersOf']
   linkagePool: Pool
   contexts: ViewContexts
   tools: FrameTools
@@ -60,11 +59,10 @@ export function viewSources ({ ledger, contexts }: Pick<ObservationsParts, 'ledg
   }
 }
 
-function rowSources ({ ledger, numbersOf, seriesPool }: ObservationsParts): RowSources {
+function rowSources ({ ledger, seriesPool }: ObservationsParts): RowSources {
   return {
     search: query => ledger.search(query),
     byViewIds: ids => ledger.byViewIds(ids),
-    numbersOf,
-    largestWindow: series => largestWindow(seriesPool, series)
+    seriesOf: sids => seriesSizes(seriesPool, sids)
   }
 }

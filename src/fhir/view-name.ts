@@ -1,8 +1,15 @@
 /** One Observation of a ledger row: its id, kind, and its sample where it is one reading. */
 
+import type { IdentifierKind } from '../model/identifier.ts'
 import type { EpochMs } from '../model/units.ts'
 import { type ViewOf, viewName } from '../model/view-ids.ts'
 import type { ViewKind, WindowRevision } from '../model/window.ts'
+
+/** Identifier system of each kind. */
+export const IDENTIFIER_KIND: Readonly<Record<ViewKind, IdentifierKind>> = {
+  sampled: 'telemetry-window', single: 'telemetry-numeric', panel: 'telemetry-panel', numeric: 'telemetry-numeric',
+  mean: 'derived-window', rate: 'derived-window', deficit: 'derived-window'
+}
 
 export type ViewName = ReturnType<typeof viewName>
 

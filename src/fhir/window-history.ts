@@ -1,7 +1,7 @@
 /** The revisions of one window of one metric -> the versions of every Observation it shows or showed. */
 
-import { viewsOf } from '../model/view-ids.ts'
-import type { WindowRevision } from '../model/window.ts'
+import { viewsOf, viewsOfKinds } from '../model/view-ids.ts'
+import type { ViewKind, WindowRevision } from '../model/window.ts'
 import { endedView, shownView, type View } from './view-name.ts'
 
 /** What a revision wrote: its own views, then those of the revision before that end with it. @param before absent for the first */
@@ -15,8 +15,11 @@ export function viewsWritten (row: WindowRevision, before: WindowRevision | unde
   return views
 }
 
-/** The current version of every Observation of the window. @param history all revisions, ascending */
-export function currentViews (history: readonly WindowRevision[]): View[] {
+/** The current version of every Observation of the window. @param history all revisions, ascending
+ *  @param isWanted kinds that are looked for; where nothing ended, no others are made */
+export function currentViews (history: readonly WindowRevision[], isWanted: (kind: ViewKind) => boolean = () => true): View[] {
+  const [only] = history
+  if (history.length === 1 && only!.status !== 'entered-in-error') return viewsOfKinds(only!, isWanted).map(view => shownView(view, only!))
   const current = new Map<string, View>()
   for (const [index, row] of history.entries()) {
     for (const view of viewsWritten(row, history[index - 1])) current.set(view.id, view)

@@ -27,16 +27,23 @@ type ShownWindow = NamedWindow & Pick<WindowRevision, 'sid' | 'form' | 'statisti
 /** Every view of a revision. One without samples keeps the view in which its metric is shown as a rule. */
 export function viewsOf (row: ShownWindow): ViewOf[] { return viewsWithTail(row, windowTail(row.windowStart, row.sizeMs)) }
 
+/** {@link viewsOf}, but for the kinds that nobody wants. */
+export function viewsOfKinds (row: ShownWindow, isWanted: (kind: ViewKind) => boolean): ViewOf[] {
+  return viewsWithTail(row, windowTail(row.windowStart, row.sizeMs), isWanted)
+}
+
 /** {@link viewsOf}, for who makes many of one window and has its tail. */
-export function viewsWithTail (row: ShownWindow, tail: string): ViewOf[] {
+export function viewsWithTail (row: ShownWindow, tail: string, isWanted: (kind: ViewKind) => boolean = () => true): ViewOf[] {
   const view = (kind: ViewKind, sample?: { takenAt: EpochMs, sequence: number }): ViewOf => {
     const named = nameOf(row.metric, kind, tail, sample)
     const id = viewId(named.kind, row.sid, named.name)
     return sample === undefined ? { id, kind } : { id, kind, takenAt: sample.takenAt, sequence: sample.sequence }
   }
-  const views = row.form.form === 'singles' ? row.form.samples.map(sample => view('single', sample)) : [view(mainKind(row.metric))]
-  if (row.statistics !== undefined) views.push(view('mean'), view('rate'))
-  if (row.deficit !== undefined) views.push(view('deficit'))
+  const samples = row.form.form === 'singles' ? row.form.samples : []
+  const main = mainKind(row)
+  const views = isWanted(main) ? (main === 'single' ? samples.map(sample => view('single', sample)) : [view(main)]) : []
+  if (row.statistics !== undefined) for (const kind of ['mean', 'rate'] as const) if (isWanted(kind)) views.push(view(kind))
+  if (row.deficit !== undefined && isWanted('deficit')) views.push(view('deficit'))
   return views
 }
 
@@ -55,9 +62,10 @@ function nameOf (metric: string, kind: ViewKind, tail: string, sample?: { takenA
 /** Tissue pO2 has the code without a metric in its name; two metrics of one device must not share an id. */
 function deficitCode (metric: string): string { return metric === 'tissue-po2' ? 'tissue-oxygen-deficit' : `${metric}-deficit` }
 
-function mainKind (metric: string): ViewKind {
+function mainKind ({ metric, form }: ShownWindow): ViewKind {
+  if (form.form === 'singles') return 'single'
   if (metric === 'panel') return 'panel'
-  return metric === 'spo2' || metric === 'battery-voltage' ? 'numeric' : 'sampled'
+  return form.form === 'last' || metric === 'spo2' || metric === 'battery-voltage' ? 'numeric' : 'sampled'
 }
 
 function sampleName (metric: string, { takenAt, sequence }: { takenAt: EpochMs, sequence: number }): string {

@@ -49,7 +49,7 @@ export async function testWard (): Promise<Ward> {
   pipelines.add(DAG, pipelineSettings(30_000, MODELS))
   const tools = createFrameTools({ mappings, pipelines, schemaName: id => `TissueOxygen.v${id}` })
   const observations = createObservations({
-    seriesPool: seriesDatabase.pool, ledger: series.ledger, numbersOf: sids => series.numbersOf(sids), linkagePool: linkage.pool, contexts, tools
+    seriesPool: seriesDatabase.pool, ledger: series.ledger, linkagePool: linkage.pool, contexts, tools
   })
   return {
     series, repository, contexts, observations, mappings, tools, linkage, seriesDatabase,

@@ -109,7 +109,7 @@ test('version 1 keeps its bytes after the mapping changed, and a change under th
   await recordMappings({ mappings, pipelines, current: newer, record })
   const tools = createFrameTools({ mappings, pipelines, schemaName: id => `TissueOxygen.v${id}` })
   const restarted = createObservations({
-    seriesPool: ward.seriesDatabase.pool, ledger: ward.series.ledger, numbersOf: sids => ward.series.numbersOf(sids), linkagePool: ward.linkage.pool, contexts: ward.contexts, tools
+    seriesPool: ward.seriesDatabase.pool, ledger: ward.series.ledger, linkagePool: ward.linkage.pool, contexts: ward.contexts, tools
   })
   expect(await restarted.readText(idOf(row), '1', VISIBLE_ALL)).toEqual(first)
   const second = later(row, { provenance: [{ ...row.provenance[0]!, mappingVersion: 'tissue-po2@2', dagDigest: `${DAG}1` }] })
