@@ -1,0 +1,196 @@
+/** `oxbow quarantine list|show|resubmit|discard`: words → what operators do with inputs that were not stored. */
+
+import { parseArgs } from 'node:util'
+import type { ItemHead, ItemState } from '../ingest/quarantine-item.ts'
+import { ITEM_STATES } from '../ingest/quarantine-item.ts'
+import type { ListFilter, QuarantineReview, ShownItem } from '../ingest/quarantine-review.ts'
+import { ServiceError } from '../model/errors.ts'
+import { REASONS, type ReasonCode } from '../model/reason.ts'
+import { type EpochMs, epochMs } from '../model/units.ts'
+import { type CliContext, EXIT, type Verb } from './verb.ts'
+
+/** The operators' view on the databases of this deployment, whether a server runs or not. */
+export type OpenReview = (context: CliContext) => Promise<{ review: QuarantineReview, close (): Promise<void> }>
+
+const USAGE = `Usage: oxbow quarantine list     [filters] [--limit N] [--json]
+       oxbow quarantine show     ID [--json]
+       oxbow quarantine resubmit ID... | filters [--json]
+       oxbow quarantine discard  ID... | filters --because TEXT [--json]
+
+Inputs that were not stored, kept encrypted with the reason. 'show' prints one as
+it was sent: that is patient data. 'resubmit' checks it again and stores it when
+its cause is fixed. 'discard' ends it for good. Readings that wait for an
+association are released by themselves when one is recorded.
+
+Filters (resubmit and discard need --reason or ids; they touch open items only):
+  --reason CODE        one of those of docs/ingest.md; may be repeated
+  --state STATE        waiting, held, released, resubmitted, discarded; may be repeated
+  --device NAME        the device's name in telemetry
+  --since TIME         arrived at or after (ISO 8601 with zone)
+  --until TIME         arrived before
+
+  --limit N            most items listed (default 100)
+  --because TEXT       why, kept with the item; no patient data
+  --json               the result as JSON
+  --help               this text
+`
+
+const OPTIONS = {
+  reason: { type: 'string', multiple: true },
+  state: { type: 'string', multiple: true },
+  device: { type: 'string' },
+  since: { type: 'string' },
+  until: { type: 'string' },
+  limit: { type: 'string', default: '100' },
+  because: { type: 'string' },
+  json: { type: 'boolean', default: false }
+} as const
+
+const PAGE = 500
+const OPEN: readonly ItemState[] = ['waiting', 'held']
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS, allowPositionals: true }>>['values']
+interface Job { review: QuarantineReview, values: Values, ids: readonly string[], context: CliContext }
+
+export function createQuarantineVerb (openReview: OpenReview): Verb {
+  return {
+    name: 'quarantine',
+    summary: 'list, show, re-submit or discard what was not stored',
+    usage: USAGE,
+    run: async (args, context) => {
+      const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
+      const [action, ...ids] = positionals
+      const job = assertJob(action, ids, values)
+      const { review, close } = await openReview(context)
+      try {
+        return await job({ review, values, ids, context })
+      } finally {
+        await close()
+      }
+    }
+  }
+}
+
+/** Everything that can be wrong is said before a database is opened. */
+function assertJob (action: string | undefined, ids: readonly string[], values: Values): (job: Job) => Promise<number> {
+  filterOf(values)
+  if (!/^[1-9]\d{0,6}$/.test(values.limit)) throw usage('--limit must be a whole number from 1')
+  if (ids.some(id => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id))) throw usage('an id is a UUID as list prints it')
+  switch (action) {
+    case 'list':
+      if (ids.length > 0) throw usage('list takes no ids')
+      return list
+    case 'show':
+      if (ids.length !== 1) throw usage('show takes one id')
+      return show
+    case 'resubmit':
+    case 'discard':
+      if ((ids.length === 0) === (values.reason === undefined)) throw usage(`${action} takes ids, or --reason`)
+      if (action === 'discard' && (values.because ?? '').trim() === '') throw usage('discard takes --because TEXT')
+      return action === 'resubmit' ? resubmit : discard
+    default: throw usage('the things to do are list, show, resubmit and discard')
+  }
+}
+
+async function list ({ review, values, context }: Job): Promise<number> {
+  const heads = await review.list({ ...filterOf(values), limit: Number(values.limit) })
+  context.stdout(values.json ? `${JSON.stringify(heads.map(asJson))}\n` : heads.map(headLine).join(''))
+  if (heads.length === Number(values.limit)) context.stderr(`oxbow quarantine: ${heads.length} items shown, there may be more (--limit)\n`)
+  return EXIT.done
+}
+
+async function show ({ review, values, ids, context }: Job): Promise<number> {
+  const item = await review.show(ids[0]!)
+  if (item === undefined) throw new ServiceError('not-found', 'FHIR_NOT_FOUND', 'there is no such item')
+  context.stdout(values.json ? `${JSON.stringify(shownAsJson(item))}\n` : shownAsText(item))
+  return EXIT.done
+}
+
+async function resubmit (job: Job): Promise<number> {
+  let resubmitted = 0
+  let remaining = 0
+  for await (const ids of openIds(job)) {
+    const result = await job.review.resubmit(ids)
+    resubmitted += result.resubmitted
+    remaining += result.remaining.length
+  }
+  job.context.stdout(job.values.json ? `${JSON.stringify({ resubmitted, remaining })}\n` : `re-submitted ${resubmitted}, remaining ${remaining}\n`)
+  return remaining === 0 ? EXIT.done : EXIT.notSo
+}
+
+async function discard (job: Job): Promise<number> {
+  let discarded = 0
+  for await (const ids of openIds(job)) discarded += await job.review.discard(ids, job.values.because!)
+  job.context.stdout(job.values.json ? `${JSON.stringify({ discarded })}\n` : `discarded ${discarded}\n`)
+  return job.ids.length === 0 || discarded === job.ids.length ? EXIT.done : EXIT.notSo
+}
+
+/** The ids named, or those of open items that pass the filters, a page at a time. */
+async function * openIds ({ review, values, ids }: Job): AsyncGenerator<readonly string[]> {
+  if (ids.length > 0) {
+    yield ids
+    return
+  }
+  const filter = filterOf(values)
+  const states = (filter.states ?? OPEN).filter(state => OPEN.includes(state))
+  for (let after = 0; ;) {
+    const heads = await review.list({ ...filter, states, after, limit: PAGE })
+    if (heads.length === 0) return
+    yield heads.map(({ id }) => id)
+    after = heads.at(-1)!.number
+  }
+}
+
+function filterOf (values: Values): Omit<ListFilter, 'limit'> {
+  return {
+    ...(values.reason === undefined ? {} : { reasons: values.reason.map(reason => oneOf('--reason', reason, Object.keys(REASONS) as ReasonCode[])) }),
+    ...(values.state === undefined ? {} : { states: values.state.map(state => oneOf('--state', state, ITEM_STATES)) }),
+    ...(values.device === undefined ? {} : { deviceId: values.device }),
+    ...(values.since === undefined ? {} : { arrivedFrom: timeOf('--since', values.since) }),
+    ...(values.until === undefined ? {} : { arrivedUntil: timeOf('--until', values.until) })
+  }
+}
+
+function oneOf<T extends string> (option: string, word: string, words: readonly T[]): T {
+  const found = words.find(known => known === word)
+  if (found === undefined) throw usage(`${option} is one of ${words.join(', ')}`)
+  return found
+}
+
+function timeOf (option: string, text: string): EpochMs {
+  const time = /T.*(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(time)) throw usage(`${option} is a time as 2026-03-01T12:00:00Z`)
+  return epochMs(time)
+}
+
+/** Any number a device may send is shown; what is no date is shown as it is. */
+function timeText (time: EpochMs | undefined): string {
+  if (time === undefined) return '-'
+  return Math.abs(time) <= 8.64e15 ? new Date(time).toISOString() : String(time)
+}
+
+function headLine (head: ItemHead): string {
+  return `${[head.id, head.state.padEnd(11), head.kind.padEnd(6), `${head.reason}${head.field === undefined ? '' : ` (${head.field})`}`, `arrived ${timeText(head.arrivedAt)}`,
+    `taken ${timeText(head.eventTime)}`].join('  ')}\n`
+}
+
+function asJson (head: ItemHead): object {
+  const { arrivedAt, eventTime, triedAt, settledAt, ...rest } = head
+  const time = (value: EpochMs | undefined) => value === undefined ? undefined : timeText(value)
+  return { ...rest, arrivedAt: time(arrivedAt), eventTime: time(eventTime), triedAt: time(triedAt), settledAt: time(settledAt), toDo: REASONS[head.reason] }
+}
+
+function shownAsJson ({ head, bytes, record }: ShownItem): object {
+  return { ...asJson(head), ...(bytes === undefined ? {} : { bytes: bytes.toString('base64') }), ...(record === undefined ? {} : { record }) }
+}
+
+function shownAsText ({ head, bytes, record }: ShownItem): string {
+  const lines = Object.entries(asJson(head)).filter(([, value]) => value !== undefined && value !== '').map(([name, value]) => `${name}: ${value}\n`)
+  if (bytes === undefined) return [...lines, 'content: none, the item is settled\n'].join('')
+  const content = head.content === 'avro' || head.encoding !== '' ? record === undefined ? `${bytes.toString('base64')} (base64)` : JSON.stringify(record) : bytes.toString('utf8')
+  return [...lines, `content: ${content}\n`].join('')
+}
+
+function usage (message: string): ServiceError {
+  return new ServiceError('incorrect', 'USAGE', `${message}; 'oxbow quarantine --help' tells more`)
+}

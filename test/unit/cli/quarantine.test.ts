@@ -1,0 +1,74 @@
+import { expect, test } from 'vitest'
+import { createQuarantineVerb } from '../../../src/cli/quarantine.ts'
+import type { CliContext } from '../../../src/cli/verb.ts'
+import type { ItemHead } from '../../../src/ingest/quarantine-item.ts'
+import type { ListFilter, QuarantineReview } from '../../../src/ingest/quarantine-review.ts'
+import { epochMs } from '../../../src/model/units.ts'
+
+const ID = '0f8fad5b-d9cb-469f-a165-70867728950e'
+const HEAD: ItemHead = {
+  id: ID, number: 5, kind: 'field', state: 'held', reason: 'range-hard', field: 'spo2', schemaId: 1, content: 'json', encoding: '', source: 'http/test/1', place: 0,
+  eventTime: epochMs(Date.UTC(2026, 2, 1)), sequence: 0, arrivedAt: epochMs(Date.UTC(2026, 2, 1, 1)), ruleVersion: 1, attempts: 0, triedAt: undefined,
+  settledAt: undefined, note: undefined
+}
+
+function scene (review: Partial<QuarantineReview> = {}) {
+  const calls: unknown[] = []
+  let isClosed = false
+  const whole: QuarantineReview = {
+    list: async filter => { calls.push(filter); return (filter as ListFilter).after === 5 ? [] : [HEAD] },
+    show: async () => ({ head: HEAD, bytes: Buffer.from('{"spo2":140}'), record: undefined }),
+    resubmit: async ids => { calls.push(ids); return { resubmitted: ids.length, remaining: [] } },
+    discard: async (ids, note) => { calls.push([ids, note]); return ids.length },
+    ...review
+  }
+  const out: string[] = []
+  const context = { env: {}, stdout: (text: string) => { out.push(text) }, stderr: () => {}, now: () => epochMs(0), signal: new AbortController().signal } satisfies CliContext
+  const verb = createQuarantineVerb(async () => ({ review: whole, close: async () => { isClosed = true } }))
+  return { calls, out, run: (...args: string[]) => verb.run(args, context), wasClosed: () => isClosed }
+}
+
+test('list prints a line for each item, and filters are handed on', async () => {
+  const { run, out, calls, wasClosed } = scene()
+  expect(await run('list', '--reason', 'range-hard', '--state', 'held', '--device', 'd1', '--since', '2026-03-01T00:00:00Z', '--limit', '7')).toBe(0)
+  expect(calls).toEqual([{ reasons: ['range-hard'], states: ['held'], deviceId: 'd1', arrivedFrom: Date.UTC(2026, 2, 1), limit: 7 }])
+  expect(out.join('')).toBe(`${ID}  held         field   range-hard (spo2)  arrived 2026-03-01T01:00:00.000Z  taken 2026-03-01T00:00:00.000Z\n`)
+  expect(wasClosed()).toBe(true)
+})
+
+test('show prints what was sent, and what to do', async () => {
+  const { run, out } = scene()
+  expect(await run('show', ID)).toBe(0)
+  expect(out.join('')).toContain('content: {"spo2":140}\n')
+  expect(out.join('')).toContain('toDo: the value lies outside what the device model can measure')
+  const json = scene()
+  await json.run('show', ID, '--json')
+  expect(JSON.parse(json.out.join(''))).toMatchObject({ id: ID, reason: 'range-hard', bytes: Buffer.from('{"spo2":140}').toString('base64') })
+  await expect(scene({ show: async () => undefined }).run('show', ID)).rejects.toThrowError(expect.objectContaining({ category: 'not-found' }))
+})
+
+test('resubmit takes ids or a reason, and says by its exit code whether any remain', async () => {
+  const byId = scene()
+  expect(await byId.run('resubmit', ID)).toBe(0)
+  expect([byId.calls, byId.out]).toEqual([[[ID]], ['re-submitted 1, remaining 0\n']])
+  const byReason = scene({ resubmit: async ids => ({ resubmitted: 0, remaining: ids.map(id => ({ id, reason: 'range-hard' as const })) }) })
+  expect(await byReason.run('resubmit', '--reason', 'range-hard', '--json')).toBe(1)
+  expect(JSON.parse(byReason.out.join(''))).toEqual({ resubmitted: 0, remaining: 1 })
+})
+
+test('discard keeps the reason given', async () => {
+  const { run, calls } = scene()
+  expect(await run('discard', ID, '--because', 'sensor was broken')).toBe(0)
+  expect(calls).toEqual([[[ID], 'sensor was broken']])
+  expect(await scene({ discard: async () => 0 }).run('discard', ID, '--because', 'x')).toBe(1)
+})
+
+test('wrong use is said before anything is opened', async () => {
+  const wrong = [[], ['drop'], ['list', ID], ['show'], ['show', 'x'], ['resubmit'], ['resubmit', ID, '--reason', 'malformed'], ['discard', ID], ['list', '--reason', 'x'],
+    ['list', '--state', 'x'], ['list', '--since', 'yesterday'], ['list', '--since', '2026-03-01'], ['list', '--limit', '0']]
+  for (const args of wrong) {
+    const { run, calls, wasClosed } = scene()
+    await expect(run(...args)).rejects.toThrowError(expect.objectContaining({ code: 'USAGE' }))
+    expect([calls, wasClosed()]).toEqual([[], false])
+  }
+})
