@@ -104,7 +104,11 @@ async function simulateForever ({ address, token, context }: WardParts): Promise
   const settings = { rateHz: 1, lateShare: 0.01, duplicateShare: 0.005 }
   // A clock that begins in the past and does not wait makes the ward's history.
   let past = context.now() - HISTORY_MS
-  const history = { now: () => epochMs(past += 1_000), signal: context.signal }
+  const tick = () => {
+    past += 1_000
+    return epochMs(past)
+  }
+  const history = { now: tick, signal: context.signal }
   await simulate(client, sensors, { ...settings, seconds: HISTORY_MS / 2_000 }, history)
   await simulate(client, sensors, { ...settings, seconds: Infinity }, context)
 }

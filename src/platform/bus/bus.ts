@@ -58,6 +58,8 @@ export interface Bus {
   consume (options: ConsumerOptions): Promise<BusConsumer>
   /** Records appended and not yet released. */
   backlog (topic: string): number
+  /** Offset after the last record appended, by partition. */
+  ends (topic: string): readonly number[]
   /** Refuses new records, finishes those it has, ends consumers. */
   close (): Promise<void>
 }

@@ -74,6 +74,7 @@ export async function openEmbeddedBus (options: EmbeddedBusOptions): Promise<Bus
     partitionCount: topic => topicOf(state, topic).partitions,
     consume: wanted => consume(state, wanted),
     backlog: topic => backlogOf(topicOf(state, topic)),
+    ends: topic => topicOf(state, topic).heads.map(head => head.nextOffset),
     close: () => closed ??= close()
   }
 }

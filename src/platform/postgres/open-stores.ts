@@ -1,0 +1,98 @@
+/** Config → every store's database at hand: the embedded cluster or connection strings, migrated, one pool per login. */
+
+import type { Pool } from 'pg'
+import type { Config } from '../../config/schema.ts'
+import { ServiceError } from '../../model/errors.ts'
+import { type ClusterState, startCluster } from './cluster.ts'
+import { migrateStore } from './migrate.ts'
+import { createPool } from './pool.ts'
+import { addressOf, assertApart, type StoreAddress } from './provision.ts'
+import { STORE_NAMES, STORES, type StoreName } from './stores.ts'
+
+/** Logins of the server, each with the setting that holds its connection string on external PostgreSQL. */
+const LOGINS = {
+  oxbow_bus: ['bus', 'postgres.busUrl'],
+  oxbow_ingest: ['bus', 'postgres.ingestUrl'],
+  oxbow_linkage: ['linkage', 'postgres.linkageUrl'],
+  oxbow_delivery: ['linkage', 'postgres.deliveryUrl'],
+  oxbow_series: ['series', 'postgres.seriesUrl'],
+  oxbow_audit: ['audit', 'postgres.auditUrl'],
+  oxbow_keys: ['keys', 'postgres.keysUrl']
+} as const
+
+export type LoginName = keyof typeof LOGINS
+
+const OWNER_SETTINGS = {
+  bus: 'postgres.busOwnerUrl',
+  linkage: 'postgres.linkageOwnerUrl',
+  series: 'postgres.seriesOwnerUrl',
+  audit: 'postgres.auditOwnerUrl',
+  keys: 'postgres.keysOwnerUrl'
+} as const satisfies Record<StoreName, keyof Config>
+
+export interface StoreUrls {
+  login (login: LoginName): string
+  owner (store: StoreName): string
+}
+
+export interface Stores {
+  url (login: LoginName): string
+  /** Made at the first call, ended by `close`. */
+  pool (login: LoginName): Pool
+  /** Where each login points, without its password. */
+  addresses: readonly StoreAddress[]
+  /** Ends the pools, then the embedded cluster. */
+  close (): Promise<void>
+}
+
+export interface OpenStoresOptions {
+  /** Of the embedded cluster. */
+  onState?: (state: ClusterState) => void
+}
+
+/** @throws ServiceError CONFIG_INVALID naming what is missing or shared; STORE_IN_USE, STORE_FOLDER, STORE_UNAVAILABLE, STORE_MIGRATION */
+export async function openStores (config: Config, options: OpenStoresOptions = {}): Promise<Stores> {
+  const cluster = config['postgres.kind'] === 'embedded' ? await startCluster({ dataDir: config.dataDir, ...options }) : undefined
+  try {
+    const urls = cluster === undefined ? externalUrls(config) : { login: (login: LoginName) => cluster.url(LOGINS[login][0], login), owner: cluster.ownerUrl }
+    const addresses = addressesOf(urls)
+    if (config.mode === 'production') assertApart(addresses)
+    await Promise.all(STORE_NAMES.map(store => migrateStore(urls.owner(store), STORES[store])))
+    return openPools(urls, addresses, async () => { await cluster?.stop() })
+  } catch (error) {
+    await cluster?.stop()
+    throw error
+  }
+}
+
+/** @throws ServiceError CONFIG_INVALID naming every connection string that is missing */
+export function externalUrls (config: Config): StoreUrls {
+  const settings = [...Object.values(LOGINS).map(([, setting]) => setting), ...Object.values(OWNER_SETTINGS)]
+  const missing = settings.filter(setting => config[setting] === '')
+  if (missing.length > 0) throw new ServiceError('incorrect', 'CONFIG_INVALID', `postgres.kind is external, but these are not set: ${missing.join(', ')}`)
+  return { login: login => config[LOGINS[login][1]], owner: store => config[OWNER_SETTINGS[store]] }
+}
+
+export function addressesOf (urls: Pick<StoreUrls, 'login'>): StoreAddress[] {
+  return (Object.keys(LOGINS) as LoginName[]).map(login => addressOf(LOGINS[login][0], urls.login(login)))
+}
+
+function openPools (urls: StoreUrls, addresses: readonly StoreAddress[], stopCluster: () => Promise<void>): Stores {
+  const pools = new Map<LoginName, Pool>()
+  return {
+    url: urls.login,
+    addresses,
+    pool: login => {
+      let pool = pools.get(login)
+      if (pool === undefined) {
+        pool = createPool({ url: urls.login(login) })
+        pools.set(login, pool)
+      }
+      return pool
+    },
+    close: async () => {
+      await Promise.allSettled([...pools.values()].map(pool => pool.end()))
+      await stopCluster()
+    }
+  }
+}

@@ -1,0 +1,63 @@
+/** One runner per series writer, each with its own partitions of the bus (performance.md D3); their reports become events. */
+
+import type { Sid } from '../model/reading.ts'
+import type { Events } from '../observability/events.ts'
+import { type RunnerParts, type RunnerReport, startRunner } from './runner.ts'
+
+export interface RunnersParts extends Omit<RunnerParts, 'writer' | 'partitions' | 'report' | 'tickMs' | 'retryMs' | 'retryMaxMs'> {
+  writers: number
+  partitionCount: number
+  events: Pick<Events, 'stored' | 'suppressed' | 'windowsClosed' | 'windowsAmended' | 'raise' | 'clear'>
+  /** Windows were written. */
+  onWindows: () => void
+}
+
+export interface Runners {
+  contextChanged (sids: readonly Sid[]): void
+  stop (): Promise<void>
+}
+
+/** The clock is looked at this often while nothing comes in. */
+const TICK_MS = 500
+const RETRY_MS = 200
+const RETRY_MAX_MS = 5_000
+
+export function startRunners (parts: RunnersParts): Runners {
+  const writers = Math.min(parts.writers, parts.partitionCount)
+  const all = Array.from({ length: parts.partitionCount }, (_, partition) => partition)
+  const report = reportTo(parts)
+  const runners = Array.from({ length: writers }, (_, writer) => startRunner({
+    ...parts, writer, partitions: all.filter(partition => partition % writers === writer), report, tickMs: TICK_MS, retryMs: RETRY_MS, retryMaxMs: RETRY_MAX_MS
+  }))
+  return {
+    contextChanged: sids => { for (const runner of runners) runner.contextChanged(sids) },
+    stop: async () => { await Promise.all(runners.map(runner => runner.stop())) }
+  }
+}
+
+function reportTo ({ events, onWindows }: RunnersParts): RunnerReport {
+  const failing = new Set<number>()
+  return {
+    stored: events.stored,
+    suppressed: (kind, count) => {
+      events.suppressed(kind, count)
+      if (kind === 'conflict') events.raise('reading-conflict', { count })
+    },
+    windowsClosed: count => {
+      events.windowsClosed(count)
+      onWindows()
+    },
+    windowsAmended: (cause, count) => {
+      events.windowsAmended(cause, count)
+      onWindows()
+    },
+    failed: (writer, error) => {
+      failing.add(writer)
+      events.raise('stream-stopped', { writer, ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}) })
+    },
+    recovered: writer => {
+      failing.delete(writer)
+      if (failing.size === 0) events.clear('stream-stopped')
+    }
+  }
+}

@@ -1,0 +1,358 @@
+/** Config → running system: built top to bottom, stopped bottom to top. The one place that knows every room. */
+
+import { readFileSync } from 'node:fs'
+import { sep } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { FastifyInstance } from 'fastify'
+import { Registry } from 'prom-client'
+import { authPlugin } from './auth/auth.plugin.ts'
+import { createLocalIssuer, localAddresses, localTokenKeyFile } from './auth/local-issuer.ts'
+import { externalIssuer } from './auth/trusted-issuer.ts'
+import { createTokenVerifier } from './auth/verify-token.ts'
+import { deficitProblems, loadDeviceModels } from './config/device-models.ts'
+import type { Config } from './config/schema.ts'
+import { fhirRoutes } from './fhir/fhir.routes.ts'
+import type { LinkageCommit } from './fhir/linkage-commit.ts'
+import { startLinkageJobs } from './fhir/linkage-jobs.ts'
+import { mappingVersionOf } from './fhir/mapping.ts'
+import { openViews, type Views } from './fhir/open-views.ts'
+import { createRepository } from './fhir/repository.ts'
+import { createSettledCheck } from './fhir/settled-check.ts'
+import { createViewContexts } from './fhir/view-contexts.ts'
+import { createApp } from './http/app.ts'
+import { healthRoutes } from './http/health.routes.ts'
+import { metricsRoutes } from './http/metrics.routes.ts'
+import { ingestRoutes } from './ingest/ingest.routes.ts'
+import { type Ingest, openIngest } from './ingest/open-ingest.ts'
+import { schemaName } from './ingest/schema-registry.ts'
+import type { DeviceModels } from './model/device-model.ts'
+import { ServiceError } from './model/errors.ts'
+import { identifierSystem } from './model/identifier.ts'
+import { RAW, READINGS } from './model/streams.ts'
+import type { Sid } from './model/reading.ts'
+import type { EpochMs } from './model/units.ts'
+import { createEvents, type Events } from './observability/events.ts'
+import { createLogger, type Logger } from './observability/logger.ts'
+import type { Bus } from './platform/bus/bus.ts'
+import { openEmbeddedBus } from './platform/bus/embedded.ts'
+import { keyRingFile } from './platform/keys/key-file.ts'
+import { createLocalKeyRing } from './platform/keys/local.ts'
+import { openStores, type Stores } from './platform/postgres/open-stores.ts'
+import { loadBlindIndex } from './security/blind-index.ts'
+import { createDataKeys } from './security/data-keys.ts'
+import { drawSid, drawSubj } from './security/sid.ts'
+import { createChangeFeed } from './stores/linkage/change-feed.ts'
+import { createFirmwareNumber } from './stores/linkage/firmware.ts'
+import { createSidResolver } from './stores/linkage/resolve-sid.ts'
+import { createSidContexts } from './stores/linkage/sid-contexts.ts'
+import { createSeriesStore } from './stores/series/series-store.ts'
+import { dagDigest } from './stream/dag.ts'
+import { startRunners } from './stream/start-runners.ts'
+
+export const MODELS_FOLDER = fileURLToPath(new URL('../mappings/models', import.meta.url))
+const MAPPINGS_FOLDER = fileURLToPath(new URL('../mappings', import.meta.url))
+export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
+
+export interface System {
+  /** `http://host:port` it listens on. */
+  address: string
+  models: DeviceModels
+  /** Lets what was accepted become durable, then ends everything; a part that fails to stop keeps no other from stopping. */
+  stop (): Promise<void>
+}
+
+export interface SystemOptions {
+  config: Config
+  now: () => EpochMs
+  /** Receives whole log lines. */
+  writeLog: (line: string) => void
+  /** The embedded cluster was taken by another process: this one must end. */
+  onLost: () => void
+}
+
+/** What every part is built with. */
+interface Ground extends SystemOptions {
+  log: Logger
+  registry: Registry
+  events: Events
+  /** Parts running so far; ended in reverse. */
+  running: { name: string, stop: () => Promise<unknown> }[]
+  /** Names of what is missing for `/health/ready`. */
+  missing: Set<string>
+}
+
+export function keyFileOf (config: Config): string { return keyRingFile(config.dataDir, config['keys.file']) }
+
+/** @throws ServiceError naming what is wrong; whatever was started by then is stopped again */
+export async function startSystem (options: SystemOptions): Promise<System> {
+  assertSafe(options.config)
+  const log = createLogger(options.config['log.level'], options.writeLog)
+  const registry = new Registry()
+  const ground: Ground = { ...options, log, registry, events: createEvents(registry, log), running: [], missing: new Set() }
+  try {
+    return await build(ground)
+  } catch (error) {
+    await stopAll(ground)
+    throw error
+  }
+}
+
+/** Off loopback and in production nothing unsafe starts unless it is allowed by name. @throws ServiceError CONFIG_INVALID with every reason at once */
+function assertSafe (config: Config): void {
+  const isLoopback = ['127.0.0.1', '::1', 'localhost'].includes(config['http.host'])
+  const isProduction = config.mode === 'production'
+  const refusals = [
+    ...(!isLoopback && config['http.allowPlain'] === 'no' ? ['http.host is off loopback and http.allowPlain is no: put a proxy that speaks TLS in front and allow it by name'] : []),
+    ...((isProduction || !isLoopback) && config['keys.allowLocal'] === 'no' ? ['the local key ring is refused in production and off loopback unless keys.allowLocal is yes'] : []),
+    ...((isProduction || !isLoopback) && config.demo === 'on' ? ['demonstration data are refused in production and off loopback: set demo to off'] : []),
+    ...(keyFileOf(config).startsWith(`${config.dataDir}${sep}`) ? ['keys.file lies inside dataDir: whoever copies the data would copy the keys'] : [])
+  ]
+  if (refusals.length > 0) throw new ServiceError('incorrect', 'CONFIG_INVALID', `the start is refused:\n${refusals.map(text => `  ${text}`).join('\n')}`)
+}
+
+async function build (ground: Ground): Promise<System> {
+  const { config, now, log, events, running } = ground
+  const models = await loadModels(config)
+  const stores = await openDatabases(ground)
+  const keys = await openKeys(ground, stores)
+  const identity = createIdentity(ground, stores, keys)
+  const bus = await openBus(ground, stores)
+  const ingest = await openDoor(ground, { stores, bus, keys, identity, models })
+  const series = createSeriesStore(stores.pool('oxbow_series'))
+  await series.recordModels(models.values())
+  const stream = streamSettings(config, models)
+  const views = await openViews({
+    mappingsFolder: MAPPINGS_FOLDER, models, stream, series, contexts: identity.viewContexts, schemaName, events, destinations: config['egress.destinations'],
+    seriesPool: stores.pool('oxbow_series'), linkagePool: stores.pool('oxbow_linkage'), deliveryPool: stores.pool('oxbow_delivery')
+  })
+  running.push({ name: 'egress', stop: views.egress.close })
+  const runners = startRunners({
+    bus, sink: series, contexts: identity.contexts, models, now, events,
+    settings: { ...stream, mappingVersion: (metric, model) => mappingVersionOf(views.mappings, metric, model) },
+    writers: config['series.writers'],
+    partitionCount: config['bus.partitions'],
+    recordsMax: config['series.commitMaxRows'],
+    onWindows: views.egress.wake
+  })
+  running.push({ name: 'stream', stop: runners.stop })
+  const { contextChanged } = runners
+  const jobs = startLinkageJobs({
+    linkagePool: stores.pool('oxbow_linkage'),
+    series,
+    sizesMs: [...new Set([config['stream.windowSize'], ...Object.values(config['stream.windowSizes'])])],
+    isSettled: createSettledCheck(bus, series, now),
+    models,
+    requarantine: ingest.requarantine,
+    releaseDevice: telemetry => { ingest.releaser.associationRecorded([telemetry]) },
+    contextChanged,
+    report: { failing: error => { events.raise('job-failing', { stack: stackOf(error) }) }, fine: () => { events.clear('job-failing') } },
+    now
+  })
+  running.push({ name: 'jobs', stop: jobs.stop })
+  const onCommitted = (commit: LinkageCommit): void => {
+    identity.resolver.forget(commit.devices)
+    ingest.releaser.associationRecorded(commit.gained.map(({ telemetry }) => telemetry))
+    identity.viewContexts.forget(commit.devices)
+    contextChanged(commit.sids)
+    if (commit.relabelJobs.length + commit.recalibrationJobs.length > 0) jobs.wake()
+  }
+  await openFeed(ground, stores, identity, ingest, contextChanged)
+  await ingest.releaser.start()
+  startUpkeep(ground, ingest, bus)
+  const address = await openApp(ground, { stores, keys, identity, models, ingest, views, onCommitted })
+  log.info('listening', { event: 'system.started', version: VERSION })
+  return { address, models, stop: () => stopAll(ground) }
+}
+
+type Keys = Awaited<ReturnType<typeof openKeys>>
+type Identity = ReturnType<typeof createIdentity>
+
+/** The one version of K_link in use. */
+const K_LINK = 1
+
+async function loadModels (config: Config): Promise<DeviceModels> {
+  const models = await loadDeviceModels(MODELS_FOLDER)
+  const problems = deficitProblems(models, config['stream.deficits'])
+  if (problems.length > 0) throw new ServiceError('incorrect', 'CONFIG_INVALID', `stream.deficits: ${problems.join('; ')}`)
+  return models
+}
+
+async function openDatabases ({ config, running, missing, onLost }: Ground): Promise<Stores> {
+  const stores = await openStores(config, { onState: state => {
+    if (state === 'taken') onLost()
+    if (state === 'up') missing.delete('postgres')
+    else missing.add('postgres')
+  } })
+  running.push({ name: 'stores', stop: stores.close })
+  return stores
+}
+
+async function openKeys ({ config, now }: Ground, stores: Stores) {
+  const keyRing = await createLocalKeyRing({ file: keyFileOf(config), pool: stores.pool('oxbow_keys'), now })
+  const blindIndex = await loadBlindIndex(keyRing, K_LINK)
+  const page = await keyRing.dek('linkage', { store: 'linkage', object: 'page', purpose: 'page-token' })
+  return { dataKeys: createDataKeys({ keyRing, now }), pageKey: page.key, indexOf: (system: string, value: string) => blindIndex('device', system, value) }
+}
+
+function createIdentity ({ config, now }: Ground, stores: Stores, { indexOf }: Keys) {
+  const pool = stores.pool('oxbow_linkage')
+  const blindIndexes = (system: string, value: string) => [{ ver: K_LINK, bi: indexOf(system, value) }]
+  return {
+    blindIndexes,
+    resolver: createSidResolver({ pool, blindIndexes, patientSystems: config['ingest.patientSystems'], now }),
+    contexts: createSidContexts(pool),
+    viewContexts: createViewContexts({ pool }),
+    firmwareNumber: createFirmwareNumber({ pool })
+  }
+}
+
+async function openBus ({ config, now, events, running }: Ground, stores: Stores): Promise<Bus> {
+  const partitions = config['bus.partitions']
+  const bus = await openEmbeddedBus({
+    url: stores.url('oxbow_bus'),
+    topics: [{ topic: RAW, partitions, keep: true }, { topic: READINGS, partitions, retainMs: config['bus.retain'] }],
+    now,
+    backlogMax: config['bus.backlogMax'],
+    onReachable: isReachable => { if (isReachable) events.clear('bus-failed'); else events.raise('bus-failed') }
+  })
+  running.push({ name: 'bus', stop: bus.close })
+  return bus
+}
+
+interface DoorParts { stores: Stores, bus: Bus, keys: Keys, identity: Identity, models: DeviceModels }
+
+async function openDoor ({ config, events, now, running }: Ground, { stores, bus, keys, identity, models }: DoorParts): Promise<Ingest> {
+  const ingest = await openIngest({
+    pool: stores.pool('oxbow_ingest'),
+    bus,
+    dataKeys: keys.dataKeys,
+    deviceIndexOf: deviceId => ({ version: K_LINK, index: keys.indexOf(identifierSystem('telemetry-device'), deviceId) }),
+    resolve: identity.resolver.resolve,
+    firmwareNumber: identity.firmwareNumber,
+    models,
+    events,
+    now,
+    limits: {
+      bodyBytesMax: config['ingest.bodyMax'],
+      inflatedBytesMax: config['ingest.inflatedMax'],
+      recordsMax: config['ingest.recordsMax'],
+      recordBytesMax: config['ingest.recordMax'],
+      depthMax: config['ingest.depthMax']
+    },
+    futureMaxMs: config['ingest.futureMax'],
+    quarantineItemsMax: config['quarantine.itemsMax'],
+    expiry: { retainMs: config['quarantine.retain'], retainWaitingMs: config['quarantine.retainWaiting'] }
+  })
+  running.push({ name: 'ingest', stop: ingest.close })
+  return ingest
+}
+
+function streamSettings (config: Config, models: DeviceModels) {
+  const windows = {
+    windowMs: config['stream.windowSize'],
+    windowSizes: config['stream.windowSizes'],
+    latenessMs: config['stream.lateness'],
+    silenceMs: config['stream.silence'],
+    deficits: Object.fromEntries(config['stream.deficits'].map(({ metric, threshold, maxGapMs }) => [metric, { threshold, ...(maxGapMs === undefined ? {} : { maxGapMs }) }]))
+  }
+  return { ...windows, pipelineVersion: VERSION, dagDigest: dagDigest(windows, models), amendmentsMax: AMENDMENTS_MAX }
+}
+
+/** Windows written again in one commit: enough to be quick, few enough not to hold up what comes in. */
+const AMENDMENTS_MAX = 200
+
+/** Whatever another process changed is forgotten here too; what the feed may have missed is looked for. */
+async function openFeed ({ running }: Ground, stores: Stores, identity: Identity, ingest: Ingest, contextChanged: (sids: readonly Sid[]) => void): Promise<void> {
+  const feed = await createChangeFeed({
+    pool: stores.pool('oxbow_linkage'),
+    onChange: change => {
+      identity.resolver.forget(change === 'all' ? 'all' : change.devices)
+      identity.viewContexts.forget(change === 'all' ? 'all' : change.devices)
+      if (change !== 'all') contextChanged(change.sids)
+      else ingest.releaser.releaseAll().catch(() => { /* the hourly sweep looks again */ })
+    }
+  })
+  running.push({ name: 'change feed', stop: feed.close })
+}
+
+const SWEEP_MS = 60_000
+const EXPIRE_MS = 3_600_000
+const BACKLOG_MS = 1_000
+
+/** What is done by the clock. */
+function startUpkeep ({ events, running }: Ground, ingest: Ingest, bus: Bus): void {
+  const every = (ms: number, work: () => Promise<unknown>) => setInterval(() => {
+    work().catch((error: unknown) => { events.raise('job-failing', { stack: stackOf(error) }) })
+  }, ms)
+  const timers = [
+    every(BACKLOG_MS, async () => { events.backlog(READINGS, bus.backlog(READINGS)) }),
+    every(SWEEP_MS, () => ingest.releaser.releaseAll()),
+    every(EXPIRE_MS, () => ingest.expire())
+  ]
+  running.push({ name: 'upkeep', stop: async () => { for (const timer of timers) clearInterval(timer) } })
+}
+
+interface AppDeps { stores: Stores, keys: Keys, identity: Identity, models: DeviceModels, ingest: Ingest, views: Views, onCommitted: (commit: LinkageCommit) => void }
+
+async function openApp (ground: Ground, { stores, keys, identity, models, ingest, views, onCommitted }: AppDeps): Promise<string> {
+  const { config, now, log, events, registry, missing, running } = ground
+  let address = ''
+  const publicUrl = (): string => config['http.publicUrl'] || address
+  const local = await createLocalIssuer({ file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now })
+  const verify = createTokenVerifier({
+    issuers: [local.trusted, ...config['auth.issuers'].map(setting => externalIssuer(setting, { now }))],
+    fhirBase: localAddresses(config['http.publicUrl']).audience,
+    now
+  })
+  const store = createRepository({
+    pool: stores.pool('oxbow_linkage'), models, blindIndexes: identity.blindIndexes, pseudonyms: { drawSid, drawSubject: drawSubj },
+    baseUrl: () => `${publicUrl()}/fhir`, isDemo: config.demo === 'on', onCommitted
+  })
+  const app = await createApp({
+    log,
+    events,
+    auth: authPlugin({ verify }),
+    isDemo: config.demo === 'on',
+    bodyMax: config['fhir.bodyMax'],
+    routes: [
+      ingestRoutes({ accept: ingest.accept, counters: ingest.counters, now, bodyBytesMax: config['ingest.bodyMax'] }),
+      fhirRoutes({
+        store,
+        searchObservations: views.observations.search,
+        readObservation: views.observations.read,
+        limits: { countDefault: config['fhir.countDefault'], countMax: config['fhir.countMax'], bundleEntriesMax: config['fhir.bundleEntriesMax'] },
+        baseUrl: () => `${publicUrl()}/fhir`,
+        pageKey: keys.pageKey,
+        now
+      }),
+      healthRoutes({ missing: async () => [...missing], alarms: events.raisedAlarms, notes: () => [] }),
+      metricsRoutes(registry)
+    ]
+  })
+  address = await app.listen({ host: config['http.host'], port: config['http.port'] })
+  // Pushed last: the door closes first, so that everything behind it can finish what was let in.
+  running.push({ name: 'http', stop: () => closeDoor(app, config['http.stopTimeout']) })
+  return address
+}
+
+/** Lets running requests end; those that take too long are cut. */
+async function closeDoor (app: FastifyInstance, timeoutMs: number): Promise<void> {
+  const cut = setTimeout(() => { app.server.closeAllConnections() }, timeoutMs)
+  try {
+    await app.close()
+  } finally {
+    clearTimeout(cut)
+  }
+}
+
+async function stopAll ({ running, log }: Ground): Promise<void> {
+  for (let part = running.pop(); part !== undefined; part = running.pop()) {
+    try {
+      await part.stop()
+    } catch (error) {
+      log.error('a part did not stop', { detail: part.name, stack: stackOf(error) })
+    }
+  }
+}
+
+function stackOf (error: unknown): string { return error instanceof Error ? error.stack ?? error.message : 'unknown' }
