@@ -1,6 +1,6 @@
 /** A commit -> the statements and COPY data of one transaction. Parts with nothing to do are left out. */
 
-import type { AmendmentCause } from '../../model/window.ts'
+import type { AmendmentCause, WindowRevision } from '../../model/window.ts'
 import { viewsWithTail, windowTail } from '../../model/view-ids.ts'
 import { type CopyBuffer, createCopyBuffer } from '../../platform/postgres/copy.ts'
 import type { BatchPart } from '../../platform/postgres/send-batch.ts'
@@ -31,8 +31,11 @@ export const STAGING = `create temp table if not exists late_reading (like serie
 create temp table if not exists later_view (like series.view) on commit delete rows`
 
 export function needsStaging (commit: SeriesCommit): boolean {
-  return commit.late.length > 0 || commit.revisions.some(({ revision }) => revision > 1)
+  return commit.late.length > 0 || commit.revisions.some(mayHaveViews)
 }
+
+/** Ids that may stand there: of an earlier revision, or of a single reading that a window of another size had already. */
+function mayHaveViews ({ revision, form }: WindowRevision): boolean { return revision > 1 || form.form === 'singles' }
 
 export interface PartsOptions {
   buffers: CommitBuffers
@@ -102,7 +105,7 @@ function ledgerParts (commit: SeriesCommit, { buffers, dictionary, firstNumber }
     if (last === undefined || row.windowStart !== last.windowStart || row.sizeMs !== last.sizeMs) tail = windowTail(row.windowStart, row.sizeMs)
     last = row
     encodeRevision(ledger, row, { metric, provenance: row.provenance.map(value => dictionary.numberOf(value)), writer, number: number++ })
-    encodeViews(row.revision === 1 ? views : laterViews, row, metric, tail)
+    encodeViews(mayHaveViews(row) ? laterViews : views, row, metric, tail)
   }
   const parts: BatchPart[] = [
     `select series.take_numbers(${Number(writer)}, ${Number(firstNumber)}, ${revisions.length})`,

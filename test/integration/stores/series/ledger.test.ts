@@ -85,6 +85,15 @@ test('a later revision is the latest, the earlier one stays readable, and its id
     .map(({ revision }) => revision)).toEqual([2])
 })
 
+test('a reading shown singly in windows of two sizes keeps its id in the first', async () => {
+  const { series, sid } = await newSeries()
+  const form = { form: 'singles' as const, samples: [{ takenAt: at(5), sequence: 0, value: 1 }] }
+  const rows = [revisionOf(series, sid, { form }), revisionOf(series, sid, { form, sizeMs: 30_000 })]
+  await store.commit(commitOf({ revisions: rows.slice(0, 1) }))
+  await store.commit(commitOf({ revisions: rows.slice(1) }))
+  expect((await store.ledger.byViewId(viewsOf(rows[1]!)[0]!.id))!.view.sizeMs).toBe(MINUTE)
+})
+
 test('a revision cannot be written twice', async () => {
   const { series, sid } = await newSeries()
   await store.commit(commitOf({ revisions: [revisionOf(series, sid)] }))
