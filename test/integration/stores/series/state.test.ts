@@ -3,7 +3,7 @@ import type { Sid } from '../../../../src/model/reading.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
-import { at, commitOf, MINUTE, rowOf, sidOf, T0 } from '../../../support/series.ts'
+import { at, commitOf, MINUTE, revisionOf, rowOf, sidOf, T0 } from '../../../support/series.ts'
 
 const DAY = 86_400_000
 let database: TestDatabase
@@ -132,6 +132,17 @@ test('a mark of a window keeps the later time and the stronger cause, and stays 
   await mark('late', 1000)
   await store.commit(commitOf({ settled: [{ ...window, asOf: at(DAY) }], due: [{ ...window, partition: 31, cause: 'late', notBefore: at(3000) }] }))
   expect(await store.dueAmendments(at(3000), [31], 10)).toHaveLength(1)
+})
+
+test('written windows that overlap a span are marked, and no others', async () => {
+  const { series, sid } = await newSeries(41)
+  const windows = [[-MINUTE, MINUTE], [0, MINUTE], [0, 30_000], [30_000, 30_000], [MINUTE, MINUTE], [2 * MINUTE, MINUTE]] as const
+  await store.commit(commitOf({ revisions: windows.map(([start, sizeMs]) => revisionOf(series, sid, { windowStart: at(start), sizeMs })) }))
+  const marked = await store.markWindowsDue({ series: [series], since: at(30_000), until: at(2 * MINUTE), cause: 'recalibrated', now: at(DAY) })
+  const due = await store.dueAmendments(at(DAY), [41], 10)
+  expect(marked).toBe(3)
+  expect(due.map(({ windowStart, sizeMs, cause }) => [windowStart - T0, sizeMs, cause])).toEqual([[0, MINUTE, 'recalibrated'], [30_000, 30_000, 'recalibrated'], [MINUTE, MINUTE, 'recalibrated']])
+  expect(await store.markWindowsDue({ series: [], since: at(0), until: at(1), cause: 'late', now: at(0) })).toBe(0)
 })
 
 test('channels of a device model may be added at the end, and nothing else', async () => {
