@@ -33,8 +33,8 @@ export interface ViewLoader {
   current (rows: readonly SeriesRow[], asOf: EpochMs, isWanted?: (texts: ViewText) => boolean): Promise<PublishedView[]>
   /** Every version of one Observation, ascending. @param latest newest revision of its window */
   versions (latest: SeriesRow, id: string): Promise<PublishedView[]>
-  /** What one revision wrote, whether anybody may be shown it or not. @param row any revision */
-  written (row: SeriesRow): Promise<View[]>
+  /** What each revision wrote, whether anybody may be shown it or not, in the order of `rows`. @param rows any revisions */
+  written (rows: readonly SeriesRow[]): Promise<View[][]>
 }
 
 export function createViewLoader (sources: ViewSources, tools: FrameTools): ViewLoader {
@@ -81,12 +81,15 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
       }
       return published(views, contexts)
     },
-    async written (row) {
-      const before = row.revision === 1 ? undefined : (await sources.revisions(row)).find(one => one.revision === row.revision - 1)
-      const views = viewsWritten(row, before)
-      const panels = views.filter(view => view.kind === 'panel')
-      if (panels.length > 0) await published(panels, await contextsOf([row]))
-      return views
+    async written (rows) {
+      const written: View[][] = []
+      for (const row of rows) {
+        const before = row.revision === 1 ? undefined : (await sources.revisions(row)).find(one => one.revision === row.revision - 1)
+        written.push(viewsWritten(row, before))
+      }
+      const panels = written.flat().filter(view => view.kind === 'panel')
+      if (panels.length > 0) await published(panels, await contextsOf(panels.map(view => view.row)))
+      return written
     },
     async versions (latest, id) {
       const history = latest.revision === 1 ? [latest] : await sources.revisions(latest)

@@ -44,6 +44,8 @@ export interface ObservationQuery {
 
 export interface ObservationPage {
   resources: readonly Observation[]
+  /** JSON text of each of `resources`, where it is at hand: then `resources` are made only when they are read. */
+  texts?: readonly { id: string, text: string }[]
   /** Key behind the last entry; absent when nothing follows. */
   next?: readonly (string | number)[]
   /** Set when asked for. */

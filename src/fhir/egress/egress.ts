@@ -86,9 +86,8 @@ function createLedgerTail ({ ledger, loader }: Pick<EgressParts, 'ledger' | 'loa
     writers: async () => (await ledger.writers()).map(({ writer }) => writer),
     async rows (writer, after, limit, last) {
       const rows = (await ledger.afterNumber(writer, after, limit)).filter(row => last === undefined || row.number <= last)
-      const numbered = []
-      for (const row of rows) numbered.push({ number: row.number, row, views: await loader.written(row) })
-      return numbered
+      const views = await loader.written(rows)
+      return rows.map((row, place) => ({ number: row.number, row, views: views[place]! }))
     }
   }
 }
