@@ -91,15 +91,18 @@ function createFrame (view: NamedView, naming: Naming, tools: FrameTools): Frame
   const range = mapping.file.range ?? channel?.technicalRange
   const texts = mapping.file.views[kind]
   if (texts === undefined) return undefined
+  const metric = channel?.metric ?? row.metric
+  // The profile of SampledData wants a DeviceMetric; a device may have none for its signal quality.
+  const isProfiled = kind !== 'sampled' || naming.context.metrics.has(metric)
   const limits = range === undefined ? '' : `,"lowerLimit":${range.low},"upperLimit":${range.high}`
   return {
     kind, naming, mapping, pipeline, channel, unit,
     unitText: mapping.unitText(unit),
     resolution: mapping.file.resolution ?? channel?.resolution ?? 0.001,
-    profile: `,"profile":${JSON.stringify(texts.profile)}`,
+    profile: isProfiled ? `,"profile":${JSON.stringify(texts.profile)}` : '',
     identifier: `,"identifier":[{"system":"${identifierSystem(IDENTIFIER_KIND[kind])}","value":"${naming.context.association}/`,
     category: `,"category":[{"coding":[${codingText(texts.category)}]}],"code":${conceptText(texts.code)}`,
-    device: `,"device":${mapping.file.device === 'reader' ? naming.reader : naming.metric(channel?.metric ?? row.metric)}`,
+    device: `,"device":${mapping.file.device === 'reader' ? naming.reader : naming.metric(metric)}`,
     sampledHead: `,"valueSampledData":{"origin":{"value":0${unitTail(unit, mapping.unitText(unit))},"period":`,
     sampledTail: `,"factor":1${limits},"dimensions":1,"data":"`,
     provenance: []

@@ -160,3 +160,9 @@ test('a demonstration patient is marked in every view', () => {
 test('the id of the window is the check value of the design', () => {
   expect(rendered({ kind: 'sampled', row: ROWS.sampled })['id']).toBe('6997cdea-13ed-58aa-b1de-4ab49a7a7d95')
 })
+
+test('samples of a device without a DeviceMetric for them name the device and no profile that wants one', () => {
+  const found = rendered({ kind: 'sampled', row: { ...ROWS.sampled, metric: 'signal-quality-index' } }, 'signal-quality-index')
+  expect(found['device']).toEqual({ reference: 'Device/dev-000042' })
+  expect(found['meta']).not.toHaveProperty('profile')
+})
