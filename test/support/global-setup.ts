@@ -1,7 +1,7 @@
 /** One PostgreSQL cluster per test run, shared by all projects and files; `postgres.ts` makes databases in it. Leaves nothing behind. */
 
 import { randomBytes } from 'node:crypto'
-import { rmSync } from 'node:fs'
+import { existsSync, rmSync } from 'node:fs'
 import { chmod, mkdtemp } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -78,7 +78,10 @@ function removeOnExit (postmaster: Postmaster, folder: string): void {
   let running = true
   postmaster.exited.then(() => { running = false })
   process.once('exit', () => {
-    if (running) process.kill(postmaster.pid, 'SIGQUIT')
+    if (running) {
+      process.kill(postmaster.pid, 'SIGQUIT')
+      for (let turn = 0; turn < 60 && existsSync(join(folder, 'data', 'postmaster.pid')); turn++) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50)
+    }
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
 }

@@ -65,7 +65,10 @@ export async function assertTraversable (path: string, { uid, gid }: RunAs): Pro
     `the user postgres, as which root must run PostgreSQL, cannot enter ${path}: use another place, run as an ordinary user, or 'chmod o+x ${path}'`)
 }
 
-/** Makes a new cluster in `folder`, which must be missing or empty: superuser `postgres`, passwords only, Unicode, code point order. */
+/**
+ * Makes a new cluster in `folder`, which must be missing or empty: superuser `postgres`, passwords only, Unicode, code point order.
+ * @throws ServiceError unavailable STORE_UNAVAILABLE
+ */
 export async function initialise (folder: string, password: string, runAs: RunAs): Promise<void> {
   const { initdb } = await binaries(runAs)
   const secrets = await mkdtemp(`${folder}-initdb-`)
@@ -77,6 +80,9 @@ export async function initialise (folder: string, password: string, runAs: RunAs
       `--pgdata=${folder}`, `--pwfile=${passwordFile}`, '--username=postgres', '--auth=scram-sha-256', '--encoding=UTF8',
       '--locale=C', '--locale-provider=builtin', '--builtin-locale=C.UTF-8', '--no-instructions'
     ], { ...runAs, env: ENVIRONMENT, cwd: '/' })
+  } catch (error) {
+    const said = error instanceof Error && 'stderr' in error ? String(error.stderr).trim().split('\n').at(-1) : undefined
+    throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', `no database could be made in ${folder}: ${said ?? 'initdb failed'}`, { cause: error })
   } finally {
     await rm(secrets, { recursive: true, force: true })
   }

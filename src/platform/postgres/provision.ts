@@ -7,14 +7,12 @@ import type { ClientBase } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
 import { roleNames, type Store } from './stores.ts'
 
-/** Makes every role of every store, or sets its password anew; none has a right of its own. @param passwordOf of a role */
+/** Makes the roles of all stores that are missing, without a right of their own. @param passwordOf of a role */
 export async function provisionRoles (admin: ClientBase, passwordOf: (role: string) => string): Promise<void> {
   const { rows } = await admin.query<{ rolname: string }>('SELECT rolname FROM pg_roles')
   const present = new Set(rows.map(({ rolname }) => rolname))
-  const statements = roleNames().map(role => {
-    const verb = present.has(role) ? 'ALTER' : 'CREATE'
-    return `${verb} ROLE ${role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD ${admin.escapeLiteral(passwordOf(role))}`
-  })
+  const statements = roleNames().filter(role => !present.has(role)).map(role =>
+    `CREATE ROLE ${role} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS PASSWORD ${admin.escapeLiteral(passwordOf(role))}`)
   await admin.query([...statements, 'REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC'].join(';\n'))
 }
 

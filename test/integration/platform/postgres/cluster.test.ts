@@ -1,0 +1,255 @@
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync } from 'node:fs'
+import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { Client } from 'pg'
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
+import { type Cluster, type ClusterOptions, type ClusterState, startCluster } from '../../../../src/platform/postgres/cluster.ts'
+import { createPool } from '../../../../src/platform/postgres/pool.ts'
+import { readPidFile } from '../../../../src/platform/postgres/postmaster.ts'
+import { STORE_NAMES, STORES } from '../../../../src/platform/postgres/stores.ts'
+
+const isRoot = process.getuid?.() === 0
+let dataDir: string
+/** A folder as a first start leaves it, to copy: making it takes most of a test's time. */
+let template: string
+const clusters: Cluster[] = []
+const processes: ChildProcess[] = []
+
+beforeAll(async () => {
+  template = await mkdtemp(join(tmpdir(), 'oxbow-test-cluster-'))
+  chmodSync(template, 0o755)
+  await (await startCluster({ dataDir: join(template, 'data') })).stop()
+})
+afterAll(() => rm(template, { recursive: true, force: true }))
+beforeEach(async () => {
+  const parent = await mkdtemp(join(tmpdir(), 'oxbow-test-cluster-'))
+  chmodSync(parent, 0o755)
+  dataDir = join(parent, 'data')
+})
+afterEach(async () => {
+  for (const cluster of clusters.splice(0)) await cluster.stop()
+  for (const child of processes.splice(0)) child.kill('SIGKILL')
+  const orphan = await readPidFile(join(dataDir, 'postgres'))
+  if (orphan !== undefined) await killServer('SIGQUIT')
+  await rm(join(dataDir, '..'), { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+})
+
+/** The folder of this test, as after a first start and an orderly end. */
+async function copyTemplate (): Promise<void> {
+  await promisify(execFile)('cp', ['-a', join(template, 'data'), dataDir])
+}
+async function start (options: Partial<ClusterOptions> = {}): Promise<Cluster> {
+  const cluster = await startCluster({ dataDir, ...options })
+  clusters.push(cluster)
+  return cluster
+}
+async function stop (cluster: Cluster): Promise<void> {
+  clusters.splice(clusters.indexOf(cluster), 1)
+  await cluster.stop()
+}
+async function query (url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url })
+  client.on('error', () => {})
+  await client.connect()
+  try {
+    return (await client.query(sql)).rows
+  } finally {
+    await client.end()
+  }
+}
+const serverPid = async () => (await readPidFile(join(dataDir, 'postgres')))!.pid
+const isAlive = (pid: number) => {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
+async function killServer (signal: NodeJS.Signals): Promise<void> {
+  const pid = await serverPid()
+  if (isAlive(pid)) process.kill(pid, signal)
+  await expect.poll(() => isAlive(pid), { timeout: 20_000 }).toBe(false)
+}
+/** A whole process with a cluster of its own, to be killed. */
+async function startElsewhere (): Promise<{ child: ChildProcess, url: string, ownerUrl: string }> {
+  const script = fileURLToPath(new URL('../../../support/cluster-process.ts', import.meta.url))
+  const child = spawn(process.execPath, [script, dataDir], { stdio: ['ignore', 'pipe', 'inherit'] })
+  processes.push(child)
+  const [line] = await once(child.stdout!, 'data') as [Buffer]
+  return { child, ...JSON.parse(line.toString()) as { url: string, ownerUrl: string } }
+}
+async function kill (child: ChildProcess): Promise<void> {
+  const exited = once(child, 'exit')
+  child.kill('SIGKILL')
+  await exited
+}
+
+test('a new folder gets the database of every store, with its logins', async () => {
+  const cluster = await start()
+  for (const store of STORE_NAMES) {
+    for (const { role } of STORES[store].logins) {
+      expect(await query(cluster.url(store, role), 'SELECT current_database() AS d, current_user::text AS u')).toEqual([{ d: `oxbow_${store}`, u: role }])
+    }
+    expect(await query(cluster.ownerUrl(store), 'SELECT current_user::text AS u')).toEqual([{ u: `oxbow_${store}_owner` }])
+  }
+})
+
+test('no login connects to the database of another store, nor to those of the cluster', async () => {
+  await copyTemplate()
+  const cluster = await start()
+  for (const store of STORE_NAMES) {
+    for (const { role } of [...STORES[store].logins, { role: STORES[store].owner }]) {
+      const others = [...STORE_NAMES.filter(other => other !== store).map(other => STORES[other].database), 'postgres', 'template1']
+      for (const database of others) {
+        const url = new URL(cluster.url(store, role))
+        url.pathname = `/${database}`
+        await expect(query(url.href, 'SELECT 1'), `${role} on ${database}`).rejects.toMatchObject({ code: '42501' })
+      }
+    }
+  }
+})
+
+test('the server is durable, listens on loopback alone, and wants passwords', async () => {
+  await copyTemplate()
+  const cluster = await start({ settings: { fsync: 'off' } })
+  const settings = await query(cluster.url('bus'), `SELECT name, setting FROM pg_settings
+    WHERE name IN ('fsync', 'synchronous_commit', 'full_page_writes', 'listen_addresses') ORDER BY name`)
+  expect(settings.map(({ setting }) => setting)).toEqual(['on', 'on', '127.0.0.1', 'on'])
+  const url = new URL(cluster.url('bus'))
+  url.password = 'wrong'
+  await expect(query(url.href, 'SELECT 1')).rejects.toMatchObject({ code: '28P01' })
+})
+
+test('passwords stand in one file that its owner alone can read', async () => {
+  await copyTemplate()
+  await start()
+  expect((await stat(join(dataDir, 'postgres.json'))).mode & 0o777).toBe(0o600)
+  expect((await stat(join(dataDir, 'postgres'))).mode & 0o777).toBe(0o700)
+})
+
+test('data, passwords and port are the same after a restart', async () => {
+  await copyTemplate()
+  const first = await start()
+  await query(first.ownerUrl('series'), 'CREATE TABLE kept AS SELECT 42 AS answer')
+  const urls = STORE_NAMES.map(store => first.url(store))
+  await stop(first)
+  const second = await start()
+  expect(STORE_NAMES.map(store => second.url(store))).toEqual(urls)
+  expect(await query(second.ownerUrl('series'), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+})
+
+test('a second start on the same folder is refused, names it, and leaves the first alone', async () => {
+  await copyTemplate()
+  const first = await start()
+  const refusal = { category: 'conflict', code: 'STORE_IN_USE', message: expect.stringContaining(dataDir) }
+  await expect(start()).rejects.toMatchObject(refusal)
+  await query(first.url('series'), 'SELECT 1')
+  await stop(first)
+  const { child } = await startElsewhere()
+  await expect(start()).rejects.toMatchObject(refusal)
+  expect(child.exitCode).toBe(null)
+})
+
+test('of two first starts at once one gets the folder', async () => {
+  const outcomes = await Promise.allSettled([start(), start()])
+  const codes = outcomes.map(outcome => outcome.status === 'fulfilled' ? 'started' : outcome.reason.code).sort()
+  expect(codes).toEqual(['STORE_IN_USE', 'started'])
+})
+
+test('after the process was killed, its PostgreSQL is ended and the data is there', async () => {
+  await copyTemplate()
+  const { child, ownerUrl } = await startElsewhere()
+  await query(ownerUrl, 'CREATE TABLE kept AS SELECT 42 AS answer')
+  const session = new Client({ connectionString: ownerUrl })
+  const ended = new Promise(resolve => { session.on('error', resolve) })
+  await session.connect()
+  const orphan = await serverPid()
+  await kill(child)
+  const cluster = await start()
+  await ended
+  expect(await serverPid()).not.toBe(orphan)
+  expect(await query(cluster.ownerUrl('series'), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+})
+
+test('after process and PostgreSQL were killed, the folder is usable and what was committed is there', async () => {
+  await copyTemplate()
+  const { child, ownerUrl } = await startElsewhere()
+  await query(ownerUrl, 'CREATE TABLE kept AS SELECT 42 AS answer')
+  await kill(child)
+  await killServer('SIGKILL')
+  const cluster = await start()
+  expect(await query(cluster.ownerUrl('series'), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
+})
+
+test('PostgreSQL that is killed under a running process is started again, and its pools go on', async () => {
+  await copyTemplate()
+  const states: ClusterState[] = []
+  const cluster = await start({ onState: state => states.push(state) })
+  await query(cluster.ownerUrl('series'), 'CREATE TABLE kept AS SELECT 42 AS answer')
+  const pool = createPool({ url: cluster.ownerUrl('series') })
+  const answer = () => pool.query('SELECT answer FROM kept').then(({ rows }) => rows[0]?.answer, () => 'unreachable')
+  for (let round = 1; round <= 3; round++) {
+    expect(await answer()).toBe(42)
+    await killServer('SIGKILL')
+    await expect.poll(answer, { timeout: 30_000 }).toBe(42)
+    await expect.poll(() => states, { timeout: 30_000 }).toEqual(Array.from({ length: round }, () => ['down', 'up']).flat())
+  }
+  await pool.end()
+  await expect(start()).rejects.toMatchObject({ code: 'STORE_IN_USE' })
+})
+
+test('the lock is taken again when its session was ended', async () => {
+  await copyTemplate()
+  const states: ClusterState[] = []
+  await start({ onState: state => states.push(state) })
+  const secrets = JSON.parse(await readFile(join(dataDir, 'postgres.json'), 'utf8')) as { port: number, passwords: Record<string, string> }
+  const admin = `postgres://postgres:${secrets.passwords['postgres']}@127.0.0.1:${secrets.port}/postgres`
+  await query(admin, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'oxbow cluster'")
+  await expect.poll(() => states, { timeout: 30_000 }).toEqual(['down', 'up'])
+  await expect(start()).rejects.toMatchObject({ code: 'STORE_IN_USE' })
+})
+
+test('a stale pid file with the number of another program does not stop a start', async () => {
+  await copyTemplate()
+  const other = spawn('sleep', ['60'])
+  processes.push(other)
+  const file = join(dataDir, 'postgres', 'postmaster.pid')
+  await writeFile(file, `${other.pid}\n${join(dataDir, 'postgres')}\n0\n1\n\n127.0.0.1\n\nready\n`)
+  await query((await start()).url('bus'), 'SELECT 1')
+  expect(other.exitCode).toBe(null)
+})
+
+test('what an interrupted first start left is removed, and a start succeeds', async () => {
+  await mkdir(join(dataDir, 'postgres-new-abc'), { recursive: true })
+  await writeFile(join(dataDir, 'postgres-new-abc', 'PG_VERSION'), '17')
+  await start()
+  expect((await readdir(dataDir)).sort()).toEqual(['postgres', 'postgres.json', 'postgres.log'])
+})
+
+test('a folder whose passwords are lost is refused, and not made anew', async () => {
+  await stop(await start())
+  await rm(join(dataDir, 'postgres.json'))
+  await expect(start()).rejects.toMatchObject({ code: 'STORE_FOLDER', message: expect.stringContaining('postgres.json') })
+})
+
+test.skipIf(!isRoot)('as root, a folder that the user postgres cannot enter is named', async () => {
+  const closed = join(dataDir, '..')
+  await chmod(closed, 0o700)
+  await expect(start()).rejects.toMatchObject({ category: 'incorrect', code: 'STORE_FOLDER', message: expect.stringContaining(`cannot enter ${closed}:`) })
+})
+
+test('no statement and no value reaches the log of the server', async () => {
+  await copyTemplate()
+  const cluster = await start()
+  await query(cluster.ownerUrl('series'), 'CREATE TABLE planted (name text PRIMARY KEY)')
+  await query(cluster.ownerUrl('series'), "INSERT INTO planted VALUES ('Erika Mustermann')")
+  await expect(query(cluster.ownerUrl('series'), "INSERT INTO planted VALUES ('Erika Mustermann')")).rejects.toMatchObject({ code: '23505' })
+  await expect(query(cluster.ownerUrl('series'), "SELECT 'Erika Mustermann'::int")).rejects.toMatchObject({ code: '22P02' })
+  await stop(cluster)
+  expect(await readFile(join(dataDir, 'postgres.log'), 'utf8')).not.toContain('Mustermann')
+})
