@@ -127,7 +127,9 @@ const END_OF_TIME = epochMs(Date.UTC(9999, 11, 31))
 function openedSeries (parts: PipelineParts, context: SidContext, series: number, partition: number, state: SeriesState | undefined, rows: StoredReading[], now: EpochMs): OpenSeries {
   const model = modelOf(parts.models, context.model)
   const newest = Math.max(state?.highest ?? -Infinity, rows.at(-1)?.takenAt ?? -Infinity)
-  const groups = windowGroups(model, parts.settings).map(group => ({ ...group, closedThrough: state?.progress.get(group.sizeMs) ?? epochMs(Number.MIN_SAFE_INTEGER) }))
+  // A size that is new begins where the others stand: what lies before is closed, and the store gave no rows of it.
+  const begin = state === undefined || state.progress.size === 0 ? Number.MIN_SAFE_INTEGER : Math.min(...state.progress.values())
+  const groups = windowGroups(model, parts.settings).map(group => ({ ...group, closedThrough: state?.progress.get(group.sizeMs) ?? epochMs(begin) }))
   return { sid: context.sid, series, partition, context, model, groups, readings: rows, newest, lastArrival: now }
 }
 
