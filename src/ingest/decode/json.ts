@@ -115,7 +115,11 @@ function readRecord (value: unknown, members: number): Read {
   if (firmware !== undefined && firmware !== null && !isFirmwareText(firmware)) return malformed('firmware_version')
   const rest = record['channels'] === undefined ? readV1(record) : readV2(record)
   if (typeof rest === 'string') return malformed(rest)
-  if (rest.memberCount !== members && countMembers(record) !== members) return { reason: 'duplicate-key', field: undefined }
+  // As many members as there are known fields: none is unknown, none stands there twice. Only otherwise is it found out which.
+  if (rest.memberCount !== members) {
+    if (hasUnknownField(record, rest)) return malformed('record')
+    if (countMembers(record) !== members) return { reason: 'duplicate-key', field: undefined }
+  }
   const fields: ReadFields = {
     schemaId: rest.channels === undefined ? 1 : 2,
     deviceId,
@@ -134,7 +138,7 @@ function readRecord (value: unknown, members: number): Read {
   return isEmpty ? malformed() : { reason: undefined, fields }
 }
 
-interface Values { memberCount: number, sequence: number, channels: SentChannel[] | undefined, spo2: number | undefined, tissueO2: number | undefined }
+interface Values { fieldCount: number, memberCount: number, sequence: number, channels: SentChannel[] | undefined, spo2: number | undefined, tissueO2: number | undefined }
 
 /** Own fields present among those that every version has. */
 function commonCount (record: Fields): number {
@@ -142,33 +146,36 @@ function commonCount (record: Fields): number {
     (record['firmware_version'] === undefined ? 0 : 1) + (record['signal_quality'] === undefined ? 0 : 1)
 }
 
-/** A string names the field that is wrong; `record` one that the schema does not have. */
-function readV1 (record: Fields): Values | string {
+function readV1 (record: Fields): Values {
   const spo2 = record['spo2']
   const tissueO2 = record['local_tissue_o2']
-  const known = commonCount(record) + (spo2 === undefined ? 0 : 1) + (tissueO2 === undefined ? 0 : 1)
-  if (Object.keys(record).length !== known) return 'record'
-  return { memberCount: known, sequence: 0, channels: undefined, spo2: number(spo2), tissueO2: number(tissueO2) }
+  const fieldCount = commonCount(record) + (spo2 === undefined ? 0 : 1) + (tissueO2 === undefined ? 0 : 1)
+  return { fieldCount, memberCount: fieldCount, sequence: 0, channels: undefined, spo2: number(spo2), tissueO2: number(tissueO2) }
 }
 
+/** A string names the field that is wrong. */
 function readV2 (record: Fields): Values | string {
   const channels = record['channels']
   const sequence = record['sequence'] ?? 0
   if (!Number.isSafeInteger(sequence) || sequence as number < 0) return 'sequence'
   if (!Array.isArray(channels) || channels.length > TEXT_MAX.channels) return 'channels'
-  let known = commonCount(record) + 1 + (record['sequence'] === undefined ? 0 : 1)
-  if (Object.keys(record).length !== known) return 'record'
+  const fieldCount = commonCount(record) + 1 + (record['sequence'] === undefined ? 0 : 1)
   for (let position = 0; position < channels.length; position++) {
     const channel = channels[position] as Fields | null
     if (!isChannel(channel)) return `channels[${position}]`
     if (typeof channel.value !== 'number') channel.value = Number.NaN
-    known += 4
   }
-  return { memberCount: known, sequence: sequence as number, channels: channels as SentChannel[], spo2: undefined, tissueO2: undefined }
+  return { fieldCount, memberCount: fieldCount + CHANNEL_FIELDS * channels.length, sequence: sequence as number, channels: channels as SentChannel[], spo2: undefined, tissueO2: undefined }
+}
+
+const CHANNEL_FIELDS = 4
+
+function hasUnknownField (record: Fields, { fieldCount, channels }: Values): boolean {
+  return Object.keys(record).length !== fieldCount || (channels ?? []).some(channel => Object.keys(channel).length !== CHANNEL_FIELDS)
 }
 
 function isChannel (channel: Fields | null): channel is Fields & { value: unknown } {
-  if (typeof channel !== 'object' || channel === null || Object.keys(channel).length !== 4) return false
+  if (typeof channel !== 'object' || channel === null) return false
   const value = channel['value']
   if (value === undefined || (typeof value === 'object' && value !== null)) return false
   return isChannelText(channel['metric']) && isChannelText(channel['kind']) && isChannelText(channel['unit'])
