@@ -17,6 +17,13 @@ export async function countsByHour (pool: Pool, from: EpochMs, until: EpochMs, l
   return rows.map(([sid, hour, ...counts]) => ({ sid: sid as Sid, hour: hour as EpochMs, ...countsOf(counts) }))
 }
 
+/** Sums over all series, by hour in [from, until), ascending. */
+export async function storedByHour (pool: Pool, from: EpochMs, until: EpochMs): Promise<Map<EpochMs, Counts>> {
+  const rows = await rowsOf(pool, `select hour, sum(accepted)::bigint, sum(stored)::bigint, sum(duplicate)::bigint, sum(conflict)::bigint
+    from series.counts where hour >= $1 and hour < $2 group by hour order by hour`, [timeParameter(from), timeParameter(until)])
+  return new Map(rows.map(([hour, ...counts]) => [hour as EpochMs, countsOf(counts)]))
+}
+
 /** Sums over all hours, by sid. */
 export async function countsBySid (pool: Pool): Promise<Map<Sid, Counts>> {
   const rows = await rowsOf(pool, `select s.sid, sum(c.accepted)::bigint, sum(c.stored)::bigint, sum(c.duplicate)::bigint, sum(c.conflict)::bigint

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Sid } from '../../../../src/model/reading.ts'
 import { READINGS } from '../../../../src/model/streams.ts'
 import { epochMs, millivolt, percent } from '../../../../src/model/units.ts'
-import { foldCounters } from '../../../../src/stores/series/counters.ts'
+import { foldCounters, storedByHour } from '../../../../src/stores/series/counters.ts'
 import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 import { at, commitOf, revisionOf, rowOf, sidOf, T0 } from '../../../support/series.ts'
@@ -159,4 +159,5 @@ test('counters add up per series and hour', async () => {
   expect((await database.owner.query('select from series.counter_delta')).rowCount).toBe(0)
   expect(await store.countsByHour(hour, epochMs(hour + 7_200_000), 10_000)).toEqual(rows)
   expect((await store.countsBySid()).get(sid)).toEqual({ accepted: 16, stored: 8, duplicate: 4, conflict: 4 })
+  expect(await storedByHour(database.pool, hour, epochMs(hour + 3_600_000))).toEqual(new Map([[hour, { accepted: 12, stored: 6, duplicate: 3, conflict: 3 }]]))
 })
