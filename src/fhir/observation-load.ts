@@ -17,8 +17,8 @@ export interface RowKey { series: number, metric: string, windowStart: EpochMs, 
 
 /** What the views ask of the stores. */
 export interface ViewSources {
-  /** Every revision of a window of a metric, ascending. */
-  revisions (key: RowKey): Promise<readonly SeriesRow[]>
+  /** Every revision of the given windows of metrics; those of one window ascending. */
+  revisionsOf (keys: readonly RowKey[]): Promise<readonly SeriesRow[]>
   /** Latest revisions of the given windows of metrics; one without a row is missing. */
   latest (keys: readonly RowKey[]): Promise<readonly SeriesRow[]>
   /** A sid that does not exist is missing. @param firmware numbers whose texts are needed */
@@ -54,6 +54,13 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
     return sources.contexts([...new Set(rows.map(row => row.sid))], firmware)
   }
 
+  /** All revisions of the windows of these rows, each window's ascending; read at once for those that have several. */
+  async function historiesOf (rows: readonly SeriesRow[]): Promise<(row: SeriesRow) => readonly SeriesRow[]> {
+    const amended = rows.filter(row => row.revision > 1)
+    const found = amended.length === 0 ? new Map<string, SeriesRow[]>() : Map.groupBy(await sources.revisionsOf(amended), keyText)
+    return row => found.get(keyText(row)) ?? [row]
+  }
+
   async function published (views: readonly View[], contexts: ReadonlyMap<Sid, ViewContext>): Promise<PublishedView[]> {
     const found: PublishedView[] = []
     for (const view of views) {
@@ -67,12 +74,12 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
 
   return {
     async current (rows, asOf, isWanted) {
-      const contexts = await contextsOf(rows)
+      const [contexts, histories] = await Promise.all([contextsOf(rows), historiesOf(rows)])
       const views: View[] = []
       for (const row of rows) {
         const context = contexts.get(row.sid)
         if (context === undefined) continue
-        const history = row.revision === 1 ? [row] : (await sources.revisions(row)).filter(one => one.issued <= asOf)
+        const history = row.revision === 1 ? [row] : histories(row).filter(one => one.issued <= asOf)
         const isKindWanted = (kind: ViewKind) => {
           const frame = findFrame({ kind, row }, namingOf(context), tools)
           return frame !== undefined && (isWanted === undefined || isWanted(frame.mapping.file.views[kind]!))
@@ -82,17 +89,14 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
       return published(views, contexts)
     },
     async written (rows) {
-      const written: View[][] = []
-      for (const row of rows) {
-        const before = row.revision === 1 ? undefined : (await sources.revisions(row)).find(one => one.revision === row.revision - 1)
-        written.push(viewsWritten(row, before))
-      }
+      const histories = await historiesOf(rows)
+      const written = rows.map(row => viewsWritten(row, row.revision === 1 ? undefined : histories(row).find(one => one.revision === row.revision - 1)))
       const panels = written.flat().filter(view => view.kind === 'panel')
       if (panels.length > 0) await published(panels, await contextsOf(panels.map(view => view.row)))
       return written
     },
     async versions (latest, id) {
-      const history = latest.revision === 1 ? [latest] : await sources.revisions(latest)
+      const history = (await historiesOf([latest]))(latest)
       return published(versionsOfView(history, id), await contextsOf(history))
     }
   }
@@ -107,11 +111,12 @@ async function addMembers (found: readonly PublishedView[], sources: ViewSources
   })
   if (wanted.length === 0) return
   const latest = new Map((await sources.latest(wanted.map(({ key }) => key))).map(row => [keyText(row), row]))
+  const amended = [...latest.values()].filter(row => row.revision > 1)
+  const firstIssued = new Map((amended.length === 0 ? [] : await sources.revisionsOf(amended)).filter(row => row.revision === 1).map(row => [keyText(row), row.issued]))
   for (const { view, key } of wanted) {
     const row = latest.get(keyText(key))
     if (row === undefined) continue
-    const first = row.revision === 1 ? row : (await sources.revisions(key))[0]
-    if (first !== undefined && first.issued <= view.row.issued) view.member = key.metric
+    if (row.revision === 1 ? row.issued <= view.row.issued : firstIssued.get(keyText(key))! <= view.row.issued) view.member = key.metric
   }
 }
 

@@ -53,7 +53,7 @@ export function createObservations (parts: ObservationsParts): Observations {
 /** What the views of rows ask of the stores; also for rows that come from elsewhere than a search. */
 export function viewSources ({ ledger, contexts }: Pick<ObservationsParts, 'ledger' | 'contexts'>): ViewSources {
   return {
-    revisions: key => ledger.revisions(key),
+    revisionsOf: keys => ledger.revisionsOf(keys),
     latest: keys => ledger.latest(keys),
     contexts: (sids, firmware) => contexts.of(sids, firmware)
   }

@@ -19,6 +19,8 @@ export interface Ledger {
   revisionOf (viewId: string, revision: number): Promise<LedgerRow | undefined>
   /** Every revision of a window of a metric, ascending. */
   revisions (key: LedgerKey): Promise<LedgerRow[]>
+  /** Every revision of the given windows of metrics; those of one window ascending. */
+  revisionsOf (keys: readonly LedgerKey[]): Promise<LedgerRow[]>
   /** Latest revisions of the given windows of metrics, in no order; one without a row is missing. */
   latest (keys: readonly LedgerKey[]): Promise<LedgerRow[]>
   /** Latest revisions of all metrics of the given windows, in no order. */
@@ -53,7 +55,8 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
     })
   }
 
-  async function latest (keys: readonly LedgerKey[]): Promise<LedgerRow[]> {
+  /** @param pick ORDER BY and LIMIT among the revisions of one window */
+  async function ofKeys (keys: readonly LedgerKey[], pick: string): Promise<LedgerRow[]> {
     const metrics = await dictionary.findMetrics(keys.map(({ metric }) => metric))
     const rows: Row[] = []
     for (const group of byMonth(keys.filter(({ metric }) => metrics.has(metric)))) {
@@ -63,11 +66,13 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
           select * from series.window_revision w
            where w.series = k.series and w.metric = k.metric and w.window_start = to_timestamp(k.ms / 1000) and w.size_ms = k.size
              and w.window_start >= $5 and w.window_start <= $6
-           order by w.revision desc limit 1) r`,
+           ${pick}) r`,
       [group.map(key => key.series), group.map(key => metrics.get(key.metric)!), group.map(key => key.windowStart), group.map(key => key.sizeMs), ...bounds(group)]))
     }
     return decode(rows)
   }
+
+  const latest = (keys: readonly LedgerKey[]): Promise<LedgerRow[]> => ofKeys(keys, 'order by w.revision desc limit 1')
 
   async function latestOfWindows (windows: readonly WindowKey[]): Promise<LedgerRow[]> {
     const rows: Row[] = []
@@ -101,6 +106,8 @@ export function createLedger (pool: Pool, dictionary: Dictionary): Ledger {
       return (await ofKey(found[0]!.view, 'and r.revision = $5', [revision]))[0]
     },
     revisions: key => ofKey(key),
+    // Sorted here: a join may hand the revisions on in any order.
+    revisionsOf: async keys => (await ofKeys(keys, '')).sort((one, other) => one.revision - other.revision),
     latest,
     latestOfWindows,
     search: async query => decode(await searchLedger(pool, query, await dictionary.findMetrics(query.metrics))),

@@ -217,3 +217,14 @@ test('a window of one revision and one of two in another form are both found, wh
   expect(byStatus('entered-in-error').map(resource => resource.id)).toEqual([viewsOf(first)[0]!.id])
   expect(await found({ subjects: [{ type: 'Patient', id: 'pat-dora' }], statuses: ['entered-in-error'] })).toHaveLength(1)
 })
+
+test('windows that were all written again are found with their histories, in one question', async () => {
+  const emil = await ward.admit('emil')
+  const rows = Array.from({ length: 30 }, (_, number) => all(emil, number)).flat()
+  await ward.commit(rows)
+  await ward.commit(rows.map(row => ({ ...row, revision: 2, status: 'corrected' as const, issued: epochMs(row.issued + 1_000) })))
+  const resources = await found({ subjects: [{ type: 'Patient', id: 'pat-emil' }] })
+  expect(resources).toHaveLength(270)
+  expect(new Set(resources.map(resource => `${resource.status} ${resource.meta!.versionId}`))).toEqual(new Set(['corrected 2']))
+  expect(resources.filter(resource => resource.hasMember !== undefined)).toHaveLength(30)
+})
