@@ -3,7 +3,6 @@
 import { readFileSync } from 'node:fs'
 import { sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { FastifyInstance } from 'fastify'
 import { Registry } from 'prom-client'
 import { authPlugin } from './auth/auth.plugin.ts'
 import { createLocalIssuer, localAddresses, localTokenKeyFile } from './auth/local-issuer.ts'
@@ -329,20 +328,10 @@ async function openApp (ground: Ground, { stores, keys, identity, models, ingest
       metricsRoutes(registry)
     ]
   })
-  address = await app.listen({ host: config['http.host'], port: config['http.port'] })
+  address = await app.listen(config['http.host'], config['http.port'])
   // Pushed last: the door closes first, so that everything behind it can finish what was let in.
-  running.push({ name: 'http', stop: () => closeDoor(app, config['http.stopTimeout']) })
+  running.push({ name: 'http', stop: () => app.close(config['http.stopTimeout']) })
   return address
-}
-
-/** Lets running requests end; those that take too long are cut. */
-async function closeDoor (app: FastifyInstance, timeoutMs: number): Promise<void> {
-  const cut = setTimeout(() => { app.server.closeAllConnections() }, timeoutMs)
-  try {
-    await app.close()
-  } finally {
-    clearTimeout(cut)
-  }
 }
 
 async function stopAll ({ running, log }: Ground): Promise<void> {

@@ -20,8 +20,31 @@ export interface AppParts {
   bodyMax: number
 }
 
+export interface App {
+  /** @returns `http://host:port` */
+  listen (host: string, port: number): Promise<string>
+  /** Takes no more requests; those running may end, and are cut after `timeoutMs`. */
+  close (timeoutMs: number): Promise<void>
+}
+
 /** Not yet listening. @throws ServiceError ROUTE_UNDECLARED for a route without `config.access` or `config.audit` */
-export async function createApp (parts: AppParts): Promise<FastifyInstance> {
+export async function createApp (parts: AppParts): Promise<App> {
+  const app = await buildApp(parts)
+  return {
+    listen: (host, port) => app.listen({ host, port }),
+    close: async timeoutMs => {
+      const cut = setTimeout(() => { app.server.closeAllConnections() }, timeoutMs)
+      try {
+        await app.close()
+      } finally {
+        clearTimeout(cut)
+      }
+    }
+  }
+}
+
+/** The app itself, for tests that inject requests. */
+export async function buildApp (parts: AppParts): Promise<FastifyInstance> {
   const app = fastify({ logger: false, bodyLimit: parts.bodyMax, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 256 } })
   app.addHook('onRoute', assertDeclared)
   await app.register(helmet, { contentSecurityPolicy: { directives: PAGE_POLICY } })
