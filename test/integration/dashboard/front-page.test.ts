@@ -3,7 +3,7 @@ import { Registry } from 'prom-client'
 import { afterEach, expect, test } from 'vitest'
 import { totalOf } from '../../../src/dashboard/balance.ts'
 import { type FrontPageParts, frontPageRoutes } from '../../../src/dashboard/front-page.routes.ts'
-import { createApp } from '../../../src/http/app.ts'
+import { buildApp } from '../../../src/http/app.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import { createEvents } from '../../../src/observability/events.ts'
@@ -25,7 +25,7 @@ async function serve (given: Partial<FrontPageParts> = {}): Promise<FastifyInsta
     ...given
   }
   const log = createLogger('error', () => {})
-  const app = await createApp({ log, events: createEvents(new Registry(), log), auth: async () => {}, routes: [frontPageRoutes(parts)], isDemo: parts.isDemo, bodyMax: 1_024 })
+  const app = await buildApp({ log, events: createEvents(new Registry(), log), auth: async () => {}, routes: [frontPageRoutes(parts)], isDemo: parts.isDemo, bodyMax: 1_024 })
   running.push(app)
   return app
 }

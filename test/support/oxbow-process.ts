@@ -1,0 +1,107 @@
+/** The server as its users run it: a process of its own on a data directory of its own, reached over HTTP and by its verbs. */
+
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+const START_TIMEOUT_MS = 60_000
+
+export interface Exit { code: number | null, signal: NodeJS.Signals | null }
+export interface VerbResult { code: number, stdout: string, stderr: string }
+
+export interface Oxbow {
+  address: string
+  pid: number
+  dataDir: string
+  /** Everything the process has written so far. */
+  stdout (): string
+  stderr (): string
+  /** Runs a verb on the same data directory. */
+  verb (...args: string[]): Promise<VerbResult>
+  token (scope: string, ...args: string[]): Promise<string>
+  /** SIGTERM, and waits for the end. */
+  stop (): Promise<Exit>
+  kill (signal: NodeJS.Signals): Promise<Exit>
+  exited: Promise<Exit>
+}
+
+/** A data directory that the postgres user can reach, also when the tests run as root. */
+export function makeDataDir (): string {
+  const parent = mkdtempSync(join(tmpdir(), 'oxbow-e2e-'))
+  chmodSync(parent, 0o755)
+  return join(parent, 'data')
+}
+
+/** Removes the data directory, the keys beside it and the folder that holds both. */
+export function removeDataDir (dataDir: string): void { rmSync(join(dataDir, '..'), { recursive: true, force: true }) }
+
+export interface StartOptions { dataDir: string, env?: Readonly<Record<string, string>> }
+
+/** Resolves at the line `oxbow ready …`. */
+export async function startOxbow ({ dataDir, env = {} }: StartOptions): Promise<Oxbow> {
+  const environment = { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...env }
+  const child = spawn(process.execPath, ['src/main.ts', 'serve'], { cwd: ROOT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  const output = { stdout: '', stderr: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => { output.stdout += text })
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { output.stderr += text })
+  const exited = once(child, 'exit').then(([code, signal]): Exit => ({ code: code as number | null, signal: signal as NodeJS.Signals | null }))
+  const address = await readyAddress(child, output, exited)
+  const verb = (...args: string[]): Promise<VerbResult> => runVerb(args, environment)
+  return {
+    address,
+    pid: child.pid!,
+    dataDir,
+    stdout: () => output.stdout,
+    stderr: () => output.stderr,
+    verb,
+    token: async (scope, ...args) => {
+      const { code, stdout, stderr } = await verb('token', 'create', '--scope', scope, ...args)
+      if (code !== 0) throw new Error(`no token: ${stderr}`)
+      return stdout.trim()
+    },
+    stop: async () => {
+      child.kill('SIGTERM')
+      return exited
+    },
+    kill: async signal => {
+      child.kill(signal)
+      return exited
+    },
+    exited
+  }
+}
+
+/** Without settings of ours that the caller's shell may have. */
+function plainEnvironment (): Record<string, string> {
+  return Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined && !entry[0].startsWith('OXBOW_')))
+}
+
+async function readyAddress (child: ChildProcess, output: { stdout: string, stderr: string }, exited: Promise<Exit>): Promise<string> {
+  const timeout = new Promise<never>((_resolve, reject) => { setTimeout(reject, START_TIMEOUT_MS, new Error(`not ready in time: ${output.stderr}`)).unref() })
+  const ready = new Promise<string>(resolve => {
+    child.stdout!.on('data', () => {
+      const address = /^oxbow ready (\S+)$/m.exec(output.stdout)?.[1]
+      if (address !== undefined) resolve(address)
+    })
+  })
+  const ended = exited.then(({ code }): never => { throw new Error(`ended with ${code} before it was ready: ${output.stderr}`) })
+  return Promise.race([ready, ended, timeout])
+}
+
+export function runVerb (args: readonly string[], env: Readonly<Record<string, string>>): Promise<VerbResult> {
+  return new Promise(resolve => {
+    execFile(process.execPath, ['src/main.ts', ...args], { cwd: ROOT, env, maxBuffer: 64 * 1024 * 1024 }, (error, stdout, stderr) => {
+      const code = error === null ? 0 : typeof error.code === 'number' ? error.code : 1
+      resolve({ code, stdout, stderr })
+    })
+  })
+}
+
+/** Process id of the embedded PostgreSQL of a data directory. */
+export function postmasterPid (dataDir: string): number {
+  return Number(readFileSync(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0])
+}
