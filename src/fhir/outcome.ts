@@ -37,6 +37,8 @@ export interface Finding {
   code: 'structure' | 'required' | 'value' | 'invariant' | 'code-invalid' | 'invalid' | 'too-long' | 'business-rule' | 'not-supported' | 'informational' | 'not-found'
   message: string
   expression: string
+  /** Canonical URL of the profile that is violated; absent: base FHIR. */
+  profile?: string
 }
 
 /** A resource that may not be written, with everything found in it. 400 when base FHIR is violated, 422 when only a profile is. */

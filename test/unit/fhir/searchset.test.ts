@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { searchsetText } from '../../../src/fhir/searchset.ts'
 
-const parts = { baseUrl: 'https://h/fhir', self: 'https://h/fhir/Observation?code=a%7Cb', texts: [{ id: 'x', text: '{"resourceType":"Observation","id":"x"}' }] }
+const parts = { baseUrl: 'https://h/fhir', type: 'Observation', self: 'https://h/fhir/Observation?code=a%7Cb', texts: [{ id: 'x', text: '{"resourceType":"Observation","id":"x"}' }] }
 
 test('entries stand as they were written, each with its address', () => {
   expect(JSON.parse(searchsetText(parts))).toEqual({
