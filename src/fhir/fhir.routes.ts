@@ -27,7 +27,7 @@ const FHIR_JSON = 'application/fhir+json; charset=utf-8'
 
 /** Everything but GET metadata needs a token; every body limit is the app's. */
 export function fhirRoutes (parts: FhirRoutesDeps): FastifyPluginAsync {
-  const deps: FhirDeps = { ...parts, validate: validateResource, newId: randomUUID }
+  const deps: FhirDeps = { ...parts, validate: resource => validateResource(resource, { findingsMax: parts.limits.findingsMax }), newId: randomUUID }
   return async app => {
     readBodies(app)
     app.addHook('preValidation', refuseOtherFormats)

@@ -71,6 +71,8 @@ export interface FhirLimits {
   countDefault: number
   countMax: number
   bundleEntriesMax: number
+  /** Most findings reported for one resource. */
+  findingsMax: number
 }
 
 export interface FhirDeps {

@@ -3,7 +3,7 @@
 import type { Finding } from '../outcome.ts'
 
 /** [] for a resource that may be written. */
-export function validateResource (resource: unknown): readonly Finding[] {
+export function validateResource (resource: unknown, _limits: { findingsMax: number }): readonly Finding[] {
   if (resource !== null && typeof resource === 'object' && !Array.isArray(resource)) return []
   return [{ severity: 'error', code: 'structure', message: 'a resource is an object', expression: 'Resource' }]
 }

@@ -1,0 +1,189 @@
+import type { Bundle, DeviceMetric, Patient } from '@medplum/fhirtypes'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { epochMs } from '../../../src/model/units.ts'
+import { bundleOf, type FhirApi, fhirApi, refusal } from '../../support/fhir-api.ts'
+import { association, patient, reader } from '../../support/linkage-fixtures.ts'
+import { testWard, T0, type Ward, windowOf } from '../../support/views.ts'
+
+const NOW = epochMs(T0 + 3_600_000)
+let ward: Ward
+let api: FhirApi
+
+beforeAll(async () => {
+  ward = await testWard()
+  api = await fhirApi(ward, { now: () => NOW })
+  const sid = await ward.admit('anna')
+  const other = await ward.admit('bert')
+  await ward.commit([0, 1, 2, 3, 4].flatMap(minute => [windowOf(ward.mappings, sid, minute), windowOf(ward.mappings, other, minute)]))
+})
+afterAll(async () => {
+  await api?.close()
+  await ward?.drop()
+})
+
+test('a Patient is created, read, changed and remembered', async () => {
+  const created = await api.ask({ method: 'POST', url: '/Patient', body: { resourceType: 'Patient', gender: 'female' } })
+  expect(created.statusCode).toBe(201)
+  expect(created.headers['content-type']).toBe('application/fhir+json; charset=utf-8')
+  expect(created.headers.etag).toBe('W/"1"')
+  const { id } = created.json() as Patient
+  expect(created.headers.location).toMatch(new RegExp(`/fhir/Patient/${id}/_history/1$`))
+  const read = await api.ask({ url: `/Patient/${id}` })
+  expect(read.json()).toEqual(created.json())
+  expect((await api.ask({ url: `/Patient/${id}`, headers: { 'if-none-match': 'W/"1"' } })).statusCode).toBe(304)
+  const changed = await api.ask({ method: 'PUT', url: `/Patient/${id}`, body: { resourceType: 'Patient', id, gender: 'male' }, headers: { 'if-match': 'W/"1"' } })
+  expect([changed.statusCode, changed.headers.etag]).toEqual([200, 'W/"2"'])
+  const late = await api.ask({ method: 'PUT', url: `/Patient/${id}`, body: { resourceType: 'Patient', id }, headers: { 'if-match': 'W/"1"' } })
+  expect(refusal(late)).toBe('412 conflict')
+  expect((await api.ask({ url: `/Patient/${id}/_history/1` })).json()).toMatchObject({ gender: 'female' })
+  expect(bundleOf(await api.ask({ url: `/Patient/${id}/_history` })).entry?.map(entry => entry.resource?.meta?.versionId)).toEqual(['2', '1'])
+})
+
+test('If-None-Exist creates once', async () => {
+  const body = { resourceType: 'Patient', identifier: [{ system: 'urn:oid:1.2.3', value: 'once' }] }
+  const ask = () => api.ask({ method: 'POST', url: '/Patient', body, headers: { 'if-none-exist': 'identifier=urn:oid:1.2.3|once' } })
+  const [first, second] = [await ask(), await ask()]
+  expect([first.statusCode, second.statusCode]).toEqual([201, 200])
+  expect(second.json()).toEqual(first.json())
+  const other = await api.ask({ method: 'POST', url: '/Patient', body, headers: { 'if-none-exist': 'name=x' } })
+  expect(refusal(other)).toBe('400 invalid')
+})
+
+test('Prefer decides what a write gives back', async () => {
+  const ask = (prefer: string) => api.ask({ method: 'POST', url: '/Patient', body: { resourceType: 'Patient' }, headers: { prefer } })
+  expect((await ask('return=minimal')).body).toBe('')
+  expect((await ask('return=OperationOutcome')).json()).toMatchObject({ resourceType: 'OperationOutcome', issue: [{ severity: 'information' }] })
+  expect((await ask('return=representation')).json()).toMatchObject({ resourceType: 'Patient' })
+})
+
+const URN = (digit: number) => `urn:uuid:00000000-0000-4000-8000-00000000000${digit}`
+
+function ward3 (suffix: string): Bundle {
+  return {
+    resourceType: 'Bundle',
+    type: 'transaction',
+    entry: [
+      { fullUrl: URN(3), resource: { ...association('x', 'x', 'x', '2026-02-10T00:00:00Z'), subject: { reference: URN(1) }, device: { reference: URN(2) } }, request: { method: 'POST', url: 'DeviceUseStatement' } },
+      { fullUrl: URN(1), resource: patient('x', [{ system: 'urn:oid:1.2.3', value: suffix }]), request: { method: 'POST', url: 'Patient', ifNoneExist: `identifier=urn:oid:1.2.3|${suffix}` } },
+      { fullUrl: URN(2), resource: reader('x', `telemetry-${suffix}`), request: { method: 'POST', url: 'Device' } },
+      { request: { method: 'GET', url: `Patient?identifier=urn:oid:1.2.3|${suffix}` } }
+    ]
+  }
+}
+
+test('a transaction resolves urn:uuid references in any order and answers each entry', async () => {
+  const answer = await api.ask({ method: 'POST', url: '', body: ward3('t1') })
+  expect(answer.statusCode).toBe(200)
+  const entries = bundleOf(answer).entry ?? []
+  expect(entries.map(entry => entry.response?.status)).toEqual(['201 Created', '201 Created', '201 Created', '200 OK'])
+  expect(entries[0]?.response).toMatchObject({ location: expect.stringMatching(/^DeviceUseStatement\/[0-9a-f-]{36}\/_history\/1$/), etag: 'W/"1"' })
+  expect((entries[3]?.resource as Bundle).entry).toHaveLength(1)
+  const [, patientId] = entries[1]!.response!.location!.split('/')
+  const [, deviceId] = entries[2]!.response!.location!.split('/')
+  const stored = bundleOf(await api.ask({ url: `/DeviceUseStatement?patient=${patientId}` })).entry?.[0]?.resource
+  expect(stored).toMatchObject({ subject: { reference: `Patient/${patientId}` }, device: { reference: `Device/${deviceId}` } })
+  const metrics = bundleOf(await api.ask({ url: `/DeviceMetric?source=Device/${deviceId}` })).entry ?? []
+  expect(metrics.map(entry => (entry.resource as DeviceMetric).identifier?.[0]?.value).sort()).toEqual(['telemetry-t1/spo2', 'telemetry-t1/tissue-po2'])
+})
+
+test('one refused entry refuses the whole transaction', async () => {
+  const bundle = ward3('t2')
+  bundle.entry!.push({ resource: { ...association('y', 'nobody', 'nobody', '2026-02-10T00:00:00Z') }, request: { method: 'POST', url: 'DeviceUseStatement' } })
+  expect(refusal(await api.ask({ method: 'POST', url: '', body: bundle }))).toBe('422 business-rule')
+  expect(bundleOf(await api.ask({ url: '/Patient?identifier=urn:oid:1.2.3|t2&_total=accurate' })).total).toBe(0)
+})
+
+test('a batch answers each entry on its own', async () => {
+  const answer = await api.ask({
+    method: 'POST',
+    url: '',
+    body: {
+      resourceType: 'Bundle',
+      type: 'batch',
+      entry: [
+        { request: { method: 'GET', url: 'Patient/pat-anna' } },
+        { request: { method: 'GET', url: 'Patient/nobody' } },
+        { request: { method: 'GET', url: 'https://elsewhere.example/Patient/1' } },
+        { request: { method: 'DELETE', url: 'Patient/pat-anna' } },
+        { resource: { resourceType: 'Patient' }, request: { method: 'POST', url: 'Patient' } },
+        { resource: { resourceType: 'Patient' } }
+      ]
+    }
+  })
+  expect(bundleOf(answer).entry?.map(entry => entry.response?.status)).toEqual(['200 OK', '404', '400', '405', '201 Created', '400'])
+})
+
+test('a conditional reference becomes the one Patient it matches', async () => {
+  await api.ask({ method: 'POST', url: '/Patient', body: patient('p', [{ system: 'urn:oid:1.2.3', value: 'cond' }]) })
+  const bundle = (value: string) => ({
+    resourceType: 'Bundle',
+    type: 'transaction',
+    entry: [
+      { fullUrl: URN(2), resource: reader('x', `telemetry-${value}`), request: { method: 'POST', url: 'Device' } },
+      { resource: { ...association('x', 'x', 'x', '2026-02-10T00:00:00Z'), subject: { reference: `Patient?identifier=urn:oid:1.2.3|${value}` }, device: { reference: URN(2) } }, request: { method: 'POST', url: 'DeviceUseStatement' } }
+    ]
+  })
+  expect((await api.ask({ method: 'POST', url: '', body: bundle('cond') })).statusCode).toBe(200)
+  expect(refusal(await api.ask({ method: 'POST', url: '', body: bundle('absent') }))).toBe('412 multiple-matches')
+})
+
+test('Observations are searched, paged and read', async () => {
+  const all = bundleOf(await api.ask({ url: '/Observation?patient=pat-anna&code=tissue-po2&_total=accurate' }))
+  expect([all.total, all.entry?.length]).toEqual([5, 5])
+  const seen: (string | undefined)[] = []
+  let url: string | undefined = '/Observation?patient=Patient/pat-anna&code=tissue-po2&_count=2&_sort=date'
+  for (let page = 0; url !== undefined && page < 5; page++) {
+    const bundle: Bundle = bundleOf(await api.ask({ url }))
+    seen.push(...bundle.entry!.map(entry => entry.resource?.id))
+    url = bundle.link?.find(link => link.relation === 'next')?.url?.split('/fhir')[1]
+  }
+  expect(seen).toHaveLength(5)
+  expect(new Set(seen)).toEqual(new Set(all.entry!.map(entry => entry.resource?.id)))
+  const read = await api.ask({ url: `/Observation/${seen[0]}` })
+  expect([read.statusCode, read.headers.etag]).toEqual([200, 'W/"1"'])
+  expect((await api.ask({ url: `/Observation/${seen[0]}/_history/1` })).body).toBe(read.body)
+  expect(bundleOf(await api.ask({ url: `/Observation/${seen[0]}/_history` })).entry).toHaveLength(1)
+})
+
+test('a page link works only for the search and the caller it was given to', async () => {
+  const first = bundleOf(await api.ask({ url: '/Observation?patient=pat-anna&_count=2' }))
+  const next = first.link!.find(link => link.relation === 'next')!.url!.split('/fhir')[1]!
+  expect((await api.ask({ url: next })).statusCode).toBe(200)
+  expect(refusal(await api.ask({ url: next.replace('pat-anna', 'pat-bert') }))).toBe('400 invalid')
+  expect(refusal(await api.ask({ url: next }, { subject: 'somebody else' }))).toBe('400 invalid')
+  expect(refusal(await api.ask({ url: next }, { scope: 'patient/*.rs', patient: 'pat-anna' }))).toBe('400 invalid')
+  expect(refusal(await api.ask({ url: next.replace(/_page=./, '_page=A') }))).toBe('400 invalid')
+})
+
+test('unknown parameters are refused, or ignored and named when the client is lenient', async () => {
+  expect(refusal(await api.ask({ url: '/Observation?patient=pat-anna&colour=red' }))).toBe('400 invalid')
+  const lenient = bundleOf(await api.ask({ url: '/Observation?patient=pat-anna&colour=red', headers: { prefer: 'handling=lenient' } }))
+  expect(lenient.link?.[0]?.url).not.toContain('colour')
+  expect(lenient.entry?.at(-1)).toMatchObject({ search: { mode: 'outcome' }, resource: { issue: [{ severity: 'warning' }] } })
+  for (const url of ['/Observation?code:in=x', '/Observation?date=soon', '/Observation?_sort=colour', '/Observation?_count=many', '/Observation?subject:Patient.name=Smith', '/Observation?_include=Observation:subject', '/Patient?_has:Observation:patient:code=x', '/Observation?_filter=x']) {
+    expect([url, refusal(await api.ask({ url }))]).toEqual([url, '400 invalid'])
+  }
+})
+
+test('unknown types, operations and interactions are refused', async () => {
+  expect(refusal(await api.ask({ url: '/Foo' }))).toBe('404 not-found')
+  expect(refusal(await api.ask({ url: '/Medication?code=x' }))).toBe('404 not-found')
+  expect(refusal(await api.ask({ method: 'POST', url: '/$graphql', body: { query: '{}' } }))).toBe('404 not-found')
+  expect(refusal(await api.ask({ url: '/Observation/_history' }))).toBe('404 not-found')
+  const id = bundleOf(await api.ask({ url: '/Observation?patient=pat-anna&_count=1' })).entry![0]!.resource!.id
+  expect(refusal(await api.ask({ method: 'PUT', url: `/Observation/${id}`, body: { resourceType: 'Observation', id } }))).toBe('405 not-supported')
+  expect(refusal(await api.ask({ method: 'DELETE', url: `/Observation/${id}` }))).toBe('405 not-supported')
+  expect(refusal(await api.ask({ method: 'PATCH', url: `/Observation/${id}`, body: [] }))).toBe('405 not-supported')
+  expect(refusal(await api.ask({ method: 'POST', url: '/Observation', body: { resourceType: 'Observation' } }))).toBe('405 not-supported')
+})
+
+test('only JSON is spoken', async () => {
+  expect((await api.ask({ url: '/Patient/pat-anna', headers: { accept: 'application/fhir+xml' } })).statusCode).toBe(406)
+  expect((await api.ask({ url: '/Patient/pat-anna?_format=xml' })).statusCode).toBe(406)
+  expect((await api.ask({ url: '/Patient/pat-anna?_format=json', headers: { accept: 'text/html' } })).statusCode).toBe(200)
+  expect((await api.ask({ method: 'POST', url: '/Patient', body: {}, headers: { 'content-type': 'application/fhir+xml' } })).statusCode).toBe(415)
+  const broken = await api.app.inject({ method: 'POST', url: '/fhir/Patient', headers: { authorization: 'Bearer e30', 'content-type': 'application/json' }, payload: '{"a":' })
+  expect(refusal(broken)).toBe('400 structure')
+  const deep = await api.app.inject({ method: 'POST', url: '/fhir/Patient', headers: { authorization: 'Bearer e30', 'content-type': 'application/json' }, payload: '['.repeat(100_000) })
+  expect(refusal(deep)).toBe('400 structure')
+})
