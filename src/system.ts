@@ -322,6 +322,7 @@ async function openApp (ground: Ground, { stores, keys, identity, models, ingest
         limits: { countDefault: config['fhir.countDefault'], countMax: config['fhir.countMax'], bundleEntriesMax: config['fhir.bundleEntriesMax'] },
         baseUrl: () => `${publicUrl()}/fhir`,
         pageKey: keys.pageKey,
+        version: VERSION,
         now
       }),
       healthRoutes({ missing: async () => [...missing], alarms: events.raisedAlarms, notes: () => [] }),

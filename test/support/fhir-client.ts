@@ -51,7 +51,7 @@ export function createFhirClient (address: string, token: string): FhirClient {
       }
       return resources
     },
-    telemetry: (body, type, headers = {}) => call('/ingest/telemetry', { method: 'POST', body: body as BodyInit, headers: { 'Content-Type': type, ...headers } })
+    telemetry: (body, type, headers = {}) => call('/ingest/telemetry', { method: 'POST', body: body as string, headers: { 'Content-Type': type, ...headers } })
   }
 }
 
