@@ -47,6 +47,7 @@ const OPTIONS = {
 } as const
 
 const PAGE = 500
+const REASON_CODES = Object.keys(REASONS) as ReasonCode[]
 const OPEN: readonly ItemState[] = ['waiting', 'held']
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS, allowPositionals: true }>>['values']
@@ -114,7 +115,8 @@ async function resubmit (job: Job): Promise<number> {
     resubmitted += result.resubmitted
     remaining += result.remaining.length
   }
-  job.context.stdout(job.values.json ? `${JSON.stringify({ resubmitted, remaining })}\n` : `re-submitted ${resubmitted}, remaining ${remaining}\n`)
+  const { values, context } = job
+  context.stdout(values.json ? `${JSON.stringify({ resubmitted, remaining })}\n` : `re-submitted ${resubmitted}, remaining ${remaining}\n`)
   return remaining === 0 ? EXIT.done : EXIT.notSo
 }
 
@@ -143,7 +145,7 @@ async function * openIds ({ review, values, ids }: Job): AsyncGenerator<readonly
 
 function filterOf (values: Values): Omit<ListFilter, 'limit'> {
   return {
-    ...(values.reason === undefined ? {} : { reasons: values.reason.map(reason => oneOf('--reason', reason, Object.keys(REASONS) as ReasonCode[])) }),
+    ...(values.reason === undefined ? {} : { reasons: values.reason.map(reason => oneOf('--reason', reason, REASON_CODES)) }),
     ...(values.state === undefined ? {} : { states: values.state.map(state => oneOf('--state', state, ITEM_STATES)) }),
     ...(values.device === undefined ? {} : { deviceId: values.device }),
     ...(values.since === undefined ? {} : { arrivedFrom: timeOf('--since', values.since) }),
@@ -170,14 +172,16 @@ function timeText (time: EpochMs | undefined): string {
 }
 
 function headLine (head: ItemHead): string {
-  return `${[head.id, head.state.padEnd(11), head.kind.padEnd(6), `${head.reason}${head.field === undefined ? '' : ` (${head.field})`}`, `arrived ${timeText(head.arrivedAt)}`,
-    `taken ${timeText(head.eventTime)}`].join('  ')}\n`
+  const reason = head.field === undefined ? head.reason : `${head.reason} (${head.field})`
+  const times = [`arrived ${timeText(head.arrivedAt)}`, `taken ${timeText(head.eventTime)}`]
+  return `${[head.id, head.state.padEnd(11), head.kind.padEnd(6), reason, ...times].join('  ')}\n`
 }
 
 function asJson (head: ItemHead): object {
   const { arrivedAt, eventTime, triedAt, settledAt, ...rest } = head
   const time = (value: EpochMs | undefined) => value === undefined ? undefined : timeText(value)
-  return { ...rest, arrivedAt: time(arrivedAt), eventTime: time(eventTime), triedAt: time(triedAt), settledAt: time(settledAt), toDo: REASONS[head.reason] }
+  const times = { arrivedAt: time(arrivedAt), eventTime: time(eventTime), triedAt: time(triedAt), settledAt: time(settledAt) }
+  return { ...rest, ...times, toDo: REASONS[head.reason] }
 }
 
 function shownAsJson ({ head, bytes, record }: ShownItem): object {
@@ -185,10 +189,16 @@ function shownAsJson ({ head, bytes, record }: ShownItem): object {
 }
 
 function shownAsText ({ head, bytes, record }: ShownItem): string {
-  const lines = Object.entries(asJson(head)).filter(([, value]) => value !== undefined && value !== '').map(([name, value]) => `${name}: ${value}\n`)
+  const told = Object.entries(asJson(head)).filter(([, value]) => value !== undefined && value !== '')
+  const lines = told.map(([name, value]) => `${name}: ${value}\n`)
   if (bytes === undefined) return [...lines, 'content: none, the item is settled\n'].join('')
-  const content = head.content === 'avro' || head.encoding !== '' ? record === undefined ? `${bytes.toString('base64')} (base64)` : JSON.stringify(record) : bytes.toString('utf8')
-  return [...lines, `content: ${content}\n`].join('')
+  return [...lines, `content: ${contentText(head, bytes, record)}\n`].join('')
+}
+
+/** JSON as it was sent, Avro by its fields, what cannot be read in base64. */
+function contentText (head: ItemHead, bytes: Buffer, record: ShownItem['record']): string {
+  if (head.content !== 'avro' && head.encoding === '') return bytes.toString('utf8')
+  return record === undefined ? `${bytes.toString('base64')} (base64)` : JSON.stringify(record)
 }
 
 function usage (message: string): ServiceError {

@@ -1,4 +1,4 @@
-/** One request's way in: decode → check and identify → publish → answer, once everything in it is durable. What fails is kept in quarantine. */
+/** One request's way in: decode → check and identify → publish → answer, once everything in it is durable. What fails is quarantined. */
 
 import { REASONS, type ReasonCode } from '../model/reason.ts'
 import type { EpochMs } from '../model/units.ts'
@@ -43,8 +43,8 @@ export interface AnswerBody {
 /** 400: no record of the body could be read; it is kept in quarantine all the same. */
 export interface Answer { status: 200 | 400, body: AnswerBody }
 
-/** Resolves when everything is durable. @throws ServiceError INPUT_TYPE, INPUT_ENCODING, INPUT_TOO_LARGE, BUS_FULL, QUARANTINE_FULL (nothing was stored), or
- *  unavailable STORE_UNAVAILABLE (a part may be stored: sent again, what is stored already is suppressed) */
+/** Resolves when everything is durable. @throws ServiceError INPUT_TYPE, INPUT_ENCODING, INPUT_TOO_LARGE, BUS_FULL, QUARANTINE_FULL (nothing was
+ *  stored), or unavailable STORE_UNAVAILABLE (a part may be stored: sent again, what is stored already is suppressed) */
 export type Accept = (body: IncomingBody) => Promise<Answer>
 
 interface Request { source: SourcePosition, receivedAt: EpochMs, visit: GateVisit }
@@ -72,9 +72,9 @@ export function createAccept (deps: AcceptDeps): Accept {
     }
   }
 
-  /** Room is asked for before the append, so that a refused request has stored nothing; readings go before failures, since those may be sent again. */
+  /** Room is asked for before the append, so that a refused request has stored nothing; readings go before failures, which would be kept twice. */
   async function store ({ groups, failures }: Identified, received: number, { source, receivedAt, visit }: Request): Promise<AnswerBody> {
-    if (failures.length > 0) deps.quarantine.assertRoom(failures.length, failures.reduce((sum, { record }) => sum + sealedLength(record.end - record.start), 0))
+    if (failures.length > 0) deps.quarantine.assertRoom(failures.length, sealedLengths(failures))
     const destroyed = await publishGroups(deps, groups, source)
     const all = destroyed.length === 0 ? failures : withDestroyed(failures, destroyed, visit)
     if (all.length > 0) await deps.quarantine.add(all.map(failure => itemOf(failure, source, receivedAt)))
@@ -87,14 +87,22 @@ export function createAccept (deps: AcceptDeps): Accept {
     return { received, accepted, quarantined: rejected.length, rejected, fields: all.filter(({ kind }) => kind === 'field').map(findingOf) }
   }
 
-  async function keepBody (body: IncomingBody, kind: BodyKind, { unreadable, detail }: DecodedBody & { unreadable: ReasonCode }, source: SourcePosition, arrivedAt: EpochMs): Promise<Answer> {
+  async function keepBody (body: IncomingBody, kind: BodyKind, unread: UnreadableBody, source: SourcePosition, arrivedAt: EpochMs): Promise<Answer> {
     const bytes: RecordBytes = { source: body.bytes, start: 0, end: body.bytes.length }
     deps.quarantine.assertRoom(1, sealedLength(bytes.end))
     await deps.quarantine.add([{
-      kind: 'body', reason: unreadable, schemaId: 0, content: kind, encoding: encodingOf(body.contentEncoding), source: sourceText(source), place: 0, arrivedAt, bytes
+      kind: 'body', reason: unread.unreadable, schemaId: 0, content: kind, encoding: encodingOf(body.contentEncoding), source: sourceText(source),
+      place: 0, arrivedAt, bytes
     }])
-    return { status: 400, body: { received: 1, accepted: 0, quarantined: 1, rejected: [{ index: 0, reason: unreadable, detail: `${detail}; ${REASONS[unreadable]}` }], fields: [] } }
+    const finding: Finding = { index: 0, reason: unread.unreadable, detail: `${unread.detail}; ${REASONS[unread.unreadable]}` }
+    return { status: 400, body: { received: 1, accepted: 0, quarantined: 1, rejected: [finding], fields: [] } }
   }
+}
+
+type UnreadableBody = Extract<DecodedBody, { unreadable: ReasonCode }>
+
+function sealedLengths (failures: readonly Failure[]): number {
+  return failures.reduce((sum, { record }) => sum + sealedLength(record.end - record.start), 0)
 }
 
 function rejectedFailure (record: Extract<DecodedBody, { unreadable?: undefined }>['rejected'][number]): Failure {
@@ -106,14 +114,15 @@ function withDestroyed (failures: readonly Failure[], destroyed: readonly SidGro
   const records = destroyed.flatMap(group => group.records)
   for (const { deviceId } of records) visit.willWait(deviceId, 'linkage-unavailable')
   const lost = new Set<unknown>(records)
-  return [...failures.filter(({ record }) => !lost.has(record)), ...records.map((record): Failure => ({ kind: 'record', record, reason: 'linkage-unavailable', field: undefined }))]
+  const waiting = records.map((record): Failure => ({ kind: 'record', record, reason: 'linkage-unavailable', field: undefined }))
+  return [...failures.filter(({ record }) => !lost.has(record)), ...waiting]
 }
 
 /** What is kept of a failure; a field keeps the whole record, of which only that field is read again. */
 export function itemOf ({ kind, record, reason, field }: Failure, source: SourcePosition, arrivedAt: EpochMs): NewItem {
   return {
-    kind, reason, field, schemaId: record.schemaId, content: record.content, source: sourceText(source), place: record.index, deviceId: record.deviceId,
-    eventTime: record.takenAt, sequence: 'sequence' in record ? record.sequence : undefined, arrivedAt, bytes: record
+    kind, reason, field, schemaId: record.schemaId, content: record.content, source: sourceText(source), place: record.index,
+    deviceId: record.deviceId, eventTime: record.takenAt, sequence: 'sequence' in record ? record.sequence : undefined, arrivedAt, bytes: record
   }
 }
 

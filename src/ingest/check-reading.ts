@@ -1,4 +1,5 @@
-/** A decoded record and its device model → a reading with soft flags and failed fields, or why the record cannot be kept. fhir-modelling.md §7, what one reading alone can tell; pure. */
+/** A decoded record and its device model → a reading with soft flags and failed fields, or why the record cannot be kept:
+ *  of fhir-modelling.md §7 what one reading alone can tell. Pure. */
 
 import type { Channel, DeviceModel } from '../model/device-model.ts'
 import { FLAG, type Reading } from '../model/reading.ts'
@@ -16,7 +17,8 @@ export type Checked =
   | { ok: true, reading: Reading, failures: readonly FieldFailure[] }
   | { ok: false, reason: ReasonCode, failures: readonly FieldFailure[] }
 
-/** @param now arrival of the request · @param isFraction see {@link fractionDevices}. The reading's `firmware` is 0: its number is the caller's to set. */
+/** The reading's `firmware` is 0: its number is the caller's to set.
+ *  @param now arrival of the request · @param isFraction see {@link fractionDevices} */
 export type ReadingCheck = (record: DecodedRecord, now: EpochMs, isFraction: boolean) => Checked
 
 export interface CheckLimits {
@@ -38,8 +40,8 @@ export function timeFailure (takenAt: EpochMs, now: EpochMs, limits: CheckLimits
   return takenAt < YEAR_2000 || takenAt < madeSince ? 'time-implausible' : undefined
 }
 
-/** Devices that send SpO2 as a fraction: every SpO2 value of theirs in the body lies in (0, 1]. One value is enough, since no living tissue shows 1 %;
- *  zeros and what is no finite number tell nothing and are left out. */
+/** Devices that send SpO2 as a fraction: every SpO2 value of theirs in the body lies in (0, 1]. One value is enough, since no living
+ *  tissue shows 1 %; zeros and what is no finite number tell nothing and are left out. */
 export function fractionDevices (records: readonly DecodedRecord[]): ReadonlySet<string> {
   if (!records.some(hasFraction)) return NO_DEVICES
   const devices = new Map<string, boolean>()

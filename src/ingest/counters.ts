@@ -1,8 +1,8 @@
 /** What came in, by hour of arrival, as rows of schema `ingest`: received = accepted + records in quarantine; refused requests apart (law 4).
  *
- *  Quarantined records are counted in the transaction that keeps them. Accepted readings are counted when their append is acknowledged and written
- *  at most `everyMs` later, so that no request waits for a counter: a crash may lose the last of them, never count one too many. The series store
- *  counts the same readings by arrival hour in the transaction that stores them; `settleAccepted` takes its number at the next start. */
+ *  Quarantined records are counted in the transaction that keeps them. Accepted readings are counted when their append is acknowledged and
+ *  written at most `everyMs` later, so that no request waits for a counter: a crash may lose the last of them, never count one too many. The
+ *  series store counts the same readings by arrival hour in the transaction that stores them; `settleAccepted` takes its number afterwards. */
 
 import type { Pool } from 'pg'
 import { type EpochMs, epochMs } from '../model/units.ts'
@@ -24,12 +24,14 @@ export interface ArrivalCountersOptions {
   everyMs?: number
 }
 
+interface Refusal { hour: number, status: number, requests: number }
+
 const HOUR_MS = 3_600_000
 const hourOf = (time: EpochMs) => Math.floor(time / HOUR_MS) * HOUR_MS
 
 export function createArrivalCounters ({ pool, everyMs = 1_000 }: ArrivalCountersOptions): ArrivalCounters {
   let accepted = new Map<number, number>()
-  let refused = new Map<string, { hour: number, status: number, requests: number }>()
+  let refused = new Map<string, Refusal>()
   let timer: NodeJS.Timeout | undefined
   let writing: Promise<void> = Promise.resolve()
 
@@ -78,10 +80,12 @@ export function createArrivalCounters ({ pool, everyMs = 1_000 }: ArrivalCounter
   }
 }
 
-async function writeCounts (pool: Pool, accepted: [hour: number, count: number][], refused: { hour: number, status: number, requests: number }[]): Promise<void> {
+async function writeCounts (pool: Pool, accepted: readonly [hour: number, count: number][], refused: readonly Refusal[]): Promise<void> {
   await transaction(pool, async client => {
-    await client.query(`INSERT INTO ingest.arrival (hour, accepted) SELECT * FROM unnest($1::timestamptz[], $2::bigint[]) AS new (hour, accepted) ORDER BY hour
-      ON CONFLICT (hour) DO UPDATE SET accepted = arrival.accepted + excluded.accepted`, [accepted.map(([hour]) => new Date(hour)), accepted.map(([, count]) => count)])
+    await client.query(`
+      INSERT INTO ingest.arrival (hour, accepted) SELECT * FROM unnest($1::timestamptz[], $2::bigint[]) AS new (hour, accepted) ORDER BY hour
+      ON CONFLICT (hour) DO UPDATE SET accepted = arrival.accepted + excluded.accepted`,
+    [accepted.map(([hour]) => new Date(hour)), accepted.map(([, count]) => count)])
     await client.query(`INSERT INTO ingest.refused (hour, status, requests)
       SELECT * FROM unnest($1::timestamptz[], $2::smallint[], $3::bigint[]) AS new (hour, status, requests) ORDER BY hour, status
       ON CONFLICT (hour, status) DO UPDATE SET requests = refused.requests + excluded.requests`,
@@ -89,8 +93,8 @@ async function writeCounts (pool: Pool, accepted: [hour: number, count: number][
   })
 }
 
-/** Raises `accepted` of each hour to what the series store counted for it, less what was released from quarantine in that hour. Call when the stream has
- *  caught up with the bus and before the door opens. @param counted readings by arrival hour, over all sids */
+/** Raises `accepted` of each hour to what the series store counted for it, less what was released from quarantine of that hour. Call when the
+ *  stream has caught up with the bus. @param counted readings by arrival hour, over all sids */
 export async function settleAccepted (pool: Pool, counted: ReadonlyMap<EpochMs, number>): Promise<void> {
   await pool.query(`INSERT INTO ingest.arrival (hour, accepted)
     SELECT c.hour, greatest(0, c.readings - coalesce((SELECT sum(q.released) FROM ingest.quarantined q WHERE q.hour = c.hour), 0))
@@ -99,7 +103,12 @@ export async function settleAccepted (pool: Pool, counted: ReadonlyMap<EpochMs, 
   [[...counted.keys()].map(hour => new Date(hour)), [...counted.values()]]).catch((error: unknown) => { throw asStoreError(error) })
 }
 
-/** One hour of arrival; `received` = `accepted` + `quarantined`, and of `quarantined` and `returned` together what is not released, resubmitted or discarded is open. */
+/** Without rows a sum is null. */
+const SUMS = ['records', 'fields', 'returned', 'released', 'resubmitted', 'discarded']
+  .map(name => `coalesce(sum(${name}), 0)::bigint AS ${name}`).join(', ')
+
+/** One hour of arrival: received = accepted + quarantined. Of quarantined and returned together, what is not released, resubmitted or discarded
+ *  is open. */
 export interface ArrivalHour {
   hour: EpochMs
   received: number
@@ -116,12 +125,10 @@ export interface ArrivalHour {
 /** Hours in [from, until), ascending. */
 export async function arrivalHours (pool: Pool, from: EpochMs, until: EpochMs): Promise<ArrivalHour[]> {
   const { rows } = await pool.query<Record<Exclude<keyof ArrivalHour, 'hour'>, number> & { hour: Date }>(`
-    SELECT hour, coalesce(accepted, 0) + coalesce(records, 0) AS received, coalesce(accepted, 0) AS accepted, coalesce(records, 0) AS quarantined, coalesce(fields, 0) AS fields,
-      coalesce(returned, 0) AS returned, coalesce(released, 0) AS released, coalesce(resubmitted, 0) AS resubmitted, coalesce(discarded, 0) AS discarded
-    FROM ingest.arrival FULL JOIN (
-      SELECT hour, sum(records)::bigint AS records, sum(fields)::bigint AS fields, sum(returned)::bigint AS returned, sum(released)::bigint AS released,
-        sum(resubmitted)::bigint AS resubmitted, sum(discarded)::bigint AS discarded
-      FROM ingest.quarantined GROUP BY hour) AS q USING (hour)
+    SELECT hour, coalesce(accepted, 0) + coalesce(records, 0) AS received, coalesce(accepted, 0) AS accepted, coalesce(records, 0) AS quarantined,
+      coalesce(fields, 0) AS fields, coalesce(returned, 0) AS returned, coalesce(released, 0) AS released, coalesce(resubmitted, 0) AS resubmitted,
+      coalesce(discarded, 0) AS discarded
+    FROM ingest.arrival FULL JOIN (SELECT hour, ${SUMS} FROM ingest.quarantined GROUP BY hour) AS q USING (hour)
     WHERE hour >= $1 AND hour < $2 ORDER BY hour`, [new Date(from), new Date(until)]).catch((error: unknown) => { throw asStoreError(error) })
   return rows.map(row => ({ ...row, hour: epochMs(row.hour.getTime()) }))
 }
@@ -130,15 +137,14 @@ export interface QuarantinedCounts { records: number, fields: number, returned: 
 
 /** Over all hours, for one device (blind index). */
 export async function quarantinedOf (pool: Pool, device: { version: number, index: Buffer }): Promise<QuarantinedCounts> {
-  const { rows } = await pool.query<QuarantinedCounts>(`
-    SELECT coalesce(sum(records), 0)::bigint AS records, coalesce(sum(fields), 0)::bigint AS fields, coalesce(sum(returned), 0)::bigint AS returned,
-      coalesce(sum(released), 0)::bigint AS released, coalesce(sum(resubmitted), 0)::bigint AS resubmitted, coalesce(sum(discarded), 0)::bigint AS discarded
-    FROM ingest.quarantined WHERE index_version = $1 AND device_index = $2`, [device.version, device.index]).catch((error: unknown) => { throw asStoreError(error) })
+  const { rows } = await pool.query<QuarantinedCounts>(`SELECT ${SUMS} FROM ingest.quarantined WHERE index_version = $1 AND device_index = $2`,
+    [device.version, device.index]).catch((error: unknown) => { throw asStoreError(error) })
   return rows[0]!
 }
 
 /** Refused requests by status, over all hours. */
 export async function refusedByStatus (pool: Pool): Promise<Map<number, number>> {
-  const { rows } = await pool.query<{ status: number, requests: number }>('SELECT status, sum(requests)::bigint AS requests FROM ingest.refused GROUP BY status ORDER BY status')
+  const { rows } = await pool.query<{ status: number, requests: number }>(
+    'SELECT status, sum(requests)::bigint AS requests FROM ingest.refused GROUP BY status ORDER BY status')
   return new Map(rows.map(({ status, requests }) => [status, requests]))
 }

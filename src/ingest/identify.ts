@@ -2,7 +2,7 @@
 
 import type { DeviceModels } from '../model/device-model.ts'
 import type { FirmwareNumber, Resolution, SidResolver } from '../model/identity.ts'
-import type { ModelKey, Reading, Sid } from '../model/reading.ts'
+import { FLAG, type ModelKey, type Reading, type Sid } from '../model/reading.ts'
 import { type ReasonCode, WAITING_REASONS } from '../model/reason.ts'
 import type { EpochMs } from '../model/units.ts'
 import { type CheckLimits, createReadingCheck, fractionDevices, type ReadingCheck, timeFailure } from './check-reading.ts'
@@ -45,10 +45,15 @@ export interface IdentifyDeps {
   firmwareNumber: FirmwareNumber
   models: DeviceModels
   checkLimits: CheckLimits
+  /** Told of each reading whose firmware the model's registry does not list. @param firmware its number */
+  onUnknownFirmware?: (model: ModelKey, firmware: number) => void
 }
 
-/** @param arrivedAt of the request, or of each record · @param visit absent when what waited is released. Gives a promise only when a question was answered by one. */
-export type Identify = (records: readonly DecodedRecord[], arrivedAt: EpochMs | readonly EpochMs[], visit?: GateVisit) => Identified | Promise<Identified>
+/** Of the request, or of each record. */
+export type ArrivedAt = EpochMs | readonly EpochMs[]
+
+/** Gives a promise only when a question was answered by one. @param visit absent when what waited is released */
+export type Identify = (records: readonly DecodedRecord[], arrivedAt: ArrivedAt, visit?: GateVisit) => Identified | Promise<Identified>
 
 interface Answered { records: readonly DecodedRecord[], resolutions: Resolution[], firmwares: number[] }
 
@@ -67,7 +72,7 @@ export function createIdentify (deps: IdentifyDeps): Identify {
     return answered instanceof Promise ? answered.then(sort) : sort(answered)
   }
 
-  function sortRecords ({ records, resolutions, firmwares }: Answered, arrivedAt: EpochMs | readonly EpochMs[], visit: GateVisit | undefined): Identified {
+  function sortRecords ({ records, resolutions, firmwares }: Answered, arrivedAt: ArrivedAt, visit: GateVisit | undefined): Identified {
     const groups: SidGroup[] = []
     const latest = new Map<Sid, SidGroup>()
     const failures: Failure[] = []
@@ -76,7 +81,8 @@ export function createIdentify (deps: IdentifyDeps): Identify {
       const record = records[i]!
       const resolution = resolutions[i]!
       const arrived = typeof arrivedAt === 'number' ? arrivedAt : arrivedAt[i]!
-      const reason = failureOf(record, resolution, arrived) ?? (visit?.mustWait(record.deviceId, resolution.sid!) === true ? 'behind-waiting' : undefined)
+      const isBehind = resolution.sid !== undefined && visit?.mustWait(record.deviceId, resolution.sid) === true
+      const reason = failureOf(record, resolution, arrived) ?? (isBehind ? 'behind-waiting' : undefined)
       if (reason !== undefined) {
         failures.push({ kind: 'record', record, reason, field: undefined })
         if (WAITING_REASONS.has(reason)) visit?.willWait(record.deviceId, reason)
@@ -89,6 +95,7 @@ export function createIdentify (deps: IdentifyDeps): Identify {
       }
       for (const failure of checked.failures) failures.push({ kind: 'field', record, reason: failure.reason, field: failure.field })
       checked.reading.firmware = firmwares[i]!
+      if ((checked.reading.flags & FLAG['firmware-unknown']) !== 0) deps.onUnknownFirmware?.(resolution.model!, firmwares[i]!)
       const group = groupOf(latest, groups, resolution.sid!, resolution.model!, record, arrived)
       group.readings.push(checked.reading)
       group.records.push(record)
@@ -133,7 +140,7 @@ function resolveAll (records: readonly DecodedRecord[], resolve: SidResolver): R
   return coming.length === 0 ? resolutions : Promise.all(coming).then(() => resolutions)
 }
 
-/** Numbers of the firmware texts of readings that have a sid. One that cannot be learnt makes the reading wait, as nothing may lose its provenance. */
+/** Numbers of the firmware texts of readings that have a sid. One that cannot be learnt makes its reading wait: none may lose its provenance. */
 function numberAll (records: readonly DecodedRecord[], resolutions: Resolution[], firmwareNumber: FirmwareNumber): Answered | Promise<Answered> {
   const firmwares: number[] = []
   const coming: Promise<void>[] = []

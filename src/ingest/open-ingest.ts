@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto'
 import type { Pool } from 'pg'
 import type { DeviceModels } from '../model/device-model.ts'
 import type { FirmwareNumber, SidResolver } from '../model/identity.ts'
+import type { ModelKey } from '../model/reading.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { Events } from '../observability/events.ts'
 import type { Bus } from '../platform/bus/bus.ts'
@@ -65,6 +66,19 @@ export interface Ingest {
   close (): Promise<void>
 }
 
+const FIRMWARES_RAISED_MAX = 1_000
+
+/** One alarm for each firmware, not for each reading; it ends with a start on a registry that lists it. */
+function raiseOnce (events: Pick<Events, 'raise'>): (model: ModelKey, firmware: number) => void {
+  const raised = new Set<string>()
+  return (model, firmware) => {
+    const key = `${model}/${firmware}`
+    if (raised.has(key) || raised.size >= FIRMWARES_RAISED_MAX) return
+    raised.add(key)
+    events.raise('firmware-unknown', { detail: model })
+  }
+}
+
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const { pool, bus, dataKeys, events, now, instance = randomUUID() } = options
@@ -76,10 +90,14 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
     ...(options.quarantineBytesMax === undefined ? {} : { bytesMax: options.quarantineBytesMax })
   })
   const checkLimits = options.futureMaxMs === undefined ? CHECK_LIMITS : { futureMaxMs: options.futureMaxMs }
-  const identify = createIdentify({ resolve: options.resolve, firmwareNumber: options.firmwareNumber, models: options.models, checkLimits })
+  const identify = createIdentify({
+    resolve: options.resolve, firmwareNumber: options.firmwareNumber, models: options.models, checkLimits, onUnknownFirmware: raiseOnce(events)
+  })
   const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
   const releaseItems = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}` })
-  const releaser = createReleaser({ quarantine, releaseItems, events, ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs }) })
+  const releaser = createReleaser({
+    quarantine, releaseItems, events, ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })
+  })
   const acceptFrom = (inlet: string) => createAccept({
     publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits, inlet: `${inlet}/${instance}`
   })

@@ -17,7 +17,9 @@ export interface PublishDeps {
 /** Resolves when the append is durable; gives the groups that were not appended because the key of their sid was destroyed.
  *  @param withRaw false for a field that is re-submitted: its record's bytes are in the raw topic already
  *  @throws ServiceError busy BUS_FULL, unavailable */
-export async function publishGroups (deps: PublishDeps, groups: readonly SidGroup[], source: SourcePosition, withRaw = true): Promise<readonly SidGroup[]> {
+export async function publishGroups (
+  deps: PublishDeps, groups: readonly SidGroup[], source: SourcePosition, withRaw = true
+): Promise<readonly SidGroup[]> {
   if (groups.length === 0) return groups
   const warming = withRaw ? deps.dataKeys.warm(groups.map(({ sid }) => sid)) : undefined
   if (warming !== undefined) await warming
@@ -28,7 +30,9 @@ export async function publishGroups (deps: PublishDeps, groups: readonly SidGrou
       const asked = keyOf(deps, group)
       const key = asked instanceof Promise ? await asked : asked
       if (key === undefined) { destroyed.push(group); continue }
-      records.push({ topic: RAW, key: group.sid, value: encodeRawFrame({ ...group, source }, group.records, plaintext => seal(key, rawContext(group.sid), plaintext)) })
+      const { sid, content, schemaId, receivedAt } = group
+      const frame = encodeRawFrame({ content, schemaId, receivedAt, source }, group.records, plaintext => seal(key, rawContext(sid), plaintext))
+      records.push({ topic: RAW, key: sid, value: frame })
     }
     records.push({ topic: READINGS, key: group.sid, value: encodeReadingBatch(group) })
   }

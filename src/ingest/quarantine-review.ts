@@ -69,7 +69,10 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
       items.sort((a, b) => (a.eventTime ?? 0) - (b.eventTime ?? 0) || (a.sequence ?? 0) - (b.sequence ?? 0) || a.number - b.number)
       const records = items.filter(({ kind }) => kind === 'record')
       if (records.length > 0) resubmitted += (await deps.releaseItems(records, { state: 'resubmitted', judgedAt: deps.now() })).releasedCount
-      for (const item of items) if (item.kind !== 'record' && await (item.kind === 'field' ? resubmitField(deps, item) : resubmitBody(deps, item))) resubmitted++
+      for (const item of items) {
+        if (item.kind === 'record') continue
+        if (await (item.kind === 'field' ? resubmitField(deps, item) : resubmitBody(deps, item))) resubmitted++
+      }
     }
     const remaining: { id: string, reason: ReasonCode }[] = []
     for (const id of ids) {
@@ -80,8 +83,10 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
   }
 
   return {
-    list: ({ deviceId, ...filter }) => selectHeads(pool, deviceId === undefined ? filter : { ...filter, device: quarantine.deviceIndexOf(deviceId) })
-      .catch((error: unknown) => { throw asStoreError(error) }),
+    list: ({ deviceId, ...filter }) => {
+      const device = deviceId === undefined ? {} : { device: quarantine.deviceIndexOf(deviceId) }
+      return selectHeads(pool, { ...filter, ...device }).catch((error: unknown) => { throw asStoreError(error) })
+    },
     async show (id) {
       const item = await selectItem(pool, id).catch((error: unknown) => { throw asStoreError(error) })
       if (item === undefined) return undefined
@@ -92,7 +97,9 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
     },
     resubmit,
     discard (ids, note) {
-      if (note.trim() === '' || note.length > NOTE_LENGTH_MAX) throw new ServiceError('incorrect', 'USAGE', `a reason of 1 to ${NOTE_LENGTH_MAX} characters is needed to discard`)
+      if (note.trim() === '' || note.length > NOTE_LENGTH_MAX) {
+        throw new ServiceError('incorrect', 'USAGE', `a reason of 1 to ${NOTE_LENGTH_MAX} characters is needed to discard`)
+      }
       return quarantine.settle(ids, 'discarded', note)
     }
   }
@@ -164,9 +171,10 @@ export interface ExpiryOptions {
 const DAY_MS = 86_400_000
 const EXPIRED_AT_ONCE = 5_000
 
-/** Discards what is kept too long and announces what will be; to be run about hourly. Gives how many were discarded. @throws ServiceError unavailable */
+/** Discards what is kept too long and announces what will be; to be run about hourly. Gives how many were discarded. @throws unavailable */
 export async function expireItems (options: ExpiryOptions): Promise<number> {
-  const { pool, quarantine, events, now, retainMs = 30 * DAY_MS, retainWaitingMs = 180 * DAY_MS, announceMs = 7 * DAY_MS, retainSettledMs = 30 * DAY_MS } = options
+  const { pool, quarantine, events, now } = options
+  const { retainMs = 30 * DAY_MS, retainWaitingMs = 180 * DAY_MS, announceMs = 7 * DAY_MS, retainSettledMs = 30 * DAY_MS } = options
   const time = now()
   const limits = (aheadMs: number) => ({ held: epochMs(time + aheadMs - retainMs), waiting: epochMs(time + aheadMs - retainWaitingMs) })
   let discarded = 0

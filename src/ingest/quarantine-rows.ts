@@ -20,9 +20,10 @@ export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<voi
     INSERT INTO quarantine.item (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index,
       event_time, sequence, arrived_at, sealed, sealed_length, rule_version)
     SELECT *, octet_length(sealed), ${RULE_VERSION}
-    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::int[], $11::smallint[], $12::bytea[],
-      $13::bigint[], $14::bigint[], $15::timestamptz[], $16::bytea[])
-      AS new (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index, event_time, sequence, arrived_at, sealed)`, [
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::int[],
+      $11::smallint[], $12::bytea[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::bytea[])
+      AS new (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index, event_time, sequence,
+        arrived_at, sealed)`, [
     column(row => row.id),
     column(row => row.item.kind),
     column(row => stateFor(row.item)),
@@ -44,7 +45,9 @@ export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<voi
 }
 
 /** Only a whole record can be released by itself. */
-function stateFor ({ kind, reason }: Pick<NewItem, 'kind' | 'reason'>): ItemState { return kind === 'record' && WAITING_REASONS.has(reason) ? 'waiting' : 'held' }
+function stateFor ({ kind, reason }: Pick<NewItem, 'kind' | 'reason'>): ItemState {
+  return kind === 'record' && WAITING_REASONS.has(reason) ? 'waiting' : 'held'
+}
 
 interface NewCounts { hour: number, device: DeviceIndex | undefined, records: number, fields: number, returned: number }
 
@@ -75,25 +78,28 @@ async function countNew (db: Db, rows: readonly NewRow[]): Promise<void> {
   ])
 }
 
-export interface Settled { items: number, bytes: number, waiting: number }
+export interface Settled { items: number, bytes: number }
+
+export type FinalState = 'released' | 'resubmitted' | 'discarded'
 
 /** Ends open items: their bytes go, their counters move, in one statement. Items that are settled already are passed over. */
-export async function settleItems (db: Db, ids: readonly string[], state: 'released' | 'resubmitted' | 'discarded', now: EpochMs, note?: string): Promise<Settled> {
-  const { rows } = await db.query<{ items: number, bytes: number, waiting: number }>(`
-    WITH open AS (SELECT id, state AS before FROM quarantine.item WHERE id = ANY($1::uuid[]) AND state IN ('waiting', 'held') ORDER BY number FOR UPDATE),
+export async function settleItems (db: Db, ids: readonly string[], state: FinalState, now: EpochMs, note?: string): Promise<Settled> {
+  const { rows } = await db.query<Settled>(`
+    WITH open AS (SELECT id FROM quarantine.item WHERE id = ANY($1::uuid[]) AND state IN ('waiting', 'held') ORDER BY number FOR UPDATE),
     settled AS (
       UPDATE quarantine.item i SET state = $2, sealed = NULL, settled_at = $3, note = $4, tried_at = $3, attempts = attempts + 1
       FROM open WHERE i.id = open.id
-      RETURNING i.kind, i.arrived_at, i.index_version, i.device_index, i.sealed_length, open.before),
+      RETURNING i.kind, i.arrived_at, i.index_version, i.device_index, i.sealed_length),
     counted AS (
       INSERT INTO ingest.quarantined (hour, index_version, device_index, released, resubmitted, discarded)
       SELECT date_trunc('hour', arrived_at, 'UTC'), coalesce(index_version, 0), coalesce(device_index, ''),
-        count(*) FILTER (WHERE kind = 'record' AND $2 IN ('released', 'resubmitted')), count(*) FILTER (WHERE kind = 'body' AND $2 = 'resubmitted'),
+        count(*) FILTER (WHERE kind = 'record' AND $2 IN ('released', 'resubmitted')),
+        count(*) FILTER (WHERE kind = 'body' AND $2 = 'resubmitted'),
         count(*) FILTER (WHERE $2 = 'discarded')
       FROM settled WHERE kind <> 'field' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
       ON CONFLICT (hour, index_version, device_index) DO UPDATE SET released = quarantined.released + excluded.released,
         resubmitted = quarantined.resubmitted + excluded.resubmitted, discarded = quarantined.discarded + excluded.discarded)
-    SELECT count(*)::int AS items, coalesce(sum(sealed_length), 0)::bigint AS bytes, count(*) FILTER (WHERE before = 'waiting')::int AS waiting FROM settled`,
+    SELECT count(*)::int AS items, coalesce(sum(sealed_length), 0)::bigint AS bytes FROM settled`,
   [ids, state, new Date(now), note ?? null])
   return rows[0]!
 }
@@ -108,21 +114,21 @@ export async function keepItems (db: Db, items: readonly { id: string, kind: Ite
 }
 
 interface Row {
-  id: string, number: number, kind: ItemKind, state: ItemState, reason: ReasonCode, field: string | null, schema_id: number, content: ItemHead['content'],
-  encoding: ItemHead['encoding'], source: string, place: number, event_time: number | null, sequence: number | null, arrived_at: Date, rule_version: number,
-  attempts: number, tried_at: Date | null, settled_at: Date | null, note: string | null, sealed: Buffer
+  id: string, number: number, kind: ItemKind, state: ItemState, reason: ReasonCode, field: string | null, schema_id: number
+  content: ItemHead['content'], encoding: ItemHead['encoding'], source: string, place: number, event_time: number | null, sequence: number | null
+  arrived_at: Date, rule_version: number, attempts: number, tried_at: Date | null, settled_at: Date | null, note: string | null, sealed: Buffer
 }
 
-const HEAD_COLUMNS = `id, number, kind, state, reason, field, schema_id, content, encoding, source, place, event_time, sequence, arrived_at, rule_version, attempts,
-  tried_at, settled_at, note`
+const HEAD_COLUMNS = `id, number, kind, state, reason, field, schema_id, content, encoding, source, place, event_time, sequence, arrived_at,
+  rule_version, attempts, tried_at, settled_at, note`
 
 function headOf (row: Row): ItemHead {
   const time = (date: Date | null) => date === null ? undefined : epochMs(date.getTime())
   return {
     id: row.id, number: row.number, kind: row.kind, state: row.state, reason: row.reason, field: row.field ?? undefined, schemaId: row.schema_id,
-    content: row.content, encoding: row.encoding, source: row.source, place: row.place, eventTime: row.event_time === null ? undefined : epochMs(row.event_time),
-    sequence: row.sequence ?? undefined, arrivedAt: epochMs(row.arrived_at.getTime()), ruleVersion: row.rule_version, attempts: row.attempts,
-    triedAt: time(row.tried_at), settledAt: time(row.settled_at), note: row.note ?? undefined
+    content: row.content, encoding: row.encoding, source: row.source, place: row.place,
+    eventTime: row.event_time === null ? undefined : epochMs(row.event_time), sequence: row.sequence ?? undefined,
+    arrivedAt: epochMs(row.arrived_at.getTime()), ruleVersion: row.rule_version, attempts: row.attempts, triedAt: time(row.tried_at), settledAt: time(row.settled_at), note: row.note ?? undefined
   }
 }
 
@@ -143,11 +149,12 @@ export async function selectHeads (db: Db, filter: ItemFilter): Promise<ItemHead
   const date = (time: EpochMs | undefined) => time === undefined ? null : new Date(time)
   const { rows } = await db.query<Row>(`
     SELECT ${HEAD_COLUMNS} FROM quarantine.item
-    WHERE ($1::text[] IS NULL OR state = ANY($1)) AND ($2::text[] IS NULL OR reason = ANY($2)) AND ($3::bytea IS NULL OR (device_index = $3 AND index_version = $4))
+    WHERE ($1::text[] IS NULL OR state = ANY($1)) AND ($2::text[] IS NULL OR reason = ANY($2))
+      AND ($3::bytea IS NULL OR (device_index = $3 AND index_version = $4))
       AND ($5::timestamptz IS NULL OR arrived_at >= $5) AND ($6::timestamptz IS NULL OR arrived_at < $6) AND number > $7
     ORDER BY number LIMIT $8`, [
-    filter.states ?? null, filter.reasons ?? null, filter.device?.index ?? null, filter.device?.version ?? null, date(filter.arrivedFrom), date(filter.arrivedUntil),
-    filter.after ?? 0, filter.limit
+    filter.states ?? null, filter.reasons ?? null, filter.device?.index ?? null, filter.device?.version ?? null, date(filter.arrivedFrom),
+    date(filter.arrivedUntil), filter.after ?? 0, filter.limit
   ])
   return rows.map(headOf)
 }
@@ -163,10 +170,13 @@ export async function selectItem (db: Db, id: string): Promise<ItemHead & { seal
 export interface WaitingCursor { eventTime: number, sequence: number, number: number }
 
 /** A device's waiting items in order of event time, sequence, arrival, behind the cursor and with a number above `newerThan`. */
-export async function selectWaiting (db: Db, { version, index }: DeviceIndex, newerThan: number, cursor: WaitingCursor | undefined, limit: number): Promise<SealedItem[]> {
+export async function selectWaiting (
+  db: Db, { version, index }: DeviceIndex, newerThan: number, cursor: WaitingCursor | undefined, limit: number
+): Promise<SealedItem[]> {
   const { rows } = await db.query<Row>(`
     SELECT ${HEAD_COLUMNS}, sealed FROM quarantine.item
-    WHERE state = 'waiting' AND device_index = $1 AND index_version = $2 AND number > $3 AND (event_time, sequence, number) > ($4::bigint, $5::bigint, $6::bigint)
+    WHERE state = 'waiting' AND device_index = $1 AND index_version = $2 AND number > $3
+      AND (event_time, sequence, number) > ($4::bigint, $5::bigint, $6::bigint)
     ORDER BY event_time, sequence, number LIMIT $7`,
   [index, version, newerThan, cursor?.eventTime ?? Number.MIN_SAFE_INTEGER, cursor?.sequence ?? -1, cursor?.number ?? -1, limit])
   return rows.map(row => ({ ...headOf(row), sealed: row.sealed }))
@@ -174,7 +184,8 @@ export async function selectWaiting (db: Db, { version, index }: DeviceIndex, ne
 
 /** Every device that has waiting items. */
 export async function selectWaitingDevices (db: Db): Promise<DeviceIndex[]> {
-  const { rows } = await db.query<{ version: number, index: Buffer }>(`SELECT DISTINCT index_version AS version, device_index AS index FROM quarantine.item WHERE state = 'waiting'`)
+  const { rows } = await db.query<{ version: number, index: Buffer }>(
+    `SELECT DISTINCT index_version AS version, device_index AS index FROM quarantine.item WHERE state = 'waiting'`)
   return rows
 }
 
@@ -185,17 +196,27 @@ export async function selectTotals (db: Db): Promise<{ items: number, bytes: num
   return rows[0]!
 }
 
-/** Open items that arrived before `held` (held ones) or `waiting` (waiting ones), oldest first. */
+/** Open items by reason, most first. */
+export async function countOpenByReason (db: Db): Promise<{ reason: ReasonCode, waiting: number, held: number }[]> {
+  const { rows } = await db.query<{ reason: ReasonCode, waiting: number, held: number }>(`
+    SELECT reason, count(*) FILTER (WHERE state = 'waiting')::int AS waiting, count(*) FILTER (WHERE state = 'held')::int AS held
+    FROM quarantine.item WHERE state IN ('waiting', 'held') GROUP BY reason ORDER BY count(*) DESC, reason`)
+  return rows
+}
+
+/** Open items that arrived before `held` (held ones) or `waiting` (waiting ones). */
+const EXPIRED = `state IN ('waiting', 'held') AND arrived_at < CASE state WHEN 'held' THEN $1::timestamptz ELSE $2::timestamptz END`
+
+/** Oldest first. */
 export async function selectExpired (db: Db, before: { held: EpochMs, waiting: EpochMs }, limit: number): Promise<string[]> {
-  const { rows } = await db.query<{ id: string }>(`SELECT id FROM quarantine.item
-    WHERE state IN ('waiting', 'held') AND arrived_at < CASE state WHEN 'held' THEN $1::timestamptz ELSE $2::timestamptz END ORDER BY arrived_at LIMIT $3`,
+  const { rows } = await db.query<{ id: string }>(`SELECT id FROM quarantine.item WHERE ${EXPIRED} ORDER BY arrived_at LIMIT $3`,
   [new Date(before.held), new Date(before.waiting), limit])
   return rows.map(({ id }) => id)
 }
 
 export async function countExpired (db: Db, before: { held: EpochMs, waiting: EpochMs }): Promise<number> {
-  const { rows } = await db.query<{ count: number }>(`SELECT count(*)::int AS count FROM quarantine.item
-    WHERE state IN ('waiting', 'held') AND arrived_at < CASE state WHEN 'held' THEN $1::timestamptz ELSE $2::timestamptz END`, [new Date(before.held), new Date(before.waiting)])
+  const { rows } = await db.query<{ count: number }>(`SELECT count(*)::int AS count FROM quarantine.item WHERE ${EXPIRED}`,
+    [new Date(before.held), new Date(before.waiting)])
   return rows[0]!.count
 }
 

@@ -8,8 +8,12 @@ import type { Events } from '../observability/events.ts'
 import { asStoreError, transaction } from '../platform/postgres/pool.ts'
 import { arrivalDay, type DataKeys } from '../security/data-keys.ts'
 import { ENVELOPE_BYTES } from '../security/envelope.ts'
-import { type DeviceIndex, type DeviceIndexOf, type ItemKind, newItemId, type NewItem, openItem, type SealedItem, sealItem } from './quarantine-item.ts'
-import { insertItems, keepItems, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems, type WaitingCursor } from './quarantine-rows.ts'
+import {
+  type DeviceIndex, type DeviceIndexOf, type ItemKind, newItemId, type NewItem, openItem, type SealedItem, sealItem
+} from './quarantine-item.ts'
+import {
+  type FinalState, insertItems, keepItems, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems, type WaitingCursor
+} from './quarantine-rows.ts'
 
 export interface QuarantineOptions {
   /** Login `oxbow_ingest`. */
@@ -32,7 +36,7 @@ export interface Quarantine {
   /** Resolves when all are durable, with their counters. @throws ServiceError unavailable STORE_UNAVAILABLE */
   add (items: readonly NewItem[]): Promise<void>
   /** Ends open items: bytes go, counters move. Gives how many were open. */
-  settle (ids: readonly string[], state: 'released' | 'resubmitted' | 'discarded', note?: string): Promise<number>
+  settle (ids: readonly string[], state: FinalState, note?: string): Promise<number>
   /** Open items that were tried and stay, under these reasons. */
   keep (items: readonly { id: string, kind: ItemKind, reason: ReasonCode }[]): Promise<void>
   /** The bytes as they came. @throws ServiceError KEY_DESTROYED */
@@ -46,6 +50,7 @@ export interface Quarantine {
 
 interface Pending { items: readonly NewItem[], resolve: () => void, reject: (error: unknown) => void }
 
+const FULL = 'the quarantine is full: re-submit or discard items (oxbow quarantine list), then send again'
 const RETRY_AFTER_S = 10
 const REFRESH_PAUSE_MS = 1_000
 
@@ -101,7 +106,7 @@ function createFill ({ pool, events, now, itemsMax = 5_000_000, bytesMax = 8 * 1
       if (!isFull) events.raise('quarantine-full', { count: items })
       isFull = true
       if (now() - refreshedAt >= REFRESH_PAUSE_MS) refresh().catch(() => { /* the next refusal asks again */ })
-      throw new ServiceError('busy', 'QUARANTINE_FULL', 'the quarantine is full: re-submit or discard items (oxbow quarantine list), then send again', { retryAfterS: RETRY_AFTER_S })
+      throw new ServiceError('busy', 'QUARANTINE_FULL', FULL, { retryAfterS: RETRY_AFTER_S })
     }
   }
 }

@@ -1,5 +1,6 @@
-/** The record of `oxbow.raw.v1`: original bytes of one sid from one request, sealed, behind a head that says how to read them. Numbers are big-endian.
- *  0x01 · content u8 (1 JSON, 2 Avro) · schema id u32 · receivedAt u48 (ms) · source number u48 · source length u8, text · count u32 · length u32 each · sealed bytes. */
+/** The record of `oxbow.raw.v1`: original bytes of one sid from one request, sealed, behind a head that says how to read them. Big-endian:
+ *  0x01 · content u8 (1 JSON, 2 Avro) · schema id u32 · receivedAt u48 (ms) · number of the source u48 · inlet length u8, text · count u32 ·
+ *  length u32 of each record · sealed bytes. */
 
 import { ServiceError } from '../model/errors.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
@@ -46,7 +47,9 @@ export function encodeRawFrame (head: RawHead, records: readonly RecordBytes[], 
 /** @throws ServiceError fault INTERNAL when the bytes are no such record: only `accept.ts` fills the topic */
 export function decodeRawFrame (bytes: Uint8Array): RawFrame {
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
-  if (frame.length < FIXED_BYTES || frame[0] !== FORMAT) throw new ServiceError('fault', 'INTERNAL', 'a record of the raw topic has no known format')
+  if (frame.length < FIXED_BYTES || frame[0] !== FORMAT) {
+    throw new ServiceError('fault', 'INTERNAL', 'a record of the raw topic has no known format')
+  }
   let at = 19 + frame[18]!
   const inlet = frame.toString('utf8', 19, at)
   const count = frame.readUInt32BE(at)

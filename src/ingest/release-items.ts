@@ -1,4 +1,4 @@
-/** Items of quarantine → their records again, identified anew: what resolves is published and marked, the rest stays under the reason it has now. */
+/** Items of quarantine → their records, identified anew: what resolves is published and marked, the rest stays under the reason it has now. */
 
 import { ServiceError } from '../model/errors.ts'
 import type { Sid } from '../model/reading.ts'
@@ -35,8 +35,15 @@ export interface ReleaseOutcome {
   isUnavailable: boolean
 }
 
-/** Items of kind `record` in the order in which they are to be published. @param options `state` they get, default `released`; `judgedAt` for their times, default their arrival */
-export type ReleaseItems = (items: readonly SealedItem[], options?: { state?: 'released' | 'resubmitted', judgedAt?: EpochMs }) => Promise<ReleaseOutcome>
+export interface ReleaseOptions {
+  /** What released items become. Default `released`. */
+  state?: 'released' | 'resubmitted'
+  /** The clock by which their times are judged. Default: when each arrived. */
+  judgedAt?: EpochMs
+}
+
+/** Items of kind `record`, in the order in which they are to be published. */
+export type ReleaseItems = (items: readonly SealedItem[], options?: ReleaseOptions) => Promise<ReleaseOutcome>
 
 interface Opened { items: SealedItem[], records: DecodedRecord[], lost: string[], unread: Kept[] }
 type Kept = { id: string, kind: SealedItem['kind'], reason: ReasonCode }
@@ -50,6 +57,7 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
     const source: SourcePosition = { inlet: deps.inlet, number: ++lastNumber }
     const destroyed = new Set(await publishGroups(deps, groups, source))
     const itemOfRecord = new Map(opened.records.map((record, place) => [record as unknown, opened.items[place]!]))
+    const keptAs = (record: unknown, reason: ReasonCode): Kept => ({ id: itemOfRecord.get(record)!.id, kind: 'record', reason })
     const published = groups.filter(group => !destroyed.has(group))
     const releasedIds = published.flatMap(group => group.records.map(record => itemOfRecord.get(record)!.id))
     await deps.quarantine.add(fieldItems(failures, new Set(releasedIds), itemOfRecord))
@@ -58,8 +66,8 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
     await deps.quarantine.settle(opened.lost, 'discarded', 'the key of its day was destroyed')
     const kept = [
       ...opened.unread,
-      ...failures.filter(({ kind }) => kind === 'record').map(({ record, reason }): Kept => ({ id: itemOfRecord.get(record)!.id, kind: 'record', reason })),
-      ...[...destroyed].flatMap(group => group.records.map((record): Kept => ({ id: itemOfRecord.get(record)!.id, kind: 'record', reason: 'not-associated' })))
+      ...failures.filter(({ kind }) => kind === 'record').map(({ record, reason }) => keptAs(record, reason)),
+      ...[...destroyed].flatMap(group => group.records.map(record => keptAs(record, 'not-associated')))
     ]
     await deps.quarantine.keep(changed(kept, items))
     return {
@@ -106,7 +114,8 @@ async function openAll (deps: ReleaseDeps, items: readonly SealedItem[]): Promis
 export function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId'>, bytes: Buffer, limits: DecodeLimits): DecodedBody {
   if (item.content !== 'avro') return decodeJson(bytes, limits)
   const schemaId = schemaIdOf(item.schemaId)
-  return schemaId === undefined ? { unreadable: 'schema-unknown', detail: 'the schema id is not registered' } : decodeAvroRecord(bytes, schemaId, limits)
+  if (schemaId === undefined) return { unreadable: 'schema-unknown', detail: 'the schema id is not registered' }
+  return decodeAvroRecord(bytes, schemaId, limits)
 }
 
 function undefinedWhenDestroyed (error: unknown): undefined {

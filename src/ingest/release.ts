@@ -12,6 +12,7 @@ import type { Sid } from '../model/reading.ts'
 import type { Events } from '../observability/events.ts'
 import type { GateVisit } from './identify.ts'
 import type { DeviceIndex } from './quarantine-item.ts'
+import type { WaitingCursor } from './quarantine-rows.ts'
 import type { Quarantine } from './quarantine.ts'
 import type { ReleaseItems } from './release-items.ts'
 
@@ -34,7 +35,7 @@ export interface Releaser {
   enterGate (): GateVisit
   /** Marks every device that has waiting items as releasing; call before the door opens. @throws ServiceError unavailable STORE_UNAVAILABLE */
   start (): Promise<void>
-  /** Associations of these devices (their names in telemetry) were committed. Call in the tick in which the resolver's memory is made to forget them. */
+  /** Associations of these devices (their names in telemetry) were committed. Call in the tick in which the resolver forgets them. */
   associationRecorded (deviceIds: readonly string[]): void
   /** Tries every device that has waiting items, also those unknown here (put there by another process). */
   releaseAll (): Promise<void>
@@ -64,176 +65,184 @@ interface Entry {
   isQueued: boolean
 }
 
+interface State extends Required<Pick<ReleaserOptions, 'pageItems' | 'devicesAtOnce' | 'retryMs'>> {
+  options: ReleaserOptions
+  entries: Map<string, Entry>
+  indexOf: (deviceId: string) => DeviceIndex
+  changeCount: number
+  /** Entries whose drain is due. */
+  queue: Entry[]
+  runningCount: number
+  isClosed: boolean
+  isFailing: boolean
+  retryTimer: NodeJS.Timeout | undefined
+  whenSettled: (() => void)[]
+}
+
 export function createReleaser (options: ReleaserOptions): Releaser {
   const { quarantine, pageItems = 1_000, devicesAtOnce = 4, retryMs = 5_000 } = options
-  const entries = new Map<string, Entry>()
-  const indexOf = rememberIndexes(quarantine.deviceIndexOf, options.indexesMax ?? 10_000)
-  let changeCount = 0
-  let queue: Entry[] = []
-  let running = 0
-  let isClosed = false
-  let isFailing = false
-  let retryTimer: NodeJS.Timeout | undefined
-  let whenSettled: (() => void)[] = []
-
-  function entryOf (device: DeviceIndex): Entry {
-    const key = keyOf(device)
-    const known = entries.get(key)
-    if (known !== undefined) return known
-    const entry: Entry = {
-      device, isReleasing: false, decidedCount: 0, drainedCount: 0, visitCount: 0, whenIdle: [], isUnseen: true, seenNumber: 0, leftCount: 0, sids: new Set(), isQueued: false
-    }
-    entries.set(key, entry)
-    return entry
+  const state: State = {
+    options, pageItems, devicesAtOnce, retryMs, entries: new Map(), indexOf: rememberIndexes(quarantine.deviceIndexOf, options.indexesMax ?? 10_000),
+    changeCount: 0, queue: [], runningCount: 0, isClosed: false, isFailing: false, retryTimer: undefined, whenSettled: []
   }
-
-  function drainSoon (entry: Entry): void {
-    entry.isReleasing = true
-    if (entry.isQueued || isClosed) return
-    entry.isQueued = true
-    queue.push(entry)
-    pump()
-  }
-
-  function pump (): void {
-    while (running < devicesAtOnce && queue.length > 0) {
-      running++
-      void drainOne(queue.shift()!)
-    }
-    if (running > 0) return
-    for (const resolve of whenSettled) resolve()
-    whenSettled = []
-  }
-
-  async function drainOne (entry: Entry): Promise<void> {
-    const hasAnswer = await drain(entry).catch(failed)
-    running--
-    entry.isQueued = false
-    // Judged here and not inside the drain: a reading may have been sent to wait while its promise settled (R2).
-    if (!hasAnswer) retryLater()
-    else if (isDrained(entry)) endReleasing(entry)
-    else drainSoon(entry)
-    pump()
-  }
-
-  function failed (error: unknown): false {
-    isFailing = true
-    options.events.raise('job-failing', { detail: 'release from quarantine', ...(error instanceof ServiceError ? { code: error.code } : {}) })
-    return false
-  }
-
-  function endReleasing (entry: Entry): void {
-    entry.isReleasing = false
-    if (entry.leftCount === 0 && entry.visitCount === 0) entries.delete(keyOf(entry.device))
-  }
-
-  function retryLater (): void {
-    if (isClosed) return
-    retryTimer ??= setTimeout(() => {
-      retryTimer = undefined
-      for (const entry of entries.values()) if (entry.isReleasing) drainSoon(entry)
-    }, retryMs).unref()
-  }
-
-  /** False: something did not answer, the device stays releasing. */
-  async function drain (entry: Entry): Promise<boolean> {
-    do {
-      entry.drainedCount = entry.decidedCount
-      await visitsEnded(entry)
-      if (isClosed || !(await drainPass(entry))) return false
-    } while (!isDrained(entry))
-    if (isFailing) options.events.clear('job-failing')
-    isFailing = false
-    return true
-  }
-
-  async function drainPass (entry: Entry): Promise<boolean> {
-    const newerThan = entry.isUnseen ? 0 : entry.seenNumber
-    if (entry.isUnseen) entry.leftCount = 0
-    entry.isUnseen = false
-    let cursor: Parameters<Quarantine['waitingOf']>[2]
-    for (;;) {
-      const items = await quarantine.waitingOf(entry.device, newerThan, cursor, pageItems)
-      const last = items.at(-1)
-      if (last === undefined) return true
-      const outcome = await options.releaseItems(items)
-      entry.leftCount += outcome.leftCount
-      for (const sid of outcome.sids) entry.sids.add(sid)
-      if (outcome.isUnavailable) {
-        entry.isUnseen = true
-        return false
-      }
-      for (const { number } of items) entry.seenNumber = Math.max(entry.seenNumber, number)
-      if (items.length < pageItems) return true
-      cursor = { eventTime: last.eventTime!, sequence: last.sequence!, number: last.number }
-    }
-  }
-
-  function enterGate (): GateVisit {
-    const seenChanges = changeCount
-    let touched: Set<Entry> | undefined
-    return {
-      mustWait (deviceId, sid) {
-        if (entries.size === 0) return false
-        const entry = entries.get(keyOf(indexOf(deviceId)))
-        if (entry === undefined) return false
-        if (!entry.isReleasing && !entry.sids.has(sid)) {
-          entry.isUnseen = true
-          drainSoon(entry)
-        }
-        return entry.isReleasing
-      },
-      willWait (deviceId, reason) {
-        const entry = entryOf(indexOf(deviceId))
-        entry.decidedCount++
-        touched ??= new Set()
-        if (!touched.has(entry)) {
-          touched.add(entry)
-          entry.visitCount++
-        }
-        // An association was recorded while this reading was identified, or the store will answer later: somebody must look again.
-        if (reason === 'linkage-unavailable') {
-          entry.isReleasing = true
-          retryLater()
-        } else if (changeCount !== seenChanges) {
-          entry.isUnseen = true
-          drainSoon(entry)
-        }
-      },
-      end () {
-        for (const entry of touched ?? []) leave(entry)
-        touched = undefined
-      }
-    }
-  }
-
-  function associationRecorded (deviceIds: readonly string[]): void {
-    changeCount++
-    for (const deviceId of deviceIds) look(indexOf(deviceId))
-  }
-
-  function look (device: DeviceIndex): void {
-    const entry = entryOf(device)
-    entry.isUnseen = true
-    drainSoon(entry)
-  }
-
   async function releaseAll (): Promise<void> {
-    for (const device of await quarantine.waitingDevices()) look(device)
+    for (const device of await quarantine.waitingDevices()) lookAgain(state, entryOf(state, device))
   }
-
-  const settled = () => running === 0 ? Promise.resolve() : new Promise<void>(resolve => { whenSettled.push(resolve) })
   return {
-    enterGate,
+    enterGate: () => enterGate(state),
     start: releaseAll,
-    associationRecorded,
+    associationRecorded (deviceIds) {
+      state.changeCount++
+      for (const deviceId of deviceIds) lookAgain(state, entryOf(state, state.indexOf(deviceId)))
+    },
     releaseAll,
-    settled,
+    settled: () => settled(state),
     async close () {
-      isClosed = true
-      clearTimeout(retryTimer)
-      queue = []
-      await settled()
+      state.isClosed = true
+      clearTimeout(state.retryTimer)
+      state.queue = []
+      await settled(state)
+    }
+  }
+}
+
+function settled (state: State): Promise<void> {
+  return state.runningCount === 0 ? Promise.resolve() : new Promise(resolve => { state.whenSettled.push(resolve) })
+}
+
+function entryOf ({ entries }: State, device: DeviceIndex): Entry {
+  const key = keyOf(device)
+  const known = entries.get(key)
+  if (known !== undefined) return known
+  const entry: Entry = {
+    device, isReleasing: false, decidedCount: 0, drainedCount: 0, visitCount: 0, whenIdle: [], isUnseen: true, seenNumber: 0, leftCount: 0,
+    sids: new Set(), isQueued: false
+  }
+  entries.set(key, entry)
+  return entry
+}
+
+/** An association may be new: every waiting item of the device is tried. */
+function lookAgain (state: State, entry: Entry): void {
+  entry.isUnseen = true
+  drainSoon(state, entry)
+}
+
+function drainSoon (state: State, entry: Entry): void {
+  entry.isReleasing = true
+  if (entry.isQueued || state.isClosed) return
+  entry.isQueued = true
+  state.queue.push(entry)
+  pump(state)
+}
+
+function pump (state: State): void {
+  while (state.runningCount < state.devicesAtOnce && state.queue.length > 0) {
+    state.runningCount++
+    void drainOne(state, state.queue.shift()!)
+  }
+  if (state.runningCount > 0) return
+  for (const resolve of state.whenSettled) resolve()
+  state.whenSettled = []
+}
+
+async function drainOne (state: State, entry: Entry): Promise<void> {
+  const hasAnswer = await drain(state, entry).catch(error => failed(state, entry, error))
+  state.runningCount--
+  entry.isQueued = false
+  // Judged here and not inside the drain: a reading may have been sent to wait while its promise settled (R2).
+  if (!hasAnswer) retryLater(state)
+  else if (isDrained(entry)) endReleasing(state, entry)
+  else drainSoon(state, entry)
+  pump(state)
+}
+
+function failed (state: State, entry: Entry, error: unknown): false {
+  // Which pages were done is not certain.
+  entry.isUnseen = true
+  state.isFailing = true
+  state.options.events.raise('job-failing', { detail: 'release from quarantine', ...(error instanceof ServiceError ? { code: error.code } : {}) })
+  return false
+}
+
+function endReleasing ({ entries }: State, entry: Entry): void {
+  entry.isReleasing = false
+  if (entry.leftCount === 0 && entry.visitCount === 0) entries.delete(keyOf(entry.device))
+}
+
+function retryLater (state: State): void {
+  if (state.isClosed) return
+  state.retryTimer ??= setTimeout(() => {
+    state.retryTimer = undefined
+    for (const entry of state.entries.values()) if (entry.isReleasing) drainSoon(state, entry)
+  }, state.retryMs).unref()
+}
+
+/** False: something did not answer, the device stays releasing. */
+async function drain (state: State, entry: Entry): Promise<boolean> {
+  do {
+    entry.drainedCount = entry.decidedCount
+    await visitsEnded(entry)
+    if (state.isClosed || !(await drainPass(state, entry))) return false
+  } while (!isDrained(entry))
+  if (state.isFailing) state.options.events.clear('job-failing')
+  state.isFailing = false
+  return true
+}
+
+/** One pass over the waiting items that no pass has seen, or over all. */
+async function drainPass ({ options, pageItems }: State, entry: Entry): Promise<boolean> {
+  const newerThan = entry.isUnseen ? 0 : entry.seenNumber
+  if (entry.isUnseen) entry.leftCount = 0
+  entry.isUnseen = false
+  let cursor: WaitingCursor | undefined
+  for (;;) {
+    const items = await options.quarantine.waitingOf(entry.device, newerThan, cursor, pageItems)
+    const last = items.at(-1)
+    if (last === undefined) return true
+    const outcome = await options.releaseItems(items)
+    entry.leftCount += outcome.leftCount
+    for (const sid of outcome.sids) entry.sids.add(sid)
+    if (outcome.isUnavailable) {
+      entry.isUnseen = true
+      return false
+    }
+    for (const { number } of items) entry.seenNumber = Math.max(entry.seenNumber, number)
+    if (items.length < pageItems) return true
+    cursor = { eventTime: last.eventTime!, sequence: last.sequence!, number: last.number }
+  }
+}
+
+function enterGate (state: State): GateVisit {
+  const seenChanges = state.changeCount
+  let touched: Set<Entry> | undefined
+  return {
+    mustWait (deviceId, sid) {
+      if (state.entries.size === 0) return false
+      const entry = state.entries.get(keyOf(state.indexOf(deviceId)))
+      if (entry === undefined) return false
+      if (!entry.isReleasing && !entry.sids.has(sid)) lookAgain(state, entry)
+      return entry.isReleasing
+    },
+    willWait (deviceId, reason) {
+      const entry = entryOf(state, state.indexOf(deviceId))
+      entry.decidedCount++
+      touched ??= new Set()
+      if (!touched.has(entry)) {
+        touched.add(entry)
+        entry.visitCount++
+      }
+      // The store will answer later, or an association was recorded while this reading was identified: somebody must look again.
+      if (reason === 'linkage-unavailable') {
+        entry.isReleasing = true
+        retryLater(state)
+      } else if (state.changeCount !== seenChanges) {
+        lookAgain(state, entry)
+      }
+    },
+    end () {
+      for (const entry of touched ?? []) leave(entry)
+      touched = undefined
     }
   }
 }

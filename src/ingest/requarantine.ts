@@ -6,11 +6,18 @@ import type { EpochMs } from '../model/units.ts'
 import type { NewItem } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
 
-export interface ReturnedReading { reading: Pick<Reading, 'takenAt' | 'sequence' | 'values' | 'battery' | 'quality'>, model: DeviceModel, firmware: string | undefined }
+export interface ReturnedReading {
+  reading: Pick<Reading, 'takenAt' | 'sequence' | 'values' | 'battery' | 'quality'>
+  model: DeviceModel
+  /** Version text; `undefined` when the device did not say. */
+  firmware: string | undefined
+}
 
-/** Resolves when they stand in quarantine, written anew in schema v2. A reading without any value holds nothing that could be lost and is passed over.
- *  @throws ServiceError busy QUARANTINE_FULL, unavailable STORE_UNAVAILABLE */
-export async function requarantine (quarantine: Pick<Quarantine, 'add'>, deviceId: string, readings: readonly ReturnedReading[], now: EpochMs, source: string): Promise<void> {
+/** Resolves when they stand in quarantine, written anew in schema v2. A reading without any value holds nothing that could be lost and is
+ *  passed over. @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function requarantine (
+  quarantine: Pick<Quarantine, 'add'>, deviceId: string, readings: readonly ReturnedReading[], now: EpochMs, source: string
+): Promise<void> {
   const items = readings.filter(hasValue).map((returned, place): NewItem => {
     const bytes = Buffer.from(JSON.stringify(asRecord(deviceId, returned)))
     return {

@@ -63,7 +63,7 @@ const BY_FINGERPRINT: ReadonlyMap<string, 1 | 2> = new Map(SCHEMAS.map(({ id, sc
 /** `undefined` when no such schema is registered. */
 export function schemaIdOf (id: number): 1 | 2 | undefined { return id === 1 || id === 2 ? id : undefined }
 
-/** Id of the registered schema with the same Parsing Canonical Form, whatever its documentation and defaults; `undefined` when there is none or it is no schema. */
+/** Id of the registered schema with the same Parsing Canonical Form; `undefined` when there is none or it is no schema. */
 export function schemaIdByForm (schema: unknown): 1 | 2 | undefined {
   try {
     return BY_FINGERPRINT.get(fingerprint(schema))

@@ -1,11 +1,13 @@
-/** Avro bodies → records: an object container file, or 0x00, 4-byte schema id and records back to back. What is cut short keeps the records before the cut. */
+/** Avro bodies → records: an object container file, or 0x00, 4-byte schema id and records back to back. A cut keeps the records before it. */
 
 import { inflateRawSync } from 'node:zlib'
 import { ServiceError } from '../../model/errors.ts'
 import { epochMs } from '../../model/units.ts'
 import { schemaIdByForm, schemaIdOf } from '../schema-registry.ts'
 import { AvroCursor } from './avro-cursor.ts'
-import { type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX } from './record.ts'
+import {
+  type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX
+} from './record.ts'
 
 const MAGIC = Buffer.from('Obj\x01', 'latin1')
 const SYNC_LENGTH = 16
@@ -39,7 +41,9 @@ function decodeContainer (body: Buffer, limits: DecodeLimits, inflatedMax: numbe
   const { schema, codec } = readMetadata(cursor)
   const sync = cursor.fixed(SYNC_LENGTH)
   if (cursor.failed) return { unreadable: 'malformed', detail: 'the header of the Avro container file is cut short or not valid' }
-  if (codec !== 'null' && codec !== 'deflate') throw new ServiceError('unsupported', 'INPUT_ENCODING', 'Avro container files are read with codec null or deflate')
+  if (codec !== 'null' && codec !== 'deflate') {
+    throw new ServiceError('unsupported', 'INPUT_ENCODING', 'Avro container files are read with codec null or deflate')
+  }
   const schemaId = schemaIdByForm(parse(schema))
   if (schemaId === undefined) return { unreadable: 'schema-unknown', detail: 'the schema of the container file is not registered' }
   const sink: Sink = { records: [], rejected: [], next: 0, limits }
@@ -102,7 +106,7 @@ function cutBlock (body: Buffer, blockStart: number): Buffer | undefined {
   return body.subarray(cursor.position, Math.min(cursor.position + size, body.length))
 }
 
-/** Reads until `count` records or the end of the bytes. What follows a record that breaks off cannot be read and is one malformed record: gives false. */
+/** Reads until `count` records or the end of the bytes. What follows a record that breaks off is one malformed record: gives false. */
 function readRecords (bytes: Buffer, from: number, schemaId: 1 | 2, count: number, sink: Sink): boolean {
   const cursor = new AvroCursor(bytes, from)
   for (let left = count; left > 0; left--) {
@@ -155,8 +159,8 @@ function readV1 (cursor: AvroCursor): DecodedRecord {
   const firmware = cursor.text(2, TEXT_MAX.firmware) ?? '\0'
   const quality = cursor.long()
   return {
-    index: 0, source: cursor.bytes, start: 0, end: 0, content: 'avro', schemaId: 1, deviceId: deviceId ?? '', patientId, takenAt: epochMs(takenAt),
-    sequence: 0, channels: undefined, spo2, tissueO2, battery, quality, firmware
+    index: 0, source: cursor.bytes, start: 0, end: 0, content: 'avro', schemaId: 1, deviceId: deviceId ?? '', patientId,
+    takenAt: epochMs(takenAt), sequence: 0, channels: undefined, spo2, tissueO2, battery, quality, firmware
   }
 }
 
@@ -170,8 +174,8 @@ function readV2 (cursor: AvroCursor): DecodedRecord {
   const firmware = cursor.isPresent() ? cursor.text(2, TEXT_MAX.firmware) ?? '\0' : undefined
   const quality = cursor.isPresent() ? cursor.long() : undefined
   return {
-    index: 0, source: cursor.bytes, start: 0, end: 0, content: 'avro', schemaId: 2, deviceId: deviceId ?? '', patientId, takenAt: epochMs(takenAt),
-    sequence, channels, spo2: undefined, tissueO2: undefined, battery, quality, firmware
+    index: 0, source: cursor.bytes, start: 0, end: 0, content: 'avro', schemaId: 2, deviceId: deviceId ?? '', patientId,
+    takenAt: epochMs(takenAt), sequence, channels, spo2: undefined, tissueO2: undefined, battery, quality, firmware
   }
 }
 

@@ -23,7 +23,9 @@ export interface ContentLimits {
 
 export const CONTENT_LIMITS: ContentLimits = { bodyBytesMax: 10 * 1024 * 1024, inflatedBytesMax: 64 * 1024 * 1024 }
 
-const KINDS: ReadonlyMap<string, BodyKind> = new Map([['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro']])
+const KINDS: ReadonlyMap<string, BodyKind> = new Map([
+  ['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro']
+])
 
 const inflateGzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
 const inflateZstd = promisify<Buffer, { maxOutputLength: number }, Buffer>(zstdDecompress)
@@ -51,7 +53,7 @@ export function inflated (body: IncomingBody, limits: ContentLimits): Buffer | P
   }
 }
 
-async function inflate (unpack: (bytes: Buffer, options: { maxOutputLength: number }) => Promise<Buffer>, bytes: Buffer, limits: ContentLimits): Promise<Buffer | undefined> {
+async function inflate (unpack: typeof inflateGzip, bytes: Buffer, limits: ContentLimits): Promise<Buffer | undefined> {
   try {
     return await unpack(bytes, { maxOutputLength: limits.inflatedBytesMax })
   } catch (error) {

@@ -1,4 +1,4 @@
-/** One pass over JSON bytes before they are parsed: takes a body, gives where each record stands, how many members it has, and whether it nests too deep. */
+/** One pass over JSON bytes before they are parsed: takes a body, gives where each record stands, how many members it has, how deep it nests. */
 
 export interface Spans {
   readonly starts: number[]

@@ -5,24 +5,29 @@ import { ServiceError } from '../../model/errors.ts'
 import type { ReasonCode } from '../../model/reason.ts'
 import { type EpochMs, epochMs } from '../../model/units.ts'
 import { type Spans, scanBody, scanLines } from './json-scan.ts'
-import { type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX } from './record.ts'
+import {
+  type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RecordBytes, type RejectedRecord,
+  type SentChannel, TEXT_MAX
+} from './record.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
 /** What a record of the schema holds, before it has a place; or why it is none. */
 type Read = { reason: undefined, fields: ReadFields } | { reason: ReasonCode, field: string | undefined }
-type ReadFields = Pick<DecodedRecord, 'schemaId' | 'deviceId' | 'patientId' | 'takenAt' | 'sequence' | 'channels' | 'spo2' | 'tissueO2' | 'battery' | 'quality' | 'firmware'>
+type ReadFields = Omit<DecodedRecord, keyof RecordBytes | 'index' | 'content'>
 
 /** A calendar time without zone: said apart, because a zone is all it lacks. */
 const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$/
 
-const UNREADABLE: Extract<DecodedBody, { unreadable: ReasonCode }> = { unreadable: 'malformed', detail: 'the body is not valid JSON in UTF-8 without a byte order mark' }
+const UNREADABLE: DecodedBody = { unreadable: 'malformed', detail: 'the body is not valid JSON in UTF-8 without a byte order mark' }
 
 /** `application/json`: one object or one array of objects. */
 export function decodeJson (body: Buffer, limits: DecodeLimits): DecodedBody {
   const spans = scanBody(body, limits.recordsMax)
   assertCount(spans, limits)
-  if (spans.depths.some(depth => depth > limits.depthMax)) return { unreadable: 'malformed', detail: `the body nests deeper than ${limits.depthMax}` }
+  if (spans.depths.some(depth => depth > limits.depthMax)) {
+    return { unreadable: 'malformed', detail: `the body nests deeper than ${limits.depthMax}` }
+  }
   const parsed = isUtf8(body) ? parse(body) : undefined
   if (parsed === undefined) return UNREADABLE
   const values: readonly unknown[] = Array.isArray(parsed) ? parsed : [parsed]
@@ -101,7 +106,7 @@ function whatIsKnown (value: unknown): Pick<RejectedRecord, 'schemaId' | 'device
   }
 }
 
-/** Fields that are null are absent; a field that the schema does not have makes the record malformed, so that no misspelled value is lost in silence. */
+/** Fields that are null are absent; one that the schema does not have makes the record malformed, so that nothing misspelled is lost in silence. */
 function readRecord (value: unknown, members: number): Read {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return malformed()
   const record = value as Fields
@@ -111,7 +116,7 @@ function readRecord (value: unknown, members: number): Read {
   const time = record['timestamp_utc']
   if (!isIdentifierText(deviceId, TEXT_MAX.deviceId)) return malformed('deviceId')
   if (patientId !== undefined && patientId !== null && !isIdentifierText(patientId, TEXT_MAX.patientId)) return malformed('patientId')
-  if (!Number.isSafeInteger(time)) return typeof time === 'string' && LOCAL_TIME.test(time) ? { reason: 'time-zone-missing', field: 'timestamp_utc' } : malformed('timestamp_utc')
+  if (!Number.isSafeInteger(time)) return noTime(time)
   if (firmware !== undefined && firmware !== null && !isFirmwareText(firmware)) return malformed('firmware_version')
   const rest = record['channels'] === undefined ? readV1(record) : readV2(record)
   if (typeof rest === 'string') return malformed(rest)
@@ -133,12 +138,20 @@ function readRecord (value: unknown, members: number): Read {
     quality: wholeNumber(record['signal_quality']),
     firmware: firmware as string | undefined ?? undefined
   }
-  const isEmpty = fields.spo2 === undefined && fields.tissueO2 === undefined && (fields.channels === undefined || fields.channels.length === 0) &&
-    fields.battery === undefined && fields.quality === undefined
-  return isEmpty ? malformed() : { reason: undefined, fields }
+  return hasValue(fields) ? { reason: undefined, fields } : malformed()
 }
 
-interface Values { fieldCount: number, memberCount: number, sequence: number, channels: SentChannel[] | undefined, spo2: number | undefined, tissueO2: number | undefined }
+function noTime (time: unknown): Read {
+  const lacksZone = typeof time === 'string' && LOCAL_TIME.test(time)
+  return lacksZone ? { reason: 'time-zone-missing', field: 'timestamp_utc' } : malformed('timestamp_utc')
+}
+
+/** The fields in which the versions differ, and how many fields and members a record with these should have. */
+interface Values extends Pick<DecodedRecord, 'sequence' | 'channels' | 'spo2' | 'tissueO2'> { fieldCount: number, memberCount: number }
+
+function hasValue ({ spo2, tissueO2, channels, battery, quality }: ReadFields): boolean {
+  return spo2 !== undefined || tissueO2 !== undefined || (channels?.length ?? 0) > 0 || battery !== undefined || quality !== undefined
+}
 
 /** Own fields present among those that every version has. */
 function commonCount (record: Fields): number {
@@ -165,7 +178,8 @@ function readV2 (record: Fields): Values | string {
     if (!isChannel(channel)) return `channels[${position}]`
     if (typeof channel.value !== 'number') channel.value = Number.NaN
   }
-  return { fieldCount, memberCount: fieldCount + CHANNEL_FIELDS * channels.length, sequence: sequence as number, channels: channels as SentChannel[], spo2: undefined, tissueO2: undefined }
+  const memberCount = fieldCount + CHANNEL_FIELDS * channels.length
+  return { fieldCount, memberCount, sequence: sequence as number, channels: channels as SentChannel[], spo2: undefined, tissueO2: undefined }
 }
 
 const CHANNEL_FIELDS = 4

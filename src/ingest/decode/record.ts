@@ -1,4 +1,4 @@
-/** What decoding gives: records with their fields and original bytes, or why there is none. Device and patient ids live from here to `accept.ts`, no further. */
+/** What decoding gives: records with their fields and original bytes, or why there is none. Device and patient ids end in `identify.ts`. */
 
 import type { ReasonCode } from '../../model/reason.ts'
 import type { EpochMs } from '../../model/units.ts'

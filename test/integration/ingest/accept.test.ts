@@ -4,6 +4,7 @@ import type { Ingest } from '../../../src/ingest/open-ingest.ts'
 import type { Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import { drawSid } from '../../../src/security/sid.ts'
+import { MODELS } from '../../support/ingest-door.ts'
 import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
 import { framedV2, json, sentV1, sentV2, TAKEN_AT } from '../../support/telemetry.ts'
 
@@ -75,7 +76,7 @@ test('a field is re-submitted alone, once its cause is fixed', async () => {
   const [head] = await ingest.review.list({ reasons: ['range-hard'], states: ['held'], limit: 1 })
   expect(await ingest.review.resubmit([head!.id])).toEqual({ resubmitted: 0, remaining: [{ id: head!.id, reason: 'range-hard' }] })
   const before = (await system.batches()).length
-  const wide = await system.open({ models: new Map([...(await import('../../support/ingest-door.ts')).MODELS].map(([key, model]) => [key, {
+  const wide = await system.open({ models: new Map([...MODELS].map(([key, model]) => [key, {
     ...model, channels: model.channels.map(channel => channel.kind === 'spo2' ? { ...channel, kind: 'tissue-po2' as const, technicalRange: { low: 0, high: 150 } } : channel)
   }])) })
   expect(await wide.review.resubmit([head!.id])).toEqual({ resubmitted: 1, remaining: [] })
@@ -127,6 +128,13 @@ test('a full quarantine refuses what would be quarantined, and nothing of the re
   expect(system.raised).toContain('quarantine-full')
   expect((await system.batches()).length).toBe(before)
   expect((await small.accept({ bytes: json(mine()), contentType: 'application/json', contentEncoding: '' })).body.accepted).toBe(1)
+})
+
+test('an unregistered firmware raises one alarm, however many readings tell of it', async () => {
+  system.raised.length = 0
+  const strict = await system.open({ models: new Map([...MODELS].map(([key, model]) => [key, { ...model, firmware: ['1.0'] }])) })
+  for (let i = 0; i < 3; i++) await strict.accept({ bytes: json([mine({ timestamp_utc: TAKEN_AT + i }), mine({ timestamp_utc: TAKEN_AT + 10 + i })]), contentType: 'application/json', contentEncoding: '' })
+  expect(system.raised).toEqual(['firmware-unknown'])
 })
 
 test('held items are kept 30 days, waiting ones 180, and their end is announced 7 days before', async () => {

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { arrivalHours } from '../../../src/ingest/counters.ts'
 import type { Ingest } from '../../../src/ingest/open-ingest.ts'
 import { createReleaser } from '../../../src/ingest/release.ts'
+import { ServiceError } from '../../../src/model/errors.ts'
 import type { Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import { drawSid } from '../../../src/security/sid.ts'
@@ -197,4 +198,22 @@ test('devices with more waiting items than one page are drained whole', async ()
   ingest.releaser.associationRecorded([deviceId])
   await ingest.releaser.settled()
   expect((await published()).map(second => second + 1_249)).toEqual(Array.from({ length: 2_500 }, (_, i) => Math.floor(i / 2)))
+})
+
+test('a bus that is full in the middle of a release delays it and loses nothing', async () => {
+  let calls = 0
+  const stumbling = await system.open({
+    releaseRetryMs: 20,
+    bus: { publish: async records => {
+      if (++calls === 2) throw new ServiceError('busy', 'BUS_FULL', 'full')
+      return system.bus.publish(records)
+    } }
+  })
+  // Older readings arrive last, so that numbers and times run against each other.
+  await post(Array.from({ length: 1_500 }, (_, i) => sent(-i)), stumbling)
+  wear(-2_000)
+  stumbling.releaser.associationRecorded([deviceId])
+  await expect.poll(async () => (await open()).length, { timeout: 10_000 }).toBe(0)
+  expect(calls).toBeGreaterThanOrEqual(3)
+  expect((await published()).map(second => second + 1_499)).toEqual(Array.from({ length: 1_500 }, (_, i) => i))
 })
