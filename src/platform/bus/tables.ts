@@ -82,6 +82,14 @@ export async function readHeads (pool: Pool): Promise<readonly PartitionHead[]> 
   })
 }
 
+/** Offset of the next record, by partition; of a topic that was never declared, none. */
+export async function readEnds (pool: Pool, topic: string): Promise<ReadonlyMap<number, number>> {
+  const rows = await query<{ partition: number, nextOffset: number }>(pool, {
+    text: 'SELECT p.partition, p.next_offset AS "nextOffset" FROM bus.partition p JOIN bus.topic t USING (topic_id) WHERE t.topic = $1', values: [topic]
+  })
+  return new Map(rows.map(({ partition, nextOffset }) => [partition, nextOffset]))
+}
+
 /** Offset of the first record still there, by partition; where nothing is there, the next offset. */
 export async function readFirstOffsets (pool: Pool, topicId: number): Promise<ReadonlyMap<number, number>> {
   const rows = await query<{ partition: number, firstOffset: number }>(pool, {

@@ -16,6 +16,7 @@ export interface Migration { room: string, name: string, sql: string, digest: st
 
 const FILE = /^\d{4}-[a-z0-9-]+\.sql$/
 const LOCK = 0x6f78_626f
+const CONNECT_TIMEOUT_MS = 5_000
 
 /** Brings the database at `ownerUrl` up to date; returns the number of files run. @throws ServiceError fault STORE_MIGRATION */
 export async function migrateStore (ownerUrl: string, store: Store): Promise<number> {
@@ -24,6 +25,19 @@ export async function migrateStore (ownerUrl: string, store: Store): Promise<num
   await client.connect()
   try {
     return await migrate(client, migrations, store.extensions)
+  } finally {
+    await client.end()
+  }
+}
+
+/** Names of the files that have not run at `ownerUrl`, `room/name`; changes nothing. @throws ServiceError fault STORE_MIGRATION, or when it cannot be reached */
+export async function pendingMigrations (ownerUrl: string, store: Store): Promise<readonly string[]> {
+  const migrations = await readMigrations(store.migrations)
+  const client = new Client({ connectionString: ownerUrl, application_name: 'oxbow doctor', connectionTimeoutMillis: CONNECT_TIMEOUT_MS })
+  await client.connect()
+  try {
+    const { rows } = await client.query<{ made: boolean }>(`SELECT to_regclass('public.oxbow_migration') IS NOT NULL AS made`)
+    return (rows[0]?.made ? await notYetRun(client, migrations) : migrations).map(key)
   } finally {
     await client.end()
   }

@@ -7,6 +7,7 @@ import { type ClusterState, startCluster } from './cluster.ts'
 import { migrateStore } from './migrate.ts'
 import { createPool } from './pool.ts'
 import { addressOf, assertApart, type StoreAddress } from './provision.ts'
+import { hasCluster, runningCluster } from './running-cluster.ts'
 import { STORE_NAMES, STORES, type StoreName } from './stores.ts'
 
 /** Logins of the server, each with the setting that holds its connection string on external PostgreSQL. */
@@ -65,6 +66,38 @@ export async function openStores (config: Config, options: OpenStoresOptions = {
   }
 }
 
+/** The same beside a running server: the databases of its cluster where it runs, else they are opened for as long as the caller needs them. @throws as `openStores` */
+export async function reachStores (config: Config): Promise<Stores> {
+  const urls = config['postgres.kind'] === 'embedded' ? await runningUrls(config.dataDir) : undefined
+  return urls === undefined ? openStores(config) : openPools(urls, addressesOf(urls), async () => {})
+}
+
+export interface ReachedDatabases {
+  place: 'external' | 'running' | 'started'
+  urls: StoreUrls
+  close (): Promise<void>
+}
+
+/** For looking at them: nothing is migrated, nothing asserted. `undefined`: embedded, and no first start has made them. @throws ServiceError as `startCluster`, or CONFIG_INVALID */
+export async function reachDatabases (config: Config): Promise<ReachedDatabases | undefined> {
+  if (config['postgres.kind'] === 'external') return { place: 'external', urls: externalUrls(config), close: async () => {} }
+  const running = await runningUrls(config.dataDir)
+  if (running !== undefined) return { place: 'running', urls: running, close: async () => {} }
+  if (!await hasCluster(config.dataDir)) return undefined
+  const cluster = await startCluster({ dataDir: config.dataDir })
+  return { place: 'started', urls: { login: login => cluster.url(LOGINS[login][0], login), owner: cluster.ownerUrl }, close: cluster.stop }
+}
+
+async function runningUrls (dataDir: string): Promise<StoreUrls | undefined> {
+  const cluster = await runningCluster(dataDir)
+  if (cluster === undefined) return undefined
+  return { login: login => cluster.url(LOGINS[login][0], login), owner: store => cluster.url(store, STORES[store].owner) }
+}
+
+export const LOGIN_NAMES = Object.keys(LOGINS) as readonly LoginName[]
+
+export function storeOf (login: LoginName): StoreName { return LOGINS[login][0] }
+
 /** @throws ServiceError CONFIG_INVALID naming every connection string that is missing */
 export function externalUrls (config: Config): StoreUrls {
   const settings = [...Object.values(LOGINS).map(([, setting]) => setting), ...Object.values(OWNER_SETTINGS)]
@@ -74,7 +107,7 @@ export function externalUrls (config: Config): StoreUrls {
 }
 
 export function addressesOf (urls: Pick<StoreUrls, 'login'>): StoreAddress[] {
-  return (Object.keys(LOGINS) as LoginName[]).map(login => addressOf(LOGINS[login][0], urls.login(login)))
+  return LOGIN_NAMES.map(login => addressOf(storeOf(login), urls.login(login)))
 }
 
 function openPools (urls: StoreUrls, addresses: readonly StoreAddress[], stopCluster: () => Promise<void>): Stores {
