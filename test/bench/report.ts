@@ -43,6 +43,8 @@ export function skippedResult (bar: Bar, why: string): BarResult {
   return { id, name, unit, ...(floor === undefined ? {} : { floor }), ...(target === undefined ? {} : { target }), better, against: { kind: 'none', name: '-' }, verdict: `skipped: ${why}` }
 }
 
+const WIDTHS = [6, 39, 18, 38, 8, 8, 8, 0]
+
 export const HEAD = line(['bar', 'name', 'ours', 'against', 'ratio', 'floor', 'target', 'verdict'])
 
 export function lineOf (result: BarResult): string {
@@ -51,8 +53,6 @@ export function lineOf (result: BarResult): string {
   const verdict = result.note === undefined ? result.verdict : `${result.verdict} (${result.note})`
   return line([result.id, result.name, ours, against, plain(result.ratio), plain(result.floor), plain(result.target), verdict])
 }
-
-const WIDTHS = [6, 39, 18, 38, 8, 8, 8, 0]
 
 function line (cells: readonly string[]): string {
   return cells.map((cell, index) => index === cells.length - 1 ? cell : `${cell.padEnd(WIDTHS[index]!)} `).join('')

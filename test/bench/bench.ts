@@ -1,0 +1,48 @@
+/** `npm run bench`: measures every bar on this machine against the limit of this machine, in the same run (performance.md §6–§9). */
+
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createContext } from './bench-context.ts'
+import { benchIngest, benchSingle, INGEST_BARS, SINGLE_BARS } from './ingest.bench.ts'
+import { type BenchOptions, parseOptions, USAGE } from './options.ts'
+import { type BarResult, compareResults } from './report.ts'
+import { type BenchGroup, runBench } from './run-bench.ts'
+import { ROOT } from './server.ts'
+
+const GROUPS: readonly BenchGroup[] = [
+  { bars: INGEST_BARS, run: benchIngest },
+  { bars: SINGLE_BARS, run: benchSingle }
+]
+
+const print = (line: string) => { process.stdout.write(`${line}\n`) }
+const say = (line: string) => { process.stderr.write(`${line}\n`) }
+
+async function main (args: readonly string[]): Promise<0 | 1 | 2> {
+  let options: BenchOptions | undefined
+  try {
+    options = parseOptions(args)
+  } catch (error) {
+    say(`${error instanceof Error ? error.message : 'wrong use'}\n\n${USAGE}`)
+    return 2
+  }
+  if (options === undefined) {
+    print(USAGE)
+    return 0
+  }
+  if (options.compare !== undefined) {
+    const [before, after] = await Promise.all(options.compare.map(async file => (JSON.parse(await readFile(file, 'utf8')) as { bars: BarResult[] }).bars))
+    for (const line of compareResults(before!, after!)) print(line)
+    return 0
+  }
+  const base = await mkdtemp(join(tmpdir(), 'oxbow-bench-'))
+  await chmod(base, 0o755)
+  try {
+    const context = createContext(options, base, { now: Date.now, say })
+    return await runBench({ groups: GROUPS, context, folder: base, resultsFolder: join(ROOT, 'bench-results'), print, fail: say })
+  } finally {
+    await rm(base, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+process.exitCode = await main(process.argv.slice(2))

@@ -1,0 +1,129 @@
+/** A folder -> a running product with devices and a load on it; measures stretches and checks each (performance.md §7). */
+
+import { loadavg } from 'node:os'
+import { join } from 'node:path'
+import { assertTotals, type Counts, drawReadings, openCounts, WrongResult } from './counts.ts'
+import type { LoadPlan } from './load/plan.ts'
+import type { LoadResult } from './load/load-run.ts'
+import { type LoadProcess, startLoad } from './load/load-process.ts'
+import type { Seconds } from './options.ts'
+import { cpuUs } from './processes.ts'
+import { createToken, type Server, type ServerOptions, startServer } from './server.ts'
+import { admitDevices, sidsOfDevices } from './ward.ts'
+
+export type StandPlan = Omit<LoadPlan, 'url' | 'token'>
+
+export interface Stretch {
+  /** Readings stored per second, from the first request until nothing waits any more. */
+  rate: number
+  cpuUsPerUnit: { server: number, postgres: number, client: number }
+  latencyMs: LoadResult['latencyMs']
+  counts: { sent: number, acked: number, stored: number, quarantined: number, suppressed: number }
+  /** Share of the machine that the client used. */
+  clientShare: number
+}
+
+export interface Stand {
+  server: Server
+  counts: Counts
+  load: LoadProcess
+  plan: LoadPlan
+  token: string
+  measure (seconds: Seconds): Promise<Stretch>
+  /** By device: its number in the series store. */
+  seriesNumbers (): Promise<Map<number, number>>
+  close (): Promise<void>
+}
+
+const SAMPLE_COUNT = 1_000
+const CORES = 2
+
+/** @param folder of this stand alone, made by the caller */
+export async function openStand (folder: string, plan: StandPlan, options: Omit<ServerOptions, 'dataDir'> = {}): Promise<Stand> {
+  const dataDir = join(folder, 'data')
+  const token = await createToken(dataDir)
+  const server = await startServer({ dataDir, ...options })
+  const load = startLoad()
+  try {
+    await admitDevices(server, token, 0, plan.devices)
+    const counts = await openCounts(server)
+    const full = { ...plan, url: server.url, token }
+    await load.plan(full)
+    const seriesNumbers = once(() => numbersOfDevices(server, counts))
+    const state: Progress = { acked: 0, posts: [], measured: undefined }
+    return {
+      server, counts, load, plan: full, token, seriesNumbers,
+      measure: seconds => measure({ server, counts, load, plan: full, seriesNumbers }, seconds, state),
+      async close () {
+        load.close()
+        await counts.close()
+        await server.stop()
+      }
+    }
+  } catch (error) {
+    load.close()
+    await server.stop()
+    throw error
+  }
+}
+
+interface Progress { acked: number, posts: readonly number[], measured: LoadResult | undefined }
+type Parts = Pick<Stand, 'server' | 'counts' | 'load' | 'plan' | 'seriesNumbers'>
+
+async function measure (parts: Parts, { warmUp, stretch }: Seconds, state: Progress): Promise<Stretch> {
+  const { server, counts } = parts
+  const before = await counts.totals()
+  const warm = await runAndStore(parts, warmUp)
+  const cpuBefore = await cpuUs(server)
+  const startedAt = performance.now()
+  const result = await runAndStore(parts, stretch)
+  const seconds = (performance.now() - startedAt) / 1_000
+  const cpu = await cpuUs(server)
+  const after = await counts.totals()
+  const acked = warm.acked + result.acked
+  state.acked += acked
+  await assertStretch(parts, { before, after, acked, from: state.posts, until: result.posts, allAcked: state.acked })
+  state.posts = result.posts
+  return {
+    rate: result.acked / seconds,
+    cpuUsPerUnit: { server: (cpu.server - cpuBefore.server) / result.acked, postgres: (cpu.postgres - cpuBefore.postgres) / result.acked, client: result.cpuUs / result.acked },
+    latencyMs: result.latencyMs,
+    counts: { sent: warm.sent + result.sent, acked, stored: after.stored - before.stored, quarantined: after.quarantined - before.quarantined, suppressed: after.suppressed - before.suppressed },
+    clientShare: result.cpuUs / (seconds * 1e6 * CORES)
+  }
+}
+
+async function runAndStore ({ load, counts }: Parts, seconds: number): Promise<LoadResult> {
+  const result = await load.run({ seconds })
+  assertAnswers(result)
+  await counts.untilStored()
+  return result
+}
+
+/** @throws WrongResult when one answer was not 200 */
+export function assertAnswers (result: Pick<LoadResult, 'failures' | 'firstFailure'>): void {
+  if (result.failures > 0) throw new WrongResult(`${result.failures} requests failed, the first with: ${result.firstFailure}`)
+}
+
+interface StretchFacts { before: Totals, after: Totals, acked: number, from: readonly number[], until: readonly number[], allAcked: number }
+type Totals = Awaited<ReturnType<Counts['totals']>>
+
+async function assertStretch ({ counts, plan, seriesNumbers }: Parts, facts: StretchFacts): Promise<void> {
+  assertTotals(facts.before, facts.after, { acked: facts.acked, duplicates: 0 }, await counts.rowsSince(plan.startAt) - (facts.allAcked - facts.acked))
+  const numbers = await seriesNumbers()
+  const from = facts.until.map((_, gateway) => facts.from[gateway] ?? 0)
+  await counts.assertReadings(drawReadings(plan, from, facts.until, SAMPLE_COUNT, device => numbers.get(device)!))
+}
+
+async function numbersOfDevices (server: Server, counts: Counts): Promise<Map<number, number>> {
+  const sids = await sidsOfDevices(server)
+  const numbers = await counts.seriesOf([...sids.values()])
+  return new Map([...sids].flatMap(([device, sid]) => numbers.has(sid) ? [[device, numbers.get(sid)!]] : []))
+}
+
+function once<T> (make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined
+  return () => made ??= make()
+}
+
+export function load1 (): number { return loadavg()[0]! }
