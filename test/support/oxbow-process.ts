@@ -39,12 +39,18 @@ export function makeDataDir (): string {
 /** Removes the data directory, the keys beside it and the folder that holds both. */
 export function removeDataDir (dataDir: string): void { rmSync(join(dataDir, '..'), { recursive: true, force: true }) }
 
-export interface StartOptions { dataDir: string, env?: Readonly<Record<string, string>> }
+export interface StartOptions {
+  dataDir: string
+  env?: Readonly<Record<string, string>>
+  /** Called at once with its process id, before it is ready. */
+  onSpawn?: (pid: number) => void
+}
 
 /** Resolves at the line `oxbow ready …`. */
-export async function startOxbow ({ dataDir, env = {} }: StartOptions): Promise<Oxbow> {
+export async function startOxbow ({ dataDir, env = {}, onSpawn }: StartOptions): Promise<Oxbow> {
   const environment = { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...env }
   const child = spawn(process.execPath, ['src/main.ts', 'serve'], { cwd: ROOT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  onSpawn?.(child.pid!)
   const output = { stdout: '', stderr: '' }
   child.stdout.setEncoding('utf8').on('data', (text: string) => { output.stdout += text })
   child.stderr.setEncoding('utf8').on('data', (text: string) => { output.stderr += text })
@@ -104,4 +110,16 @@ export function runVerb (args: readonly string[], env: Readonly<Record<string, s
 /** Process id of the embedded PostgreSQL of a data directory. */
 export function postmasterPid (dataDir: string): number {
   return Number(readFileSync(join(dataDir, 'postgres', 'postmaster.pid'), 'utf8').split('\n')[0])
+}
+
+/** A start that is expected to fail. */
+export function runServe ({ dataDir, env = {} }: StartOptions): Promise<VerbResult> {
+  return runVerb(['serve'], { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...env })
+}
+
+/** Ends the PostgreSQL that a killed server has left running, if there is one. */
+export function endPostmaster (dataDir: string): void {
+  try {
+    process.kill(postmasterPid(dataDir), 'SIGQUIT')
+  } catch { /* there is none */ }
 }
