@@ -10,6 +10,9 @@ import { externalIssuer } from './auth/trusted-issuer.ts'
 import { createTokenVerifier } from './auth/verify-token.ts'
 import { deficitProblems, loadDeviceModels } from './config/device-models.ts'
 import type { Config } from './config/schema.ts'
+import { frontPageRoutes } from './dashboard/front-page.routes.ts'
+import { type FrontPageSources, openFrontPage } from './dashboard/open-front-page.ts'
+import { createDemonstrationWard } from './fhir/demonstration-ward.ts'
 import { fhirRoutes } from './fhir/fhir.routes.ts'
 import type { LinkageCommit } from './fhir/linkage-commit.ts'
 import { startLinkageJobs } from './fhir/linkage-jobs.ts'
@@ -22,6 +25,7 @@ import { createApp } from './http/app.ts'
 import { healthRoutes } from './http/health.routes.ts'
 import { metricsRoutes } from './http/metrics.routes.ts'
 import { ingestRoutes } from './ingest/ingest.routes.ts'
+import { quarantinedOf } from './ingest/counters.ts'
 import { type Ingest, openIngest } from './ingest/open-ingest.ts'
 import { schemaName } from './ingest/schema-registry.ts'
 import type { DeviceModels } from './model/device-model.ts'
@@ -44,7 +48,7 @@ import { createChangeFeed } from './stores/linkage/change-feed.ts'
 import { createFirmwareNumber } from './stores/linkage/firmware.ts'
 import { createSidResolver } from './stores/linkage/resolve-sid.ts'
 import { createSidContexts } from './stores/linkage/sid-contexts.ts'
-import { createSeriesStore } from './stores/series/series-store.ts'
+import { createSeriesStore, type SeriesStore } from './stores/series/series-store.ts'
 import { dagDigest } from './stream/dag.ts'
 import { startRunners } from './stream/start-runners.ts'
 
@@ -85,15 +89,38 @@ export function keyFileOf (config: Config): string { return keyRingFile(config.d
 /** @throws ServiceError naming what is wrong; whatever was started by then is stopped again */
 export async function startSystem (options: SystemOptions): Promise<System> {
   assertSafe(options.config)
-  const log = createLogger(options.config['log.level'], options.writeLog)
-  const registry = new Registry()
-  const ground: Ground = { ...options, log, registry, events: createEvents(registry, log), running: [], missing: new Set() }
+  const ground = groundOf(options)
   try {
     return await build(ground)
   } catch (error) {
     await stopAll(ground)
     throw error
   }
+}
+
+/** What operators do with quarantine, on the databases of this deployment, whether or not a server runs on them.
+ *  @throws ServiceError unavailable STORE_UNAVAILABLE when the embedded PostgreSQL does not run */
+export async function openReview (options: SystemOptions): Promise<{ review: QuarantineReview, close (): Promise<void> }> {
+  const ground = groundOf(options)
+  const stores = await reachStores(options.config)
+  ground.running.push({ name: 'stores', stop: stores.close })
+  try {
+    const models = await loadModels(options.config)
+    const keys = await openKeys(ground, stores)
+    const identity = createIdentity(ground, stores, keys)
+    const bus = await openBus(ground, stores)
+    const { review } = await openDoor(ground, { stores, bus, keys, identity, models })
+    return { review, close: () => stopAll(ground) }
+  } catch (error) {
+    await stopAll(ground)
+    throw error
+  }
+}
+
+function groundOf (options: SystemOptions): Ground {
+  const log = createLogger(options.config['log.level'], options.writeLog)
+  const registry = new Registry()
+  return { ...options, log, registry, events: createEvents(registry, log), running: [], missing: new Set() }
 }
 
 /** @throws ServiceError CONFIG_INVALID with every reason at once */
@@ -163,7 +190,7 @@ async function build (ground: Ground): Promise<System> {
   await openFeed(ground, stores, identity, ingest, contextChanged)
   await ingest.releaser.start()
   startUpkeep(ground, ingest, bus)
-  const address = await openApp(ground, { stores, keys, identity, models, ingest, views, onCommitted })
+  const address = await openApp(ground, { stores, bus, series, keys, identity, models, ingest, views, onCommitted })
   log.info('listening', { event: 'system.started', version: VERSION })
   return { address, models, stop: () => stopAll(ground) }
 }
@@ -279,6 +306,9 @@ async function openFeed ({ running }: Ground, stores: Stores, identity: Identity
   running.push({ name: 'change feed', stop: feed.close })
 }
 
+/** Most findings reported for one resource: more would not help anybody. */
+const FINDINGS_MAX = 50
+
 const SWEEP_MS = 60_000
 const EXPIRE_MS = 3_600_000
 const BACKLOG_MS = 1_000
@@ -296,10 +326,11 @@ function startUpkeep ({ events, running }: Ground, ingest: Ingest, bus: Bus): vo
   running.push({ name: 'upkeep', stop: async () => { for (const timer of timers) clearInterval(timer) } })
 }
 
-interface AppDeps { stores: Stores, keys: Keys, identity: Identity, models: DeviceModels, ingest: Ingest, views: Views, onCommitted: (commit: LinkageCommit) => void }
+interface AppDeps { stores: Stores, bus: Bus, series: SeriesStore, keys: Keys, identity: Identity, models: DeviceModels, ingest: Ingest, views: Views, onCommitted: (commit: LinkageCommit) => void }
 
-async function openApp (ground: Ground, { stores, keys, identity, models, ingest, views, onCommitted }: AppDeps): Promise<string> {
+async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
   const { config, now, log, events, registry, missing, running } = ground
+  const { stores, keys, identity, models, ingest, views, onCommitted } = deps
   let address = ''
   const publicUrl = (): string => config['http.publicUrl'] || address
   const local = await createLocalIssuer({ file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now })
@@ -324,20 +355,44 @@ async function openApp (ground: Ground, { stores, keys, identity, models, ingest
         store,
         searchObservations: views.observations.search,
         readObservation: views.observations.read,
-        limits: { countDefault: config['fhir.countDefault'], countMax: config['fhir.countMax'], bundleEntriesMax: config['fhir.bundleEntriesMax'] },
+        limits: { countDefault: config['fhir.countDefault'], countMax: config['fhir.countMax'], bundleEntriesMax: config['fhir.bundleEntriesMax'], findingsMax: FINDINGS_MAX },
         baseUrl: () => `${publicUrl()}/fhir`,
         pageKey: keys.pageKey,
         version: VERSION,
         now
       }),
       healthRoutes({ missing: async () => [...missing], alarms: events.raisedAlarms, notes: () => [] }),
-      metricsRoutes(registry)
+      metricsRoutes(registry),
+      frontPageRoutes(openFrontPage(frontPageSources(ground, deps, publicUrl)))
     ]
   })
   address = await app.listen(config['http.host'], config['http.port'])
   // Pushed last: the door closes first, so that everything behind it can finish what was let in.
   running.push({ name: 'http', stop: () => app.close(config['http.stopTimeout']) })
   return address
+}
+
+/** Curves and names are those of invented patients, and only where the ward runs: the page is public. */
+function frontPageSources ({ config, events, missing, now }: Ground, { stores, bus, series, keys, models }: AppDeps, address: () => string): FrontPageSources {
+  const ingestPool = stores.pool('oxbow_ingest')
+  const quarantined = async (telemetry: string): Promise<number> => {
+    const counts = await quarantinedOf(ingestPool, { version: K_LINK, index: keys.indexOf(identifierSystem('telemetry-device'), telemetry) })
+    return counts.records + counts.returned - counts.released
+  }
+  return {
+    ingestPool,
+    seriesPool: stores.pool('oxbow_series'),
+    ward: config.demo === 'on' ? createDemonstrationWard({ linkagePool: stores.pool('oxbow_linkage'), series, models, quarantinedOf: quarantined, now }) : undefined,
+    backlog: () => bus.backlog(READINGS),
+    missing: async () => [...missing],
+    alarms: events.raisedAlarms,
+    postgresKind: config['postgres.kind'],
+    writerCount: config['series.writers'],
+    destinationCount: config['egress.destinations'].length,
+    version: VERSION,
+    address,
+    now
+  }
 }
 
 async function stopAll ({ running, log }: Ground): Promise<void> {

@@ -10,13 +10,14 @@ body>header{display:flex;align-items:center;gap:14px;padding-top:28px;padding-bo
 h1{margin:0;font-size:26px;line-height:1.1;letter-spacing:-.02em}
 h1+p{margin:2px 0 0;color:var(--soft)}
 h2{margin:30px 0 12px;font-size:13px;font-weight:600;letter-spacing:.08em;text-transform:uppercase;color:var(--soft)}
+h2 small{font-weight:400;letter-spacing:0;text-transform:none;font-size:13px;margin-left:6px}
 h3{margin:0 0 8px;font-size:15px}
 .mark{width:46px;height:46px;fill:none;stroke:var(--brand);stroke-width:5;stroke-linecap:round}
 .pills{margin-left:auto;display:flex;gap:8px;flex-wrap:wrap;justify-content:flex-end}
 .pill{padding:4px 12px;border-radius:99px;font-size:13px;font-weight:600;border:1px solid currentColor}
 .pill.up{color:var(--ok)}.pill.down{color:var(--bad)}.pill.demo{color:#fff;background:#7048e8;border-color:#7048e8;letter-spacing:.06em}
 .parts,.alarms ul{list-style:none;margin:0;padding:0}
-.parts{display:grid;grid-template-columns:repeat(auto-fill,minmax(205px,1fr));gap:12px}
+.parts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr));gap:12px}
 .parts li,.tile,.curves article,.next article{background:var(--card);border:1px solid var(--edge);border-radius:12px;padding:14px 16px}
 .parts li{display:grid;grid-template-columns:auto 1fr auto;gap:0 9px;align-items:center}
 .parts .dot{width:10px;height:10px;border-radius:50%;background:var(--ok)}
@@ -33,6 +34,7 @@ h3{margin:0 0 8px;font-size:15px}
 .verdict{margin:14px 0;font-weight:600}.verdict:before{content:"";display:inline-block;width:10px;height:10px;border-radius:50%;background:currentColor;margin-right:9px}
 .verdict.up{color:var(--ok)}.verdict.down{color:var(--bad)}
 .bars{display:block;width:100%;height:auto;background:var(--card);border:1px solid var(--edge);border-radius:12px;padding:14px 14px 8px}
+.bars .ground{stroke:var(--edge);stroke-width:1}
 .bars text{font-size:10px;fill:var(--soft);text-anchor:middle}
 .bars .stored{fill:var(--stored)}.bars .suppressed{fill:var(--suppressed)}.bars .quarantined{fill:var(--quarantined)}
 .empty{color:var(--soft)}
@@ -40,7 +42,7 @@ h3{margin:0 0 8px;font-size:15px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums}
 th,td{padding:7px 14px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--edge)}
 th{font-size:13px;font-weight:600;color:var(--soft)}th:first-child,td:first-child{text-align:left}tbody tr:last-child td{border-bottom:0}
-.curves{display:grid;grid-template-columns:repeat(auto-fill,minmax(300px,1fr));gap:12px}
+.curves{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(300px,100%),1fr));gap:12px}
 .curves article{padding:14px 0 0;overflow:hidden;display:flex;flex-direction:column}
 .curves article>header,.curves article>p,.curves article>footer{padding:0 16px}
 .curves header{display:flex;justify-content:space-between;align-items:center}

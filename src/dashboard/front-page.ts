@@ -26,13 +26,13 @@ export interface FrontPageStatus {
 }
 
 export interface FrontPageCounts {
-  /** Ascending; the last is the present hour. */
+  /** The last 24, ascending. */
   hours: readonly HourBalance[]
-  /** Sum over all hours there are, of which `hours` may be the last only. */
+  /** Their sum. */
   total: Omit<HourBalance, 'hour'>
   /** Records on the bus that are not stored yet, asked after the door's counts and before those of the store. */
   backlog: number
-  /** Refused requests, over all hours. */
+  /** Refused requests of these hours. */
   refused: number
   /** Items that stand in quarantine now. */
   openItems: number
@@ -70,7 +70,6 @@ export interface FrontPageData {
 /** Seconds between two looks of the browser. */
 export const REFRESH_S = 5
 const STALE_MS = 120_000
-const BAR_HOURS = 24
 const TABLE_HOURS = 6
 const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
@@ -125,14 +124,13 @@ function countsSection (counts: FrontPageCounts | undefined): string {
   if (counts === undefined) return '<section><h2>What came in</h2><p class="empty">The stores do not answer.</p></section>\n'
   const { hours, total, backlog, refused, openItems } = counts
   const tiles = [
-    tile('received', total.received, 'records at the door'),
+    tile('received', total.received + total.uncounted, 'records at the door'),
     tile('stored', total.stored, 'in the series store', 'stored'),
     tile('quarantined', total.quarantined, `${count(openItems)} open, ${count(total.released)} released`, 'quarantined'),
     tile('suppressed', total.suppressed, 'were there already', 'suppressed'),
     tile('refused', refused, 'requests, no input')
   ]
-  const shown = hours.slice(-BAR_HOURS)
-  return `<section><h2>What came in</h2><div class="tiles">${tiles.join('')}</div>${verdict(hours, total, backlog)}${bars(shown)}${hourTable(shown.slice(-TABLE_HOURS))}</section>\n`
+  return `<section><h2>What came in <small>in the last 24 hours</small></h2><div class="tiles">${tiles.join('')}</div>${verdict(hours, total, backlog)}${bars(hours)}${hourTable(hours.slice(-TABLE_HOURS))}</section>\n`
 }
 
 function tile (label: string, value: number, note: string, kind = ''): string {
@@ -150,38 +148,44 @@ function verdict (hours: readonly HourBalance[], total: Omit<HourBalance, 'hour'
   return `<p class="verdict up">Every record is accounted for: in = stored + quarantined + suppressed${onTheWay}.</p>`
 }
 
-const BARS = { width: 960, height: 120, gap: 6, floor: 20 } as const
+const BARS = { width: 960, height: 120, gap: 6, floor: 20, slots: 24 } as const
 const SHARES = ['stored', 'suppressed', 'quarantined'] as const
 
+/** One bar for each of the last 24 hours, the newest at the right. */
 function bars (hours: readonly HourBalance[]): string {
-  if (hours.length === 0) return '<p class="empty">Nothing came in yet.</p>'
-  const step = BARS.width / Math.max(hours.length, 12)
+  const newest = hours.at(-1)
+  if (newest === undefined) return '<p class="empty">Nothing came in yet.</p>'
+  const step = BARS.width / BARS.slots
   const highest = Math.max(1, ...hours.map(hour => SHARES.reduce((sum, share) => sum + hour[share], 0)))
-  const drawn = hours.map((hour, index) => {
-    const x = index * step + BARS.gap / 2
+  const drawn = hours.map(hour => {
+    const x = (BARS.slots - 1 - (newest.hour - hour.hour) / HOUR_MS) * step + BARS.gap / 2
     let y = BARS.height - BARS.floor
     const rects = SHARES.map(share => {
       const height = hour[share] / highest * (BARS.height - BARS.floor)
       y -= height
       return height === 0 ? '' : `<rect class="${share}" x="${x.toFixed(1)}" y="${y.toFixed(1)}" width="${(step - BARS.gap).toFixed(1)}" height="${height.toFixed(1)}" rx="2"/>`
     })
-    const label = `<text x="${(x + (step - BARS.gap) / 2).toFixed(1)}" y="${BARS.height - 4}">${clock(hour.hour).slice(0, 5)}</text>`
-    return `<g><title>${clock(hour.hour).slice(0, 5)} UTC: ${SHARES.map(share => `${count(hour[share])} ${share}`).join(', ')}</title>${rects.join('')}${label}</g>`
+    return `<g><title>${clock(hour.hour).slice(0, 5)} UTC: ${SHARES.map(share => `${count(hour[share])} ${share}`).join(', ')}</title>${rects.join('')}</g>`
   })
-  return `<svg class="bars" viewBox="0 0 ${BARS.width} ${BARS.height}" role="img" aria-label="Records by hour of arrival">${drawn.join('')}</svg>`
+  const labels = Array.from({ length: BARS.slots }, (_, slot) => {
+    const hour = new Date(newest.hour - (BARS.slots - 1 - slot) * HOUR_MS).getUTCHours()
+    return `<text x="${((slot + 0.5) * step).toFixed(1)}" y="${BARS.height - 4}">${String(hour).padStart(2, '0')}</text>`
+  })
+  const ground = `<path class="ground" d="M0 ${BARS.height - BARS.floor + 1}H${BARS.width}"/>`
+  return `<svg class="bars" viewBox="0 0 ${BARS.width} ${BARS.height}" role="img" aria-label="Records by hour of arrival (UTC)">${drawn.join('')}${ground}${labels.join('')}</svg>`
 }
 
 function hourTable (hours: readonly HourBalance[]): string {
   if (hours.length === 0) return ''
   const rows = hours.toReversed().map(hour => `<tr><td>${day(hour.hour)} ${clock(hour.hour).slice(0, 5)}</td>${
-    [hour.received, hour.stored, hour.suppressed, hour.quarantined, hour.released, hour.onTheWay].map(value => `<td>${count(value)}</td>`).join('')}</tr>`)
+    [hour.received + hour.uncounted, hour.stored, hour.suppressed, hour.quarantined, hour.released, hour.onTheWay].map(value => `<td>${count(value)}</td>`).join('')}</tr>`)
   const heads = ['hour (UTC)', 'received', 'stored', 'suppressed', 'quarantined', 'released', 'on the way'].map(head => `<th>${head}</th>`).join('')
   return `<div class="scroll"><table><thead><tr>${heads}</tr></thead><tbody>${rows.join('')}</tbody></table></div>`
 }
 
 function curvesSection (curves: readonly Curve[], now: EpochMs): string {
   if (curves.length === 0) return '<section><h2>Demonstration ward</h2><p class="empty">The ward is being admitted; its first curves come in a moment.</p></section>\n'
-  return `<section><h2>Demonstration ward</h2><div class="curves">${curves.map(curve => curveCard(curve, now)).join('')}</div></section>\n`
+  return `<section><h2>Demonstration ward <small>as measured, the last quarter of an hour</small></h2><div class="curves">${curves.map(curve => curveCard(curve, now)).join('')}</div></section>\n`
 }
 
 /** An old value is never shown as a present one. */

@@ -148,3 +148,9 @@ export async function refusedByStatus (pool: Pool): Promise<Map<number, number>>
     'SELECT status, sum(requests)::bigint AS requests FROM ingest.refused GROUP BY status ORDER BY status')
   return new Map(rows.map(({ status, requests }) => [status, requests]))
 }
+
+/** Refused requests from the hour of `from` on. */
+export async function refusedSince (pool: Pool, from: EpochMs): Promise<number> {
+  const { rows } = await pool.query<{ requests: number }>('SELECT coalesce(sum(requests), 0)::bigint AS requests FROM ingest.refused WHERE hour >= $1', [new Date(hourOf(from))])
+  return rows[0]!.requests
+}

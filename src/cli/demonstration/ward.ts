@@ -109,6 +109,6 @@ async function simulateForever ({ address, token, context }: WardParts): Promise
     return epochMs(past)
   }
   const history = { now: tick, signal: context.signal }
-  await simulate(client, sensors, { ...settings, seconds: HISTORY_MS / 2_000 }, history)
+  await simulate(client, sensors, { ...settings, seconds: HISTORY_MS / 1_000 }, history)
   await simulate(client, sensors, { ...settings, seconds: Infinity }, context)
 }

@@ -88,3 +88,12 @@ test('an empty deployment has a page as well', () => {
   const counts = { hours: [], total: totalOf([]), backlog: 0, refused: 0, openItems: 0 }
   expect(page({ counts, curves: [], devices: [] })).toContain('Nothing came in yet.')
 })
+
+test('the newest hour stands at the right of 24, an hour without input is an empty place', () => {
+  const hours = balance([
+    { hour: epochMs(HOUR - 2 * 3_600_000), received: 5, accepted: 5, quarantined: 0, returned: 0, released: 0 },
+    { hour: HOUR, received: 10, accepted: 10, quarantined: 0, returned: 0, released: 0 }
+  ], new Map([[epochMs(HOUR - 2 * 3_600_000), { accepted: 5, stored: 5, duplicate: 0, conflict: 0 }], [HOUR, { accepted: 10, stored: 10, duplicate: 0, conflict: 0 }]]))
+  const html = page({ counts: { hours, total: totalOf(hours), backlog: 0, refused: 0, openItems: 0 } })
+  expect([...html.matchAll(/<rect class="stored" x="([\d.]+)" y="[\d.]+" width="34.0" height="([\d.]+)"/g)].map(([, x, height]) => [x, height])).toEqual([['843.0', '50.0'], ['923.0', '100.0']])
+})
