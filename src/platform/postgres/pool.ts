@@ -16,6 +16,8 @@ export interface PoolOptions {
 const INT8 = 20
 const INT8_ARRAY = 1016
 const RETRY_AFTER_S = 2
+/** A login takes milliseconds that a first reading after a pause should not wait for. */
+const IDLE_TIMEOUT_MS = 300_000
 
 /**
  * `bigint` comes back as a number (offsets and times stay below 2^53), `timestamptz` as a Date, `numeric` as text.
@@ -27,6 +29,7 @@ export function createPool (options: PoolOptions): Pool {
     max: options.connectionsMax ?? 8,
     application_name: options.applicationName ?? 'oxbow',
     connectionTimeoutMillis: options.connectTimeoutMs ?? 10_000,
+    idleTimeoutMillis: IDLE_TIMEOUT_MS,
     keepAlive: true,
     types: { getTypeParser: parserOf as typeof types.getTypeParser }
   })
