@@ -147,3 +147,11 @@ test('a period needs a start and, once over, an end, both to the second', async 
   ]) await expect(create(repository, bad as DeviceUseStatement)).rejects.toMatchObject(rule)
   expect(await sids(device)).toEqual([])
 })
+
+test('what was entered in error and what is right may begin at the same time', async () => {
+  const { repository, commits, device } = await ward('same-start')
+  await create(repository, association('a-same-1', device, 'p-same-start-1', iso('10:00:00')))
+  await update(repository, { ...association('a-same-1', device, 'p-same-start-1', iso('10:00:00')), status: 'entered-in-error' })
+  await create(repository, association('a-same-2', device, 'p-same-start-2', iso('10:00:00')))
+  expect(commits.at(-1)?.gained.map(({ span }) => span)).toEqual([{ from: at('10:00:00') }])
+})
