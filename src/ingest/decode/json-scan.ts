@@ -9,11 +9,8 @@ export interface Spans {
   readonly depths: number[]
 }
 
-const QUOTE = 0x22
 const COMMA = 0x2c
-const COLON = 0x3a
 const OPEN_LIST = 0x5b
-const BACKSLASH = 0x5c
 const CLOSE_LIST = 0x5d
 const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
@@ -38,9 +35,10 @@ export function scanBody (bytes: Buffer, countMax: number): Spans {
   let at = skipSpace(bytes, first + 1, bytes.length)
   while (at < bytes.length && bytes[at] !== CLOSE_LIST && spans.starts.length <= countMax) {
     at = scanElement(bytes, at, bytes.length, spans)
-    at = skipSpace(bytes, at, bytes.length)
-    if (bytes[at] === COMMA) at = skipSpace(bytes, at + 1, bytes.length)
-    else if (bytes[at] !== CLOSE_LIST) break
+    if (bytes[at] !== COMMA) at = skipSpace(bytes, at, bytes.length)
+    if (bytes[at] !== COMMA) break
+    at++
+    if (bytes[at] !== OPEN_OBJECT) at = skipSpace(bytes, at, bytes.length)
   }
   return spans
 }
@@ -71,20 +69,24 @@ function scanElement (bytes: Buffer, start: number, end: number, spans: Spans): 
   let deepest = 0
   let members = 0
   let at = start
-  // A chain of ifs in the order of frequency: half the time of a switch, and every byte of every request passes here.
+  // Every byte of every request passes here: a chain of ifs takes half the time of a switch.
   for (; at < end; at++) {
     const byte = bytes[at]
-    if (byte === QUOTE) {
-      at = stringEnd(bytes, at + 1, end)
-    } else if (byte === COLON) {
+    if (byte === 0x22 /* " */) {
+      for (at++; at < end; at++) {
+        const inner = bytes[at]
+        if (inner === 0x22) break
+        if (inner === 0x5c /* \ */) at++
+      }
+    } else if (byte === 0x3a /* : */) {
       members++
-    } else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
+    } else if (byte === 0x7b /* { */ || byte === 0x5b /* [ */) {
       if (++depth > deepest) deepest = depth
-    } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) {
+    } else if (byte === 0x7d /* } */ || byte === 0x5d /* ] */) {
       if (--depth > 0) continue
       if (depth === 0) at++
       break
-    } else if (byte === COMMA && depth === 0) {
+    } else if (byte === 0x2c /* , */ && depth === 0) {
       break
     }
   }
@@ -94,15 +96,4 @@ function scanElement (bytes: Buffer, start: number, end: number, spans: Spans): 
   spans.members.push(members)
   spans.depths.push(deepest)
   return at
-}
-
-/** Index of the closing quote, or `end`. */
-function stringEnd (bytes: Buffer, from: number, end: number): number {
-  let at = from
-  while (at < end) {
-    const byte = bytes[at]
-    if (byte === QUOTE) return at
-    at += byte === BACKSLASH ? 2 : 1
-  }
-  return end
 }
