@@ -5,9 +5,7 @@ import { sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Registry } from 'prom-client'
 import { authPlugin } from './auth/auth.plugin.ts'
-import { createLocalIssuer, localAddresses, localTokenKeyFile } from './auth/local-issuer.ts'
-import { externalIssuer } from './auth/trusted-issuer.ts'
-import { createTokenVerifier } from './auth/verify-token.ts'
+import { openVerifier } from './auth/open-auth.ts'
 import { deficitProblems, loadDeviceModels } from './config/device-models.ts'
 import type { Config } from './config/schema.ts'
 import { frontPageRoutes } from './dashboard/front-page.routes.ts'
@@ -28,6 +26,8 @@ import { ingestRoutes } from './ingest/ingest.routes.ts'
 import { quarantinedOf } from './ingest/counters.ts'
 import { type Ingest, openIngest } from './ingest/open-ingest.ts'
 import { schemaName } from './ingest/schema-registry.ts'
+import type { QuarantineReview } from './ingest/quarantine-review.ts'
+import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
 import { ServiceError } from './model/errors.ts'
 import { identifierSystem } from './model/identifier.ts'
@@ -35,12 +35,13 @@ import { RAW, READINGS } from './model/streams.ts'
 import type { Sid } from './model/reading.ts'
 import type { EpochMs } from './model/units.ts'
 import { createEvents, type Events } from './observability/events.ts'
+import { startHostWatch } from './observability/host-watch.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import type { Bus } from './platform/bus/bus.ts'
 import { openEmbeddedBus } from './platform/bus/embedded.ts'
 import { keyRingFile } from './platform/keys/key-file.ts'
 import { createLocalKeyRing } from './platform/keys/local.ts'
-import { openStores, type Stores } from './platform/postgres/open-stores.ts'
+import { openStores, reachStores, type Stores } from './platform/postgres/open-stores.ts'
 import { loadBlindIndex } from './security/blind-index.ts'
 import { createDataKeys } from './security/data-keys.ts'
 import { drawSid, drawSubj } from './security/sid.ts'
@@ -48,6 +49,7 @@ import { createChangeFeed } from './stores/linkage/change-feed.ts'
 import { createFirmwareNumber } from './stores/linkage/firmware.ts'
 import { createSidResolver } from './stores/linkage/resolve-sid.ts'
 import { createSidContexts } from './stores/linkage/sid-contexts.ts'
+import { storedByHour } from './stores/series/counters.ts'
 import { createSeriesStore, type SeriesStore } from './stores/series/series-store.ts'
 import { dagDigest } from './stream/dag.ts'
 import { startRunners } from './stream/start-runners.ts'
@@ -189,7 +191,17 @@ async function build (ground: Ground): Promise<System> {
   }
   await openFeed(ground, stores, identity, ingest, contextChanged)
   await ingest.releaser.start()
-  startUpkeep(ground, ingest, bus)
+  const upkeep = startUpkeep({
+    ingest, events, now,
+    pool: stores.pool('oxbow_ingest'),
+    backlog: () => bus.backlog(READINGS),
+    countedByHour: async (from, until) => new Map([...await storedByHour(stores.pool('oxbow_series'), from, until)].map(([hour, counts]) => [hour, counts.accepted]))
+  })
+  const watch = startHostWatch({ folder: config.dataDir, topic: READINGS, backlog: () => bus.backlog(READINGS), backlogMax: config['bus.backlogMax'], events })
+  running.push({ name: 'upkeep', stop: async () => {
+    watch.stop()
+    upkeep.stop()
+  } })
   const address = await openApp(ground, { stores, bus, series, keys, identity, models, ingest, views, onCommitted })
   log.info('listening', { event: 'system.started', version: VERSION })
   return { address, models, stop: () => stopAll(ground) }
@@ -309,22 +321,6 @@ async function openFeed ({ running }: Ground, stores: Stores, identity: Identity
 /** Most findings reported for one resource: more would not help anybody. */
 const FINDINGS_MAX = 50
 
-const SWEEP_MS = 60_000
-const EXPIRE_MS = 3_600_000
-const BACKLOG_MS = 1_000
-
-/** What is done by the clock. */
-function startUpkeep ({ events, running }: Ground, ingest: Ingest, bus: Bus): void {
-  const every = (ms: number, work: () => Promise<unknown>) => setInterval(() => {
-    work().catch((error: unknown) => { events.raise('job-failing', { stack: stackOf(error) }) })
-  }, ms)
-  const timers = [
-    every(BACKLOG_MS, async () => { events.backlog(READINGS, bus.backlog(READINGS)) }),
-    every(SWEEP_MS, () => ingest.releaser.releaseAll()),
-    every(EXPIRE_MS, () => ingest.expire())
-  ]
-  running.push({ name: 'upkeep', stop: async () => { for (const timer of timers) clearInterval(timer) } })
-}
 
 interface AppDeps { stores: Stores, bus: Bus, series: SeriesStore, keys: Keys, identity: Identity, models: DeviceModels, ingest: Ingest, views: Views, onCommitted: (commit: LinkageCommit) => void }
 
@@ -333,12 +329,7 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
   const { stores, keys, identity, models, ingest, views, onCommitted } = deps
   let address = ''
   const publicUrl = (): string => config['http.publicUrl'] || address
-  const local = await createLocalIssuer({ file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now })
-  const verify = createTokenVerifier({
-    issuers: [local.trusted, ...config['auth.issuers'].map(setting => externalIssuer(setting, { now }))],
-    fhirBase: localAddresses(config['http.publicUrl']).audience,
-    now
-  })
+  const verify = await openVerifier(config, keyFileOf(config), now)
   const store = createRepository({
     pool: stores.pool('oxbow_linkage'), models, blindIndexes: identity.blindIndexes, pseudonyms: { drawSid, drawSubject: drawSubj },
     baseUrl: () => `${publicUrl()}/fhir`, isDemo: config.demo === 'on', onCommitted

@@ -7,7 +7,6 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'quarantine-expiring': 'Items of the quarantine are discarded within seven days: re-submit what is wanted.',
   'bus-behind': 'Readings arrive faster than they are stored: look at disk and CPU of the series database.',
   'bus-failed': 'The bus cannot be reached, readings are refused with 503: look at its PostgreSQL.',
-  'series-failed': 'The series store cannot be written; what came in waits on the bus: look at its PostgreSQL.',
   'stream-stopped': 'A series writer stands still; what came in waits on the bus: see the stack in the log.',
   'linkage-unavailable': 'The identity store does not answer, readings wait in quarantine: look at its PostgreSQL.',
   'reading-conflict': 'A device sent two different readings under one time and sequence; the first stands: ask its maker.',
@@ -15,6 +14,5 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'egress-failing': 'A destination does not take Bundles; they are tried again without end: look at the receiver.',
   'egress-dead-letter': 'A destination refuses a Bundle for good, it is kept aside: see the log for why.',
   'job-failing': 'A job in the background fails and is tried again: see the code in the log.',
-  'clock-wrong': 'The clocks of this server and of PostgreSQL differ: set up time synchronisation.',
   'disk-low': 'The disk of the data directory is nearly full: make room before PostgreSQL stops.'
 }

@@ -7,8 +7,8 @@ import type { LogFields, Logger } from './logger.ts'
 
 /** Conditions an operator must know of; each stands in `/health/ready` until it is over. */
 export type OperationalAlarm =
-  | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'series-failed' | 'stream-stopped' | 'linkage-unavailable'
-  | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'clock-wrong' | 'disk-low'
+  | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped' | 'linkage-unavailable'
+  | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {
   accepted (readings: number): void
@@ -22,7 +22,8 @@ export interface Events {
   windowsAmended (cause: AmendmentCause, count: number): void
   delivered (outcome: 'sent' | 'failed' | 'dead-letter', count: number): void
   request (route: string, method: string, status: number, durationMs: number): void
-  backlog (topic: string, records: number): void
+  /** @param records asked whenever metrics are read */
+  watchBacklog (topic: string, records: () => number): void
   /** Log line, counter and an entry in `/health/ready`; raised again it is counted again. */
   raise (alarm: OperationalAlarm, fields?: LogFields): void
   clear (alarm: OperationalAlarm): void
@@ -43,7 +44,6 @@ export function createEvents (registry: Registry, log: Logger): Events {
   const amended = counter('oxbow_windows_amended_total', 'Windows written again', ['cause'])
   const delivered = counter('oxbow_bundles_total', 'Bundles handed to destinations', ['outcome'])
   const alarms = counter('oxbow_operational_alarms_total', 'Operational alarms raised', ['alarm'])
-  const backlog = new Gauge({ name: 'oxbow_bus_backlog_records', help: 'Records appended and not yet consumed', labelNames: ['topic'], registers: [registry] })
   const seconds = new Histogram({ name: 'oxbow_http_seconds', help: 'Duration of HTTP requests', labelNames: ['route', 'method', 'status'], buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10], registers: [registry] })
   const raised = new Set<OperationalAlarm>()
   return {
@@ -67,7 +67,16 @@ export function createEvents (registry: Registry, log: Logger): Events {
     windowsAmended: (cause, count) => { amended.inc({ cause }, count) },
     delivered: (outcome, count) => { delivered.inc({ outcome }, count) },
     request: (route, method, status, durationMs) => { seconds.observe({ route, method, status }, durationMs / 1_000) },
-    backlog: (topic, records) => { backlog.set({ topic }, records) },
+    watchBacklog: (topic, records) => {
+      // Registers itself.
+      void new Gauge({
+        name: 'oxbow_bus_backlog_records',
+        help: 'Records appended and not yet consumed',
+        labelNames: ['topic'],
+        registers: [registry],
+        collect () { this.set({ topic }, records()) }
+      })
+    },
     raise: (alarm, fields = {}) => {
       alarms.inc({ alarm })
       raised.add(alarm)

@@ -33,9 +33,6 @@ export function arrivalDay (time: EpochMs): string { return new Date(time).toISO
 /** What a record's original bytes on `oxbow.raw.v1` are sealed to. */
 export function rawContext (sid: Sid): KeyContext { return { store: 'archive', object: sid, purpose: 'raw' } }
 
-/** What a quarantined item is sealed to. */
-export function quarantineContext (day: string): KeyContext { return { store: 'quarantine', object: day, purpose: 'item' } }
-
 // A sid and a day never look alike, so both stand in one memory under their own names.
 const OF_SID = (sid: string): KeyContext => ({ store: 'archive', object: sid, purpose: 'data-key' })
 const OF_DAY = (day: string): KeyContext => ({ store: 'quarantine', object: day, purpose: 'data-key' })

@@ -18,7 +18,7 @@ export type SealingKey = KeyObject | Uint8Array
 export function seal (key: SealingKey, context: KeyContext, plaintext: Uint8Array): Buffer {
   const sealed = Buffer.allocUnsafe(plaintext.length + ENVELOPE_BYTES)
   sealed[0] = FORMAT
-  const iv = randomBytes(IV_BYTES)
+  const iv = nextIv()
   sealed.set(iv, 1)
   const cipher = createCipheriv('aes-256-gcm', key, iv, { authTagLength: TAG_BYTES })
   cipher.setAAD(Buffer.from(contextText(context), 'utf8'))
@@ -26,6 +26,18 @@ export function seal (key: SealingKey, context: KeyContext, plaintext: Uint8Arra
   cipher.final()
   sealed.set(cipher.getAuthTag(), 1 + IV_BYTES + plaintext.length)
   return sealed
+}
+
+/** Random bytes are drawn many at a time: a draw costs as much as the encryption of a small record. Each IV is given once. */
+const drawn = { bytes: Buffer.alloc(0), used: 0 }
+
+function nextIv (): Buffer {
+  if (drawn.used === drawn.bytes.length) {
+    drawn.bytes = randomBytes(IV_BYTES * 256)
+    drawn.used = 0
+  }
+  drawn.used += IV_BYTES
+  return drawn.bytes.subarray(drawn.used - IV_BYTES, drawn.used)
 }
 
 /** The plaintext. @throws ServiceError KEY_CONTEXT when key or context differ, or a byte was changed */

@@ -1,0 +1,39 @@
+/** What the room does by the clock: lets go what may go, ends what is too old, and makes the counters whole after a crash. */
+
+import type { Pool } from 'pg'
+import type { EpochMs } from '../model/units.ts'
+import type { Events } from '../observability/events.ts'
+import { settleAccepted } from './counters.ts'
+import type { Ingest } from './open-ingest.ts'
+
+export interface UpkeepParts {
+  ingest: Pick<Ingest, 'releaser' | 'expire'>
+  /** Login `oxbow_ingest`. */
+  pool: Pool
+  /** Records on the bus that are not stored yet. */
+  backlog: () => number
+  /** Readings that the series store counted, by hour of arrival, in [from, until). */
+  countedByHour: (from: EpochMs, until: EpochMs) => Promise<ReadonlyMap<EpochMs, number>>
+  events: Pick<Events, 'raise'>
+  now: () => EpochMs
+}
+
+const SWEEP_MS = 60_000
+const EXPIRE_MS = 3_600_000
+const CATCH_UP_MS = 1_000
+/** A process that was killed is started again within this time, or its last second of counts stays short. */
+const SETTLE_BACK_MS = 7 * 86_400_000
+
+export function startUpkeep ({ ingest, pool, backlog, countedByHour, events, now }: UpkeepParts): { stop (): void } {
+  const every = (ms: number, work: () => Promise<unknown>) => setInterval(() => {
+    work().catch((error: unknown) => { events.raise('job-failing', error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}) })
+  }, ms)
+  const settle = every(CATCH_UP_MS, async () => {
+    if (backlog() > 0) return
+    clearInterval(settle)
+    const time = now()
+    await settleAccepted(pool, await countedByHour((time - SETTLE_BACK_MS) as EpochMs, (time + EXPIRE_MS) as EpochMs))
+  })
+  const timers = [settle, every(SWEEP_MS, () => ingest.releaser.releaseAll()), every(EXPIRE_MS, () => ingest.expire())]
+  return { stop: () => { for (const timer of timers) clearInterval(timer) } }
+}
