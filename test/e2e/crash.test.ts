@@ -70,8 +70,9 @@ const KILL: Record<Victim, () => Promise<void>> = {
   },
   postmaster: async () => { killHard(postmasterPid(dataDir)) },
   session: async () => {
-    const pids = await asOwner(dataDir, async view => (await view.pool('series').query<{ pid: number }>(
-      `select pid from pg_stat_activity where datname in ('oxbow_series', 'oxbow_bus') and usename in ('oxbow_series', 'oxbow_bus', 'oxbow_ingest')`)).rows)
+    // After a kill of PostgreSQL the one before it may still be on its way back.
+    const pids = await eventually(() => asOwner(dataDir, async view => (await view.pool('series').query<{ pid: number }>(
+      `select pid from pg_stat_activity where datname in ('oxbow_series', 'oxbow_bus') and usename in ('oxbow_series', 'oxbow_bus', 'oxbow_ingest')`)).rows))
     if (pids.length > 0) killHard(pids[chance.whole(0, pids.length)]!.pid)
   },
   'server and postmaster': async () => {
