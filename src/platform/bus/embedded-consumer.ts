@@ -38,111 +38,131 @@ interface Room { records: number, bytes: number }
 interface Cursor { head: Head, position: number, stored: readonly Row[] }
 type Records = PartitionBatch['records'][number][]
 
-export function createEmbeddedConsumer (parts: EmbeddedConsumerParts): EmbeddedConsumer {
-  const cursors: Cursor[] = parts.heads.map(head => ({ head, position: parts.positions.get(head.partition) ?? 0, stored: [] }))
-  const closing = new AbortController()
-  let waiter: (() => void) | undefined
-  let turn = 0
+/** Any of them ends a `take`. */
+type Stop = readonly AbortSignal[]
 
-  async function take (recordsMax: number, signal?: AbortSignal): Promise<readonly PartitionBatch[]> {
-    const stop = signal === undefined ? closing.signal : AbortSignal.any([closing.signal, signal])
-    while (!stop.aborted) {
-      const batches = await collect(recordsMax, stop)
-      if (batches.length > 0) return batches
-      if (!cursors.some(hasMore)) await untilWoken(stop)
-    }
-    return []
-  }
-  /** Positions move on only when everything is at hand: a read that fails loses nothing. */
-  async function collect (recordsMax: number, stop: AbortSignal): Promise<readonly PartitionBatch[]> {
-    const found: { cursor: Cursor, records: Records }[] = []
-    let room = { records: recordsMax, bytes: parts.bytesMax }
-    // Another partition is first each time, so that a full one does not starve the others.
-    turn++
-    for (const index of cursors.keys()) {
-      const cursor = cursors[(index + turn) % cursors.length]!
-      if (room.records <= 0 || room.bytes <= 0) break
-      if (!hasMore(cursor)) continue
-      const { records, bytes } = await collectFrom(cursor, room, found.length === 0, stop)
-      if (closing.signal.aborted) return []
-      if (records.length > 0) found.push({ cursor, records })
-      room = { records: room.records - records.length, bytes: room.bytes - bytes }
-    }
-    return found.map(({ cursor, records }) => advance(cursor, records))
-  }
-  /** @param isFirst one record is then given however large it is */
-  async function collectFrom (cursor: Cursor, room: Room, isFirst: boolean, stop: AbortSignal): Promise<{ records: Records, bytes: number }> {
-    const records: Records = []
-    let bytes = 0
-    while (cursor.position + records.length < cursor.head.nextOffset && records.length < room.records && bytes < room.bytes) {
-      const row = await rowAt(cursor, cursor.position + records.length, stop)
-      if (row === undefined) break
-      const skip = cursor.position + records.length - row.firstOffset
-      let decoded = decodeRow(row.bytes, row.firstOffset, skip, room.records - records.length, room.bytes - bytes)
-      if (decoded.length === 0 && isFirst && records.length === 0) decoded = decodeRow(row.bytes, row.firstOffset, skip, 1, Number.POSITIVE_INFINITY)
-      if (decoded.length === 0) break
-      for (const record of decoded) {
-        records.push(record)
-        bytes += record.value.length
-      }
-    }
-    return { records, bytes }
-  }
-  /** `undefined` only when stopped while PostgreSQL could not be reached. */
-  async function rowAt (cursor: Cursor, offset: number, stop: AbortSignal): Promise<Row | undefined> {
-    const holds = (row: Row) => row.firstOffset <= offset && offset < row.nextOffset
-    const known = cursor.head.tail?.find(offset) ?? cursor.stored.find(holds)
-    if (known !== undefined) return known
-    const rows = await untilRead(cursor.head.partition, offset, stop)
-    cursor.stored = rows ?? []
-    const row = cursor.stored.find(holds)
-    if (rows !== undefined && row === undefined) throw offsetGone(parts.topic, cursor.head.partition, offset)
-    return row
-  }
-  async function untilRead (partition: number, offset: number, stop: AbortSignal): Promise<readonly Row[] | undefined> {
-    while (!stop.aborted) {
-      try {
-        return await parts.readRows(partition, offset, parts.bytesMax)
-      } catch (error) {
-        if (!(error instanceof ServiceError && error.code === 'STORE_UNAVAILABLE')) throw error
-        await delay(parts.retryMs, undefined, { signal: stop }).catch(() => {})
-      }
-    }
-    return undefined
-  }
-  function advance (cursor: Cursor, records: Records): PartitionBatch {
-    const firstOffset = cursor.position
-    cursor.position += records.length
-    cursor.head.tail?.dropBelow(cursor.position)
-    cursor.stored = cursor.stored.filter(row => row.nextOffset > cursor.position)
-    return { partition: cursor.head.partition, firstOffset, nextOffset: cursor.position, records }
-  }
-  function untilWoken (stop: AbortSignal): Promise<void> {
-    return new Promise(resolve => {
-      const done = () => {
-        stop.removeEventListener('abort', done)
-        waiter = undefined
-        resolve()
-      }
-      waiter = done
-      stop.addEventListener('abort', done, { once: true })
-      if (stop.aborted) done()
-    })
-  }
-  function release (partition: number, nextOffset: number): void {
-    const head = parts.heads.find(candidate => candidate.partition === partition)
-    if (head === undefined || closing.signal.aborted || nextOffset <= head.releasedOffset) return
-    head.releasedOffset = nextOffset
-    parts.onReleased()
-  }
-  async function close (): Promise<void> {
-    if (closing.signal.aborted) return
-    closing.abort()
-    await parts.onClosed()
-  }
-  return { take, release, close, wake: () => waiter?.() }
+interface Reader extends EmbeddedConsumerParts {
+  cursors: readonly Cursor[]
+  closing: AbortController
+  /** Of the `take` that waits. */
+  waiter: (() => void) | undefined
+  turn: number
 }
 
+export function createEmbeddedConsumer (parts: EmbeddedConsumerParts): EmbeddedConsumer {
+  const cursors = parts.heads.map((head): Cursor => ({ head, position: parts.positions.get(head.partition) ?? 0, stored: [] }))
+  const reader: Reader = { ...parts, cursors, closing: new AbortController(), waiter: undefined, turn: 0 }
+  const closed = reader.closing.signal
+  return {
+    take: (recordsMax, signal) => take(reader, recordsMax, signal === undefined ? [closed] : [closed, signal]),
+    release (partition, nextOffset) {
+      const head = parts.heads.find(candidate => candidate.partition === partition)
+      if (head === undefined || closed.aborted || nextOffset <= head.releasedOffset) return
+      head.releasedOffset = nextOffset
+      parts.onReleased()
+    },
+    async close () {
+      if (closed.aborted) return
+      reader.closing.abort()
+      await parts.onClosed()
+    },
+    wake: () => reader.waiter?.()
+  }
+}
+
+async function take (reader: Reader, recordsMax: number, stop: Stop): Promise<readonly PartitionBatch[]> {
+  while (!isStopped(stop)) {
+    const batches = await collect(reader, recordsMax, stop)
+    if (batches.length > 0) return batches
+    if (!reader.cursors.some(hasMore)) await untilWoken(reader, stop)
+  }
+  return []
+}
+
+/** Positions move on only when everything is at hand: a read that fails loses nothing. */
+async function collect (reader: Reader, recordsMax: number, stop: Stop): Promise<readonly PartitionBatch[]> {
+  const found: { cursor: Cursor, records: Records }[] = []
+  const room: Room = { records: recordsMax, bytes: reader.bytesMax }
+  // Another partition is first each time, so that a full one does not starve the others.
+  reader.turn++
+  for (const index of reader.cursors.keys()) {
+    const cursor = reader.cursors[(index + reader.turn) % reader.cursors.length]!
+    if (room.records <= 0 || room.bytes <= 0) break
+    if (!hasMore(cursor)) continue
+    const records = await collectFrom(reader, cursor, room, stop)
+    if (reader.closing.signal.aborted) return []
+    if (records.length > 0) found.push({ cursor, records })
+  }
+  return found.map(({ cursor, records }) => advance(cursor, records))
+}
+
+/** What fits into `room`, which it takes from; the first record of a take fits always. */
+async function collectFrom (reader: Reader, cursor: Cursor, room: Room, stop: Stop): Promise<Records> {
+  const records: Records = []
+  const isEmpty = room.bytes === reader.bytesMax
+  for (let offset = cursor.position; offset < cursor.head.nextOffset && room.records > 0 && room.bytes > 0; offset = cursor.position + records.length) {
+    const row = await rowAt(reader, cursor, offset, stop)
+    if (row === undefined) break
+    const skip = offset - row.firstOffset
+    let decoded = decodeRow(row.bytes, row.firstOffset, skip, room.records, room.bytes)
+    if (decoded.length === 0 && isEmpty && records.length === 0) decoded = decodeRow(row.bytes, row.firstOffset, skip, 1, Number.POSITIVE_INFINITY)
+    if (decoded.length === 0) break
+    for (const record of decoded) {
+      records.push(record)
+      room.bytes -= record.value.length
+    }
+    room.records -= decoded.length
+  }
+  return records
+}
+
+/** `undefined` only when stopped while PostgreSQL could not be reached. */
+async function rowAt (reader: Reader, cursor: Cursor, offset: number, stop: Stop): Promise<Row | undefined> {
+  const holds = (row: Row) => row.firstOffset <= offset && offset < row.nextOffset
+  const known = cursor.head.tail?.find(offset) ?? cursor.stored.find(holds)
+  if (known !== undefined) return known
+  const rows = await untilRead(reader, cursor.head.partition, offset, stop)
+  if (rows === undefined) return undefined
+  cursor.stored = rows
+  const row = rows.find(holds)
+  if (row === undefined) throw offsetGone(reader.topic, cursor.head.partition, offset)
+  return row
+}
+
+async function untilRead (reader: Reader, partition: number, offset: number, stop: Stop): Promise<readonly Row[] | undefined> {
+  while (!isStopped(stop)) {
+    try {
+      return await reader.readRows(partition, offset, reader.bytesMax)
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === 'STORE_UNAVAILABLE')) throw error
+      await delay(reader.retryMs)
+    }
+  }
+  return undefined
+}
+
+function advance (cursor: Cursor, records: Records): PartitionBatch {
+  const firstOffset = cursor.position
+  cursor.position += records.length
+  cursor.head.tail?.dropBelow(cursor.position)
+  cursor.stored = cursor.stored.filter(row => row.nextOffset > cursor.position)
+  return { partition: cursor.head.partition, firstOffset, nextOffset: cursor.position, records }
+}
+
+function untilWoken (reader: Reader, stop: Stop): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      for (const signal of stop) signal.removeEventListener('abort', done)
+      reader.waiter = undefined
+      resolve()
+    }
+    reader.waiter = done
+    for (const signal of stop) signal.addEventListener('abort', done, { once: true })
+    if (isStopped(stop)) done()
+  })
+}
+
+const isStopped = (stop: Stop) => stop.some(signal => signal.aborted)
 const hasMore = ({ head, position }: Cursor) => position < head.nextOffset
 
 /** The offset named is not on the bus: its records were removed, or the bus is younger than whoever names it. */
