@@ -193,7 +193,6 @@ async function build (ground: Ground): Promise<System> {
   await ingest.releaser.start()
   const upkeep = startUpkeep({
     ingest, events, now,
-    pool: stores.pool('oxbow_ingest'),
     backlog: () => bus.backlog(READINGS),
     countedByHour: async (from, until) => new Map([...await storedByHour(stores.pool('oxbow_series'), from, until)].map(([hour, counts]) => [hour, counts.accepted]))
   })

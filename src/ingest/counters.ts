@@ -13,6 +13,9 @@ export interface ArrivalCounters {
   refused (at: EpochMs, status: number): void
   /** Resolves when everything counted before is written. @throws ServiceError unavailable STORE_UNAVAILABLE; nothing is lost, the next flush writes it */
   flush (): Promise<void>
+  /** Makes `accepted` whole after a crash, from what the series store counted by arrival hour; never raises it above what came in.
+   *  Call when the stream has caught up with the bus. */
+  settle (countedByHour: () => Promise<ReadonlyMap<EpochMs, number>>): Promise<void>
   /** Flushes a last time. */
   close (): Promise<void>
 }
@@ -51,6 +54,17 @@ export function createArrivalCounters ({ pool, everyMs = 1_000 }: ArrivalCounter
     return writing
   }
 
+  /** In turn with the writes, so that every count stands either in a row or in `accepted`. */
+  function settle (countedByHour: () => Promise<ReadonlyMap<EpochMs, number>>): Promise<void> {
+    const settled = writing.catch(() => {}).then(async () => {
+      const counted = await countedByHour()
+      const unwritten = new Map(accepted)
+      await settleAccepted(pool, new Map([...counted].map(([hour, readings]) => [hour, Math.max(0, readings - (unwritten.get(hour) ?? 0))])))
+    })
+    writing = settled
+    return settled
+  }
+
   async function write (): Promise<void> {
     if (accepted.size === 0 && refused.size === 0) return
     const taken = { accepted, refused }
@@ -76,6 +90,7 @@ export function createArrivalCounters ({ pool, everyMs = 1_000 }: ArrivalCounter
       soon()
     },
     flush,
+    settle,
     close: flush
   }
 }
@@ -95,7 +110,7 @@ async function writeCounts (pool: Pool, accepted: readonly [hour: number, count:
 
 /** Raises `accepted` of each hour to what the series store counted for it, less what was released from quarantine of that hour. Call when the
  *  stream has caught up with the bus. @param counted readings by arrival hour, over all sids */
-export async function settleAccepted (pool: Pool, counted: ReadonlyMap<EpochMs, number>): Promise<void> {
+async function settleAccepted (pool: Pool, counted: ReadonlyMap<EpochMs, number>): Promise<void> {
   await pool.query(`INSERT INTO ingest.arrival (hour, accepted)
     SELECT c.hour, greatest(0, c.readings - coalesce((SELECT sum(q.released) FROM ingest.quarantined q WHERE q.hour = c.hour), 0))
     FROM unnest($1::timestamptz[], $2::bigint[]) AS c (hour, readings) ORDER BY c.hour

@@ -1,15 +1,11 @@
 /** What the room does by the clock: lets go what may go, ends what is too old, and makes the counters whole after a crash. */
 
-import type { Pool } from 'pg'
-import type { EpochMs } from '../model/units.ts'
+import { type EpochMs, epochMs } from '../model/units.ts'
 import type { Events } from '../observability/events.ts'
-import { settleAccepted } from './counters.ts'
 import type { Ingest } from './open-ingest.ts'
 
 export interface UpkeepParts {
-  ingest: Pick<Ingest, 'releaser' | 'expire'>
-  /** Login `oxbow_ingest`. */
-  pool: Pool
+  ingest: Pick<Ingest, 'releaser' | 'expire' | 'counters'>
   /** Records on the bus that are not stored yet. */
   backlog: () => number
   /** Readings that the series store counted, by hour of arrival, in [from, until). */
@@ -24,7 +20,7 @@ const CATCH_UP_MS = 1_000
 /** A process that was killed is started again within this time, or its last second of counts stays short. */
 const SETTLE_BACK_MS = 7 * 86_400_000
 
-export function startUpkeep ({ ingest, pool, backlog, countedByHour, events, now }: UpkeepParts): { stop (): void } {
+export function startUpkeep ({ ingest, backlog, countedByHour, events, now }: UpkeepParts): { stop (): void } {
   const every = (ms: number, work: () => Promise<unknown>) => setInterval(() => {
     work().catch((error: unknown) => { events.raise('job-failing', error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}) })
   }, ms)
@@ -32,7 +28,7 @@ export function startUpkeep ({ ingest, pool, backlog, countedByHour, events, now
     if (backlog() > 0) return
     clearInterval(settle)
     const time = now()
-    await settleAccepted(pool, await countedByHour((time - SETTLE_BACK_MS) as EpochMs, (time + EXPIRE_MS) as EpochMs))
+    await ingest.counters.settle(() => countedByHour(epochMs(time - SETTLE_BACK_MS), epochMs(time + EXPIRE_MS)))
   })
   const timers = [settle, every(SWEEP_MS, () => ingest.releaser.releaseAll()), every(EXPIRE_MS, () => ingest.expire())]
   return { stop: () => { for (const timer of timers) clearInterval(timer) } }

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { arrivalHours, createArrivalCounters, settleAccepted } from '../../../src/ingest/counters.ts'
+import { arrivalHours, createArrivalCounters } from '../../../src/ingest/counters.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
 
@@ -36,6 +36,18 @@ test('a flush that fails loses nothing', async () => {
 })
 
 test('after a crash the number of the series store is taken where it is larger', async () => {
-  await settleAccepted(database.poolOf('oxbow_ingest'), new Map([[epochMs(NOON), 30], [epochMs(NOON + HOUR), 0], [epochMs(NOON + 2 * HOUR), 4]]))
+  const counters = createArrivalCounters({ pool: database.poolOf('oxbow_ingest'), everyMs: 1_000_000 })
+  await counters.settle(async () => new Map([[epochMs(NOON), 30], [epochMs(NOON + HOUR), 0], [epochMs(NOON + 2 * HOUR), 4]]))
   expect((await all()).map(({ accepted }) => accepted)).toEqual([30, 1, 4])
+})
+
+test('readings counted and not yet written are not counted twice when a crash is made up for', async () => {
+  const counters = createArrivalCounters({ pool: database.poolOf('oxbow_ingest'), everyMs: 1_000_000 })
+  counters.accepted(epochMs(NOON), 7)
+  await counters.settle(async () => {
+    counters.accepted(epochMs(NOON), 3)
+    return new Map([[epochMs(NOON), 37]])
+  })
+  await counters.flush()
+  expect((await all())[0]!.accepted).toBe(40)
 })
