@@ -1,0 +1,14 @@
+/** The text of a reference → the resource type it names. */
+
+const LITERAL = /^(?:https?:\/\/[^\s?#]+\/)?([A-Z][A-Za-z]+)\/[A-Za-z0-9\-.]{1,64}(?:\/_history\/[A-Za-z0-9\-.]{1,64})?$/
+const CONDITIONAL = /^([A-Z][A-Za-z]+)\?\S+$/
+const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\S+$/i
+
+/** `Patient/1`, `https://host/fhir/Patient/1/_history/2` and `Patient?identifier=…` → `Patient`; '' when the text names no type
+ *  (`urn:…`, other URLs); `undefined` when it is no reference at all. */
+export function targetType (reference: string, types: ReadonlySet<string>): string | undefined {
+  const type = (LITERAL.exec(reference) ?? CONDITIONAL.exec(reference))?.[1]
+  if (type !== undefined && types.has(type)) return type
+  // Any address may be referred to; only those of the form of a FHIR server say which type.
+  return ABSOLUTE.test(reference) ? '' : undefined
+}
