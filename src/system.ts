@@ -163,7 +163,7 @@ async function build (ground: Ground): Promise<System> {
     bus, sink: series, contexts: identity.contexts, models, now, events,
     settings: { ...stream, mappingVersion: (metric, model) => mappingVersionOf(views.mappings, metric, model) },
     writers: config['series.writers'],
-    partitionCount: config['bus.partitions'],
+    partitionCount: bus.partitionCount(READINGS),
     recordsMax: config['series.commitMaxRows'],
     onWindows: views.egress.wake
   })

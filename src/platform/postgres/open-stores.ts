@@ -57,7 +57,7 @@ export async function openStores (config: Config, options: OpenStoresOptions = {
   try {
     const urls = cluster === undefined ? externalUrls(config) : { login: (login: LoginName) => cluster.url(LOGINS[login][0], login), owner: cluster.ownerUrl }
     const addresses = addressesOf(urls)
-    if (config.mode === 'production') assertApart(addresses)
+    if (config.mode === 'production') assertApart([...addresses, ...STORE_NAMES.map(store => addressOf(store, urls.owner(store)))])
     await Promise.all(STORE_NAMES.map(store => migrateStore(urls.owner(store), STORES[store])))
     return openPools(urls, addresses, async () => { await cluster?.stop() })
   } catch (error) {
