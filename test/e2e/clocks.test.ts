@@ -27,7 +27,7 @@ async function wear (deviceId: string): Promise<string> {
 }
 
 /** The value tells the sample apart from every other of its minute. */
-function valueOf (sample: number): number { return 20 + (sample % 1_000) / 10 }
+function sampleValue (sample: number): number { return 20 + (sample % 1_000) / 10 }
 
 interface Sample { time: number, sequence?: number, value: number }
 
@@ -70,7 +70,7 @@ test.each([
 ])('1 Hz with jitter (%s): every sample once, no gap', async (name, phaseMs, jitterMs) => {
   const deviceId = `jitter-${phaseMs}-${jitterMs}`
   const patient = await wear(deviceId)
-  const samples = Array.from({ length: SECONDS }, (_, index) => ({ time: Math.round(START + phaseMs + index * 1_000 + jitterMs * wobble(index)), value: valueOf(index) }))
+  const samples = Array.from({ length: SECONDS }, (_, index) => ({ time: Math.round(START + phaseMs + index * 1_000 + jitterMs * wobble(index)), value: sampleValue(index) }))
   await deliver(deviceId, samples)
   const { values, gaps } = await served(patient, SECONDS)
   expect(values, name).toEqual(samples.map(({ value }) => value))
@@ -80,7 +80,7 @@ test.each([
 test.each([['fast', 1 - 1e-4], ['slow', 1 + 1e-4]])('a clock 100 ppm %s for an hour and a half: nothing overwritten, no false gap', async (name, factor) => {
   const deviceId = `drift-${name}`
   const patient = await wear(deviceId)
-  const samples = Array.from({ length: 5_400 }, (_, index) => ({ time: Math.round(START + index * 1_000 * factor), value: valueOf(index) }))
+  const samples = Array.from({ length: 5_400 }, (_, index) => ({ time: Math.round(START + index * 1_000 * factor), value: sampleValue(index) }))
   await deliver(deviceId, samples)
   const { values, gaps } = await served(patient, 5_400)
   expect(values).toEqual(samples.map(({ value }) => value))
@@ -90,9 +90,9 @@ test.each([['fast', 1 - 1e-4], ['slow', 1 + 1e-4]])('a clock 100 ppm %s for an h
 test('two readings in one second, and two at one time told apart by their sequence, are all kept', async () => {
   const patient = await wear('burst')
   const samples = Array.from({ length: 30 }, (_, index) => [
-    { time: START + index * 1_000 + 100, value: valueOf(3 * index) },
-    { time: START + index * 1_000 + 900, value: valueOf(3 * index + 1) },
-    { time: START + index * 1_000 + 900, sequence: 1, value: valueOf(3 * index + 2) }
+    { time: START + index * 1_000 + 100, value: sampleValue(3 * index) },
+    { time: START + index * 1_000 + 900, value: sampleValue(3 * index + 1) },
+    { time: START + index * 1_000 + 900, sequence: 1, value: sampleValue(3 * index + 2) }
   ]).flat()
   await deliver('burst', samples)
   const { values, observations } = await served(patient, 90)
@@ -101,7 +101,7 @@ test('two readings in one second, and two at one time told apart by their sequen
 })
 
 test('readings out of order and delivered twice give what the same readings in order give', async () => {
-  const samples = Array.from({ length: 600 }, (_, index) => ({ time: START + index * 1_000, value: valueOf(index) }))
+  const samples = Array.from({ length: 600 }, (_, index) => ({ time: START + index * 1_000, value: sampleValue(index) }))
   const [tidy, untidy] = [await wear('tidy'), await wear('untidy')]
   await deliver('tidy', samples)
   const shuffled = [...samples].sort((one, other) => one.time + 20_000 * wobble(one.time / 1_000) - other.time - 20_000 * wobble(other.time / 1_000))

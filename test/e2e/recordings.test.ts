@@ -3,7 +3,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { readRecording } from '../../src/ingest/recordings/read-recording.ts'
 import type { RecordedSensor } from '../../src/ingest/recordings/recording.ts'
-import { type Bundle, createFhirClient, eventually, type FhirClient, type Observation } from '../support/fhir-client.ts'
+import { type Bundle, createFhirClient, eventually, type FhirClient } from '../support/fhir-client.ts'
 import { makeDataDir, type Oxbow, removeDataDir, startOxbow } from '../support/oxbow-process.ts'
 import { hasRecordings, recordingPath, recordingText } from '../support/shared-recordings.ts'
 import { wearingBundle } from '../support/ward-fixture.ts'
