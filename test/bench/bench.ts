@@ -4,15 +4,29 @@ import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createContext } from './bench-context.ts'
+import { benchColdStart, COLD_START_BARS } from './cold-start.bench.ts'
+import { benchConsume, CONSUME_BARS } from './consume.bench.ts'
+import { benchCrash, CRASH_BARS } from './crash.bench.ts'
+import { benchDevices, DEVICE_BARS } from './devices.bench.ts'
+import { benchGrowth, GROWTH_BARS } from './growth.bench.ts'
 import { benchIngest, benchSingle, INGEST_BARS, SINGLE_BARS } from './ingest.bench.ts'
+import { benchMemory, MEMORY_BARS } from './memory.bench.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { type BarResult, compareResults } from './report.ts'
 import { type BenchGroup, runBench } from './run-bench.ts'
 import { ROOT } from './server.ts'
+import { benchViews, VIEW_BARS } from './views.bench.ts'
 
 const GROUPS: readonly BenchGroup[] = [
   { bars: INGEST_BARS, run: benchIngest },
-  { bars: SINGLE_BARS, run: benchSingle }
+  { bars: SINGLE_BARS, run: benchSingle },
+  { bars: CONSUME_BARS, run: benchConsume },
+  { bars: DEVICE_BARS, run: benchDevices },
+  { bars: GROWTH_BARS, run: benchGrowth },
+  { bars: VIEW_BARS, run: benchViews },
+  { bars: CRASH_BARS, run: benchCrash },
+  { bars: MEMORY_BARS, run: benchMemory },
+  { bars: COLD_START_BARS, run: benchColdStart }
 ]
 
 const print = (line: string) => { process.stdout.write(`${line}\n`) }

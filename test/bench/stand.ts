@@ -30,6 +30,8 @@ export interface Stand {
   plan: LoadPlan
   token: string
   measure (seconds: Seconds): Promise<Stretch>
+  /** As `measure`, with a number of POSTs of each gateway instead of a time: the same work at every point. */
+  measurePosts (posts: { warmUp: number, stretch: number }): Promise<Stretch>
   /** By device: its number in the series store. */
   seriesNumbers (): Promise<Map<number, number>>
   close (): Promise<void>
@@ -50,10 +52,12 @@ export async function openStand (folder: string, plan: StandPlan, options: Omit<
     const full = { ...plan, url: server.url, token }
     await load.plan(full)
     const seriesNumbers = once(() => numbersOfDevices(server, counts))
-    const state: Progress = { acked: 0, posts: [], measured: undefined }
+    const state: Progress = { acked: 0, posts: [] }
+    const parts = { server, counts, load, plan: full, seriesNumbers }
     return {
       server, counts, load, plan: full, token, seriesNumbers,
-      measure: seconds => measure({ server, counts, load, plan: full, seriesNumbers }, seconds, state),
+      measure: ({ warmUp, stretch }) => measure(parts, { seconds: warmUp }, { seconds: stretch }, state),
+      measurePosts: ({ warmUp, stretch }) => measure(parts, { postsPerGateway: warmUp }, { postsPerGateway: stretch }, state),
       async close () {
         load.close()
         await counts.close()
@@ -67,10 +71,11 @@ export async function openStand (folder: string, plan: StandPlan, options: Omit<
   }
 }
 
-interface Progress { acked: number, posts: readonly number[], measured: LoadResult | undefined }
+interface Progress { acked: number, posts: readonly number[] }
+type Until = Parameters<LoadProcess['run']>[0]
 type Parts = Pick<Stand, 'server' | 'counts' | 'load' | 'plan' | 'seriesNumbers'>
 
-async function measure (parts: Parts, { warmUp, stretch }: Seconds, state: Progress): Promise<Stretch> {
+async function measure (parts: Parts, warmUp: Until, stretch: Until, state: Progress): Promise<Stretch> {
   const { server, counts } = parts
   const before = await counts.totals()
   const warm = await runAndStore(parts, warmUp)
@@ -93,8 +98,8 @@ async function measure (parts: Parts, { warmUp, stretch }: Seconds, state: Progr
   }
 }
 
-async function runAndStore ({ load, counts }: Parts, seconds: number): Promise<LoadResult> {
-  const result = await load.run({ seconds })
+async function runAndStore ({ load, counts }: Parts, until: Until): Promise<LoadResult> {
+  const result = await load.run(until)
   assertAnswers(result)
   await counts.untilStored()
   return result

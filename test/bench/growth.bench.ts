@@ -1,0 +1,130 @@
+/** P10: ingest and the two common questions with little history and with much. The history is copied through the product's own schema. */
+
+import { join } from 'node:path'
+import { Client, type PoolClient } from 'pg'
+import { createCopyBuffer } from '../../src/platform/postgres/copy.ts'
+import { createPool } from '../../src/platform/postgres/pool.ts'
+import { sendBatch } from '../../src/platform/postgres/send-batch.ts'
+import { STORES } from '../../src/platform/postgres/stores.ts'
+import { epochMs, millivolt, percent } from '../../src/model/units.ts'
+import { encodeReading, READING_COLUMNS } from '../../src/stores/series/reading-row.ts'
+import { createSeriesStore } from '../../src/stores/series/series-store.ts'
+import type { BenchContext, Outcomes } from './bench-context.ts'
+import { WrongResult } from './counts.ts'
+import { measureCopy } from './limits/copy-binary.ts'
+import { openLimitTable } from './limits/limit-table.ts'
+import { mean, percentile } from './reduce.ts'
+import { databaseUrl } from './server.ts'
+import { load1, openStand, type Stand, type StandPlan } from './stand.ts'
+
+export const GROWTH_BARS = ['P10', 'P10q', 'P10w'] as const
+const POINTS = [1_000_000, 10_000_000, 50_000_000]
+const POINTS_QUICK = [250_000, 1_000_000]
+/** So few that at the first point each has more than an hour. */
+const SERIES = 250
+const SERIES_QUICK = 60
+const ROWS_PER_COMMIT = 10_000
+const DAY_MS = 86_400_000
+const HOUR_MS = 3_600_000
+const QUERIES = 300
+const LIMIT_SECONDS = { warmUp: 1, stretch: 3 } as const
+
+interface Point { rows: number, rate: number, share: number, latestMs: { p50: number, p99: number }, hourMs: { p50: number, p99: number }, load1: number }
+
+export async function benchGrowth (context: BenchContext): Promise<Outcomes> {
+  if (!context.options.growth) {
+    const skipped = { skipped: 'growth bars run with --growth' }
+    return { P10: skipped, P10q: skipped, P10w: skipped }
+  }
+  const points = await measurePoints(context)
+  const [least, most] = [points[0]!, points.at(-1)!]
+  const self = (name: string, value: number) => ({ kind: 'self' as const, name: `self at ${least.rows.toExponential(0)} rows${name}`, value })
+  const conditions = { points, series: context.options.quick ? SERIES_QUICK : SERIES, queries: QUERIES, ratio: 'of the rates, each divided by L before and after it' }
+  const note = (of: (point: Point) => number) => `at ${most.rows.toExponential(0)} rows; ${points.map(point => `${point.rows.toExponential(0)}: ${Number(of(point).toPrecision(3))}`).join(', ')}`
+  return {
+    P10: { ours: most.rate, against: self('', least.rate), ratio: most.share / least.share, note: note(point => point.rate), conditions },
+    P10q: { ours: most.latestMs.p50, against: self('', least.latestMs.p50), ratio: most.latestMs.p50 / least.latestMs.p50, note: note(point => point.latestMs.p50), conditions },
+    P10w: { ours: most.hourMs.p50, against: self('', least.hourMs.p50), ratio: most.hourMs.p50 / least.hourMs.p50, note: note(point => point.hourMs.p50), conditions }
+  }
+}
+
+async function measurePoints (context: BenchContext): Promise<Point[]> {
+  const { quick, seconds } = context.options
+  const series = quick ? SERIES_QUICK : SERIES
+  const plan: StandPlan = { connections: 32, devices: 1_000, devicesPerPost: 10, readingsPerDevice: 10, staggerMs: 60_000, format: 'json', startAt: context.now() - 3 * DAY_MS }
+  const stand = await openStand(await context.folder('growth'), plan)
+  const limits = await openLimitTable(join(stand.server.dataDir))
+  const points: Point[] = []
+  try {
+    await context.assertDurable(stand.counts.series)
+    // So that every device has its number.
+    await stand.measurePosts({ warmUp: 1, stretch: 1 })
+    const numbers = [...(await stand.seriesNumbers()).values()].slice(0, series)
+    const history = { numbers, startAt: plan.startAt - 10 * DAY_MS, rows: 0 }
+    for (const rows of quick ? POINTS_QUICK : POINTS) {
+      await grow(stand, history, rows)
+      const before = await measureCopy(limits, LIMIT_SECONDS)
+      const stretch = await stand.measure(seconds)
+      const after = await measureCopy(limits, LIMIT_SECONDS)
+      points.push({ rows, rate: stretch.rate, share: stretch.rate / mean([before, after]), ...await askedOf(stand, history), load1: load1() })
+      const { rate, latestMs, hourMs } = points.at(-1)!
+      context.say(`growth ${rows} rows: ${Math.round(rate)} r/s, latest 100 ${latestMs.p50.toFixed(2)} ms, 1 h ${hourMs.p50.toFixed(2)} ms`)
+    }
+  } finally {
+    await limits.close()
+    await stand.close()
+  }
+  return points
+}
+
+/** Readings of the series before everything the load sends, one a second each, all in turn. */
+interface History { numbers: readonly number[], startAt: number, rows: number }
+
+async function grow ({ server }: Stand, history: History, rows: number): Promise<void> {
+  const client = new Client({ connectionString: await databaseUrl(server.dataDir, STORES.series.database, STORES.series.owner) })
+  await client.connect()
+  const copy = createCopyBuffer(4 << 20)
+  const { numbers } = history
+  const days = new Set<number>()
+  while (history.rows < rows) {
+    copy.reset()
+    for (const until = Math.min(rows, history.rows + ROWS_PER_COMMIT); history.rows < until; history.rows++) {
+      const n = history.rows
+      const takenAt = history.startAt + Math.floor(n / numbers.length) * 1_000
+      days.add(Math.floor(takenAt / DAY_MS))
+      encodeReading(copy, {
+        series: numbers[n % numbers.length]!, schemaId: 1, takenAt: epochMs(takenAt), sequence: 0, offset: n, firmware: 1, flags: 0, partition: 0,
+        quality: percent(92), battery: millivolt(3_700), values: [(300 + n % 200) / 10, (940 + n % 50) / 10]
+      })
+    }
+    const day = (number: number) => `'${new Date(number * DAY_MS).toISOString().slice(0, 10)}'`
+    const noted = [...days].flatMap(number => [`select series.ensure_day(${day(number)})`, `insert into series.day select unnest('{${numbers.join(',')}}'::int[]), ${day(number)} on conflict do nothing`])
+    await sendBatch(client as unknown as PoolClient, [...noted, { copy: `copy series.reading (${READING_COLUMNS}) from stdin (format binary)`, bytes: copy.bytes() }])
+    days.clear()
+  }
+  // What autovacuum would have done by the time so much history has come in.
+  await client.query('vacuum analyze series.reading')
+  await client.end()
+}
+
+/** The newest hundred readings, and an hour, of series drawn by lot, by the questions that the product's store answers. */
+async function askedOf ({ server }: Stand, { numbers, startAt, rows }: History): Promise<Pick<Point, 'latestMs' | 'hourMs'>> {
+  const pool = createPool({ url: await databaseUrl(server.dataDir, STORES.series.database, 'oxbow_series') })
+  const store = createSeriesStore(pool)
+  const end = startAt + Math.floor(rows / numbers.length) * 1_000
+  const timed = async (ask: (series: number) => Promise<readonly unknown[]>, expected: number) => {
+    const times: number[] = []
+    for (let turn = 0; turn < QUERIES; turn++) {
+      const series = numbers[Math.floor(Math.random() * numbers.length)]!
+      const startedAt = performance.now()
+      const found = await ask(series)
+      times.push(performance.now() - startedAt)
+      if (found.length !== expected) throw new WrongResult(`${found.length} readings were found of ${expected}`)
+    }
+    return { p50: percentile(times, 0.5), p99: percentile(times, 0.99) }
+  }
+  const latestMs = await timed(series => store.readingsBefore(series, epochMs(end), 100), 100)
+  const hourMs = await timed(series => store.readings(series, epochMs(end - HOUR_MS), epochMs(end), 10_000), HOUR_MS / 1_000)
+  await pool.end()
+  return { latestMs, hourMs }
+}
