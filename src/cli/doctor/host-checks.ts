@@ -7,7 +7,8 @@ import { type Check, note, ok, wrong } from './check.ts'
 
 export const NODE_NEEDED = [24, 2] as const
 const GIB = 1024 ** 3
-const FREE_MIN = GIB
+/** As the alarm `disk-low`. */
+const FREE_MIN = 2 * GIB
 /** PostgreSQL's log alone may take 4 GB. */
 const FREE_GOOD = 5 * GIB
 const OTHERS = 0o077

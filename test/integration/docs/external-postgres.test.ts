@@ -1,0 +1,91 @@
+/** The script that docs/operations.md gives to administrators, run as it stands on a fresh PostgreSQL: enough for Oxbow, and no more than it needs. */
+
+import { randomBytes } from 'node:crypto'
+import { chmodSync, readFileSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { Client } from 'pg'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { doctorVerb } from '../../../src/cli/doctor.ts'
+import { loadConfig } from '../../../src/config/load.ts'
+import { epochMs } from '../../../src/model/units.ts'
+import { openStores } from '../../../src/platform/postgres/open-stores.ts'
+import { freePort, handOver, initialise, type Postmaster, runAsUser, startPostmaster } from '../../../src/platform/postgres/postmaster.ts'
+import { STORES } from '../../../src/platform/postgres/stores.ts'
+
+const SCRIPT = readFileSync('docs/examples/external-postgres.sql', 'utf8')
+const PASSWORDS = new Map([...SCRIPT.matchAll(/CREATE ROLE (\w+) LOGIN PASSWORD '([^']+)'/g)].map(([, role, password]) => [role!, password!]))
+const SETTINGS = { listen_addresses: '127.0.0.1', unix_socket_directories: '' }
+
+let folder: string
+let postmaster: Postmaster
+let port: number
+let env: Record<string, string>
+
+const urlOf = (role: string, database: string) => `postgres://${role}:${PASSWORDS.get(role)}@127.0.0.1:${port}/${database}`
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'oxbow-test-external-'))
+  chmodSync(folder, 0o755)
+  const runAs = await runAsUser()
+  await handOver(folder, runAs)
+  const password = randomBytes(18).toString('base64url')
+  await initialise(join(folder, 'data'), password, runAs)
+  port = await freePort()
+  postmaster = await startPostmaster({ folder: join(folder, 'data'), port, settings: SETTINGS, logFile: join(folder, 'postgres.log'), runAs })
+  const admin = new Client({ connectionString: `postgres://postgres:${password}@127.0.0.1:${port}/postgres` })
+  await admin.connect()
+  // A database cannot be made in a transaction, so each statement goes by itself, as psql sends them.
+  for (const statement of SCRIPT.replace(/^--.*$/gm, '').split(';').map(text => text.trim()).filter(text => text !== '')) await admin.query(statement)
+  await admin.end()
+  const [bus, linkage, series, audit, keys] = ['bus', 'linkage', 'series', 'audit', 'keys'].map(store => (role: string) => urlOf(role, `oxbow_${store}`))
+  env = {
+    OXBOW_MODE: 'production', OXBOW_DEMO: 'off', OXBOW_KEYS_ALLOW_LOCAL: 'yes', OXBOW_DATA_DIR: join(folder, 'oxbow'), OXBOW_POSTGRES_KIND: 'external',
+    OXBOW_POSTGRES_BUS_URL: bus!('oxbow_bus'), OXBOW_POSTGRES_INGEST_URL: bus!('oxbow_ingest'), OXBOW_POSTGRES_BUS_OWNER_URL: bus!('oxbow_bus_owner'),
+    OXBOW_POSTGRES_LINKAGE_URL: linkage!('oxbow_linkage'), OXBOW_POSTGRES_DELIVERY_URL: linkage!('oxbow_delivery'), OXBOW_POSTGRES_LINKAGE_OWNER_URL: linkage!('oxbow_linkage_owner'),
+    OXBOW_POSTGRES_SERIES_URL: series!('oxbow_series'), OXBOW_POSTGRES_SERIES_OWNER_URL: series!('oxbow_series_owner'),
+    OXBOW_POSTGRES_AUDIT_URL: audit!('oxbow_audit'), OXBOW_POSTGRES_AUDIT_OWNER_URL: audit!('oxbow_audit_owner'),
+    OXBOW_POSTGRES_KEYS_URL: keys!('oxbow_keys'), OXBOW_POSTGRES_KEYS_OWNER_URL: keys!('oxbow_keys_owner')
+  }
+})
+afterAll(async () => {
+  await postmaster?.stop()
+  await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
+})
+
+test('the stores open in production mode, and their migrations run', async () => {
+  const stores = await openStores(loadConfig(env))
+  try {
+    expect((await stores.pool('oxbow_series').query('SELECT current_user AS role')).rows).toEqual([{ role: 'oxbow_series' }])
+    await stores.pool('oxbow_series').query('CREATE TEMPORARY TABLE staging (number int)')
+    await expect(stores.pool('oxbow_linkage').query('CREATE TEMPORARY TABLE staging (number int)')).rejects.toMatchObject({ code: '42501' })
+    await expect(stores.pool('oxbow_bus').query('CREATE TABLE public.mine (number int)')).rejects.toMatchObject({ code: '42501' })
+  } finally {
+    await stores.close()
+  }
+})
+
+test('no login and no owner may enter a database of another store, or any other', async () => {
+  const databases = ['postgres', 'template1', ...Object.values(STORES).map(({ database }) => database)]
+  for (const { database: own, owner, logins } of Object.values(STORES)) {
+    for (const role of [owner, ...logins.map(login => login.role)]) {
+      for (const database of databases) {
+        const client = new Client({ connectionString: urlOf(role, database) })
+        client.on('error', () => {})
+        const outcome = await client.connect().then(async () => { await client.end(); return 'entered' }, (error: { code?: string }) => error.code)
+        expect([role, database, outcome]).toEqual([role, database, database === own ? 'entered' : '42501'])
+      }
+    }
+  }
+})
+
+test('the doctor finds nothing wrong with it', async () => {
+  const out: string[] = []
+  const context = { env, stdout: (text: string) => { out.push(text) }, stderr: () => {}, now: () => epochMs(Date.now()), signal: new AbortController().signal }
+  await doctorVerb.run(['--json'], context)
+  const { checks } = JSON.parse(out.join('')) as { checks: { name: string, verdict: string }[] }
+  // The keys are made when the server starts, which this test does not do.
+  expect(checks.filter(({ name, verdict }) => verdict === 'wrong' && name !== 'key file')).toEqual([])
+  expect(checks.filter(({ name }) => ['apart', 'durability', 'migrations', 'database keys'].includes(name)).map(({ verdict }) => verdict)).toEqual(['ok', 'ok', 'ok', 'ok'])
+})
