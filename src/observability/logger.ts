@@ -39,7 +39,7 @@ export type Logger = Readonly<Record<LogLevel, (message: string, fields?: LogFie
 
 /** @param write receives whole lines */
 export function createLogger (level: LogLevel, write: (line: string) => void): Logger {
-  const inner = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime }, { write })
+  const inner = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } }, { write })
   const line = (at: LogLevel) => (message: string, fields: LogFields = {}) => { inner[at](onlyNamed(fields), message) }
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
 }
