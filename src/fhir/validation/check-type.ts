@@ -33,13 +33,17 @@ interface Compiled {
   properties: ReadonlyMap<string, Property>
   required: readonly { step: string, bit: number }[]
   invariants: readonly (Invariant & { key: string })[]
+  /** Of what stands beside a primitive. */
+  checkElement: Check
 }
 
 export interface TypeOptions {
   /** Called with each well-formed extension. */
   onExtension: (extension: Node, walk: Walk) => void
-  /** Called with each resource whose type is known, contained ones as well, before it is checked. */
+  /** Called with each well-formed resource, contained ones as well. */
   onResource: (resource: Node, walk: Walk) => void
+  /** The profile of the resource that allows listed codes only. */
+  codesOf: (resource: Node) => string | undefined
 }
 
 export function createTypeChecks (definitions: Definitions, options: TypeOptions): TypeChecks {
@@ -51,7 +55,7 @@ export function createTypeChecks (definitions: Definitions, options: TypeOptions
       let check = made.get(type)
       if (check === undefined) {
         const compiled = compileType(type, { definitions, primitives, checks, resources: new Set(definitions.resources), options })
-        check = (value, walk) => { checkNode(compiled, value, walk, options) }
+        check = compiled.isResource ? resourceCheck(compiled, options) : (value, walk) => { checkNode(compiled, value, walk, options) }
         made.set(type, check)
       }
       return check
@@ -86,7 +90,12 @@ function compileType (type: string, shop: Workshop): Compiled {
     }
   }
   const keys = [...definition.invariants ?? [], ...IN_WORDS_OF[type] ?? []]
-  return { type, isResource: definition.isResource === true, properties, required, invariants: keys.map(key => ({ key, ...INVARIANTS[key]! })) }
+  return {
+    type, properties, required,
+    isResource: definition.isResource === true,
+    invariants: keys.map(key => ({ key, ...INVARIANTS[key]! })),
+    checkElement: (value, walk) => { shop.checks.of('Element')(value, walk) }
+  }
 }
 
 /** `value` and `dateTime` → `valueDateTime`. */
@@ -167,6 +176,15 @@ function checkResource (value: unknown, walk: Walk, checks: TypeChecks): void {
   walk.container = container
 }
 
+function resourceCheck (compiled: Compiled, options: TypeOptions): Check {
+  return (value, walk) => {
+    const outer = walk.codesOf
+    if (isNode(value)) walk.codesOf = options.codesOf(value)
+    checkNode(compiled, value, walk, options)
+    walk.codesOf = outer
+  }
+}
+
 function checkNode (compiled: Compiled, value: unknown, walk: Walk, options: TypeOptions): void {
   if (!isNode(value)) return walk.error('structure', 'must be an object')
   if (walk.steps.length > STEPS_MAX) return walk.error('too-long', 'is nested too deeply')
@@ -184,7 +202,7 @@ function checkNode (compiled: Compiled, value: unknown, walk: Walk, options: Typ
       count++
       continue
     }
-    if (name !== 'id') count++
+    if (name !== 'id' || type === 'Element') count++
     if (property.bit !== 0) {
       if (property.isChoice && (seen & property.bit) !== 0) walk.errorAt(property.step, 'structure', 'may stand in one form only')
       seen |= property.bit
@@ -232,28 +250,28 @@ function checkUnlisted (name: string, place: number, seen: number, owner: Node, 
   }
   const hasValue = owner[name.slice(1)] !== undefined
   if (!hasValue && property.isChoice && (seen & property.bit) !== 0) walk.errorAt(property.step, 'structure', 'may stand in one form only')
-  checkExtensions(property, owner[name], owner[name.slice(1)], walk)
+  walk.steps.push(property.step)
+  if (property.isList) checkExtensionList(owner[name], owner[name.slice(1)], compiled.checkElement, walk)
+  else checkBeside(owner[name], hasValue, compiled.checkElement, walk)
+  walk.steps.pop()
   return seen | property.bit
 }
 
-/** Ids and extensions of a primitive, or of a list of them. */
-function checkExtensions (property: Property, value: unknown, primitive: unknown, walk: Walk): void {
-  walk.steps.push(property.step)
-  if (!property.isList) checkPrimitiveElement(value, walk)
-  else if (!Array.isArray(value) || value.length === 0 || (Array.isArray(primitive) && primitive.length !== value.length)) {
-    walk.error('structure', 'values and their extensions must be arrays of one length')
-  } else {
-    for (const [place, item] of value.entries()) {
-      walk.steps.push(place)
-      const stands = Array.isArray(primitive) && primitive[place] !== null
-      if (item !== null || !stands) checkPrimitiveElement(item, walk)
-      walk.steps.pop()
-    }
+function checkExtensionList (value: unknown, primitive: unknown, checkElement: Check, walk: Walk): void {
+  if (!Array.isArray(value) || value.length === 0 || (Array.isArray(primitive) && primitive.length !== value.length)) {
+    return walk.error('structure', 'values and their extensions must be arrays of one length')
   }
-  walk.steps.pop()
+  for (const [place, item] of value.entries()) {
+    const hasValue = Array.isArray(primitive) && primitive[place] !== null
+    if (item === null && hasValue) continue
+    walk.steps.push(place)
+    checkBeside(item, hasValue, checkElement, walk)
+    walk.steps.pop()
+  }
 }
 
-function checkPrimitiveElement (value: unknown, walk: Walk): void {
-  if (!isNode(value)) return walk.error('structure', 'must be an object with id or extension')
-  elementCheck?.(value, walk)
+/** Id and extensions of a primitive. */
+function checkBeside (value: unknown, hasValue: boolean, checkElement: Check, walk: Walk): void {
+  if (isNode(value) && !hasValue && value['extension'] === undefined) walk.error('invariant', 'must have a value or extensions (ele-1)')
+  else checkElement(value, walk)
 }

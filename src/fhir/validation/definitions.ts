@@ -1,65 +1,77 @@
-/** The form of `definitions.generated.json`: what the validator must know of R4 and of our profiles, and no more. */
+/** The form of `definitions.generated.json`: FHIR R4 and our profiles, reduced to what a check needs. Written by `fhir-profiles/compile.ts`. */
 
 export interface Definitions {
-  /** Regular expression of each primitive's JSON text, unanchored; `''`: any text. */
-  primitives: Record<string, string>
-  /** Codes by system of each value set that a required binding names and that can be listed. */
-  valueSets: Record<string, Record<string, string[]>>
-  /** Resources, data types and backbone elements (`Patient.contact`). */
-  types: Record<string, TypeDefinition>
-  /** By canonical URL. */
-  profiles: Record<string, ProfileDefinition>
+  fhirVersion: string
+  /** Names of all resource types of R4; those that can be checked stand in `types` as well. */
+  resources: readonly string[]
+  primitives: Readonly<Record<string, Primitive>>
+  /** Resources, datatypes and, by their path (`Observation.component`), the parts of both. */
+  types: Readonly<Record<string, TypeDefinition>>
+  /** By canonical URL: profiles of resources and definitions of extensions. */
+  profiles: Readonly<Record<string, Profile>>
+  /** Canonical URL → code system → codes. */
+  valueSets: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>>
+  /** Required value sets that no finite list of codes can stand for; they are not checked. */
+  openValueSets: readonly string[]
+}
+
+export interface Primitive {
+  json: 'string' | 'number' | 'boolean'
+  /** Of the whole text. */
+  pattern?: string
 }
 
 export interface TypeDefinition {
   isResource?: true
-  /** By JSON name: `valueQuantity`, not `value[x]`. */
-  elements: Record<string, ElementDefinition>
-  /** Least count of each choice: `{ value: 0 }`. */
-  choices?: Record<string, number>
-  /** Keys of invariants that hold for it. */
-  invariants?: string[]
+  /** A choice stands under its name with `[x]`. */
+  elements: Readonly<Record<string, Element>>
+  /** Keys of constraints, e.g. `obs-6`. */
+  invariants?: readonly string[]
 }
 
-export interface ElementDefinition {
-  type: string
-  min?: number
+export interface Element {
+  /** Absent: 0. */
+  min?: 1
   isList?: true
-  /** URL of a required value set. */
-  valueSet?: string
-  /** Resource types a Reference may name; absent: any. */
-  targets?: string[]
-  /** Name of the choice it is one form of. */
-  choice?: string
+  /** More than one only for a choice. */
+  types: readonly string[]
+  /** Value set of a required binding. */
+  codes?: string
+  /** Types that a Reference may point to; absent: any. */
+  targets?: readonly string[]
+  invariants?: readonly string[]
 }
 
-export interface ProfileDefinition {
+export interface Profile {
+  name: string
   type: string
-  /** Profile that holds as well. */
+  /** Canonical URL of the profile it derives from; absent: R4 itself. */
   base?: string
-  root: Constraint
+  rule: Rule
 }
 
-export interface Constraint {
+/** What a profile adds to one element and those below it. */
+export interface Rule {
   min?: number
   max?: number
-  /** Data types a choice is narrowed to. */
-  types?: string[]
-  /** Equals it. */
+  /** Those left of a choice. */
+  types?: readonly string[]
+  targets?: readonly string[]
+  codes?: string
+  /** The exact value. */
   fixed?: unknown
-  /** Holds at least it. */
+  /** A part of the value. */
   pattern?: unknown
-  valueSet?: string
-  targets?: string[]
-  invariants?: string[]
-  /** By element name, `value[x]` for a choice. */
-  children?: Record<string, Constraint>
-  slices?: Slice[]
+  invariants?: readonly string[]
+  elements?: Readonly<Record<string, Rule>>
+  slices?: readonly Slice[]
+  /** Items that are of no slice are refused. */
+  isClosed?: true
 }
 
 export interface Slice {
   name: string
-  /** An item is in the slice when all of these hold. */
-  match: { path: string[], value: unknown }[]
-  constraint: Constraint
+  /** An item is of the slice when each path leads to a value that holds the pattern. */
+  match: readonly { path: readonly string[], pattern: unknown }[]
+  rule: Rule
 }

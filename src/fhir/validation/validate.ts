@@ -1,12 +1,23 @@
-/** A resource that is about to be written → everything wrong with it. */
+/** A resource that is about to be written → everything wrong with it, by R4 and the profiles it claims. */
 
+import { readFileSync } from 'node:fs'
 import type { Finding } from '../outcome.ts'
+import type { Definitions } from './definitions.ts'
+import { createValidator, type Validator } from './validator.ts'
 
-/** [] for a resource that may be written. */
-export function validateResource (resource: unknown, _limits: { findingsMax: number }): readonly Finding[] {
-  if (resource !== null && typeof resource === 'object' && !Array.isArray(resource)) return []
-  return [{ severity: 'error', code: 'structure', message: 'a resource is an object', expression: 'Resource' }]
+// Made at first use: nothing of it is needed on the way to the first stored reading (performance.md D14). It never changes.
+let made: Validator | undefined
+
+/** The one validator of the process. */
+export function validator (): Validator {
+  made ??= createValidator(JSON.parse(readFileSync(new URL('definitions.generated.json', import.meta.url), 'utf8')) as Definitions)
+  return made
+}
+
+/** [] for a resource that may be written; at most `findingsMax`. Findings without a profile are of base R4. */
+export function validateResource (resource: unknown, limits: { findingsMax: number }): readonly Finding[] {
+  return validator().validate(resource, limits)
 }
 
 /** Canonical URLs of the profiles known for a type. */
-export function profilesOf (_type: string): readonly string[] { return [] }
+export function profilesOf (type: string): readonly string[] { return validator().profilesOf(type) }

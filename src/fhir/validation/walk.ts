@@ -15,7 +15,7 @@ export const STEPS_MAX = 100
 export class Walk {
   readonly findings: Finding[] = []
   readonly findingsMax: number
-  /** All errors, also those beyond `findingsMax`. */
+  /** Errors of base FHIR, also those beyond `findingsMax`: what follows looks only at what is well-formed. */
   errorCount = 0
   /** Canonical URL of what is being checked; `undefined`: base FHIR. */
   profile: string | undefined = undefined
@@ -32,7 +32,7 @@ export class Walk {
 
   /** A finding at the current place; nothing of the content may stand in `message`. */
   error (code: Finding['code'], message: string, profile = this.profile): void {
-    this.errorCount++
+    if (profile === undefined) this.errorCount++
     this.add('error', code, message, profile)
   }
 

@@ -1,0 +1,145 @@
+/** Rules of a profile → a function that checks what they add to R4 on a well-formed resource or extension. */
+
+import { createMembership } from './code-checks.ts'
+import { choiceName } from './check-type.ts'
+import type { Definitions, Profile, Rule, Slice } from './definitions.ts'
+import { IN_CODE_ONLY, PROFILE_INVARIANTS } from './profile-invariants.ts'
+import { targetType } from './reference-target.ts'
+import { equalJson, has, holdsPattern, isNode, listOf, type Node, type Walk } from './walk.ts'
+
+export type RuleCheck = (value: unknown, walk: Walk) => void
+
+interface Workshop {
+  definitions: Definitions
+  resources: ReadonlySet<string>
+}
+
+/** Checks of a profile and of those it derives from; findings name the profile that demands it. @param url one of `definitions.profiles` */
+export function compileProfile (url: string, definitions: Definitions): RuleCheck {
+  const shop = { definitions, resources: new Set(definitions.resources) }
+  const profiles: [string, Profile][] = []
+  for (let at: string | undefined = url; at !== undefined; at = definitions.profiles[at]!.base) profiles.unshift([at, definitions.profiles[at]!])
+  const checks = profiles.map(([name, { rule, type }]) => {
+    const extra = IN_CODE_ONLY[name]
+    const whole = extra === undefined ? rule : { ...rule, invariants: [...rule.invariants ?? [], ...extra] }
+    return { name, check: compileRule(whole, type, shop) }
+  })
+  return (value, walk) => {
+    const outer = walk.profile
+    for (const { name, check } of checks) {
+      walk.profile = name
+      check(value, walk)
+    }
+    walk.profile = outer
+  }
+}
+
+function compileRule (rule: Rule, type: string, shop: Workshop): RuleCheck {
+  const { codes, fixed, pattern, targets } = rule
+  const checks: RuleCheck[] = []
+  if (targets !== undefined) checks.push(targetCheck(new Set(targets), shop.resources))
+  if (fixed !== undefined) checks.push((value, walk) => { if (!equalJson(value, fixed)) walk.error('value', 'must have the fixed value of the profile') })
+  if (pattern !== undefined) checks.push((value, walk) => { if (!holdsPattern(value, pattern)) walk.error('value', 'must hold the pattern of the profile') })
+  const valueSet = codes === undefined ? undefined : shop.definitions.valueSets[codes]
+  if (valueSet !== undefined) {
+    const isMember = createMembership(valueSet)
+    checks.push((value, walk) => { if (!isMember(value)) walk.error('code-invalid', 'must be a code of the value set that the profile requires') })
+  }
+  const known = shop.definitions.types[type]?.elements
+  for (const [name, child] of Object.entries(rule.elements ?? {})) if (known?.[name] !== undefined) checks.push(compileElement(name, child, type, shop))
+  for (const key of rule.invariants ?? []) {
+    const { holds, says } = PROFILE_INVARIANTS[key]!
+    checks.push((value, walk) => { if (!holds(value)) walk.error('invariant', `${says} (${key})`) })
+  }
+  return (value, walk) => { for (const check of checks) check(value, walk) }
+}
+
+function targetCheck (targets: ReadonlySet<string>, resources: ReadonlySet<string>): RuleCheck {
+  return (value, walk) => {
+    if (!isNode(value) || typeof value['reference'] !== 'string') return
+    const named = targetType(value['reference'], resources)
+    if (named !== undefined && named !== '' && !targets.has(named)) walk.errorAt('reference', 'value', `must name ${[...targets].join(' or ')}`)
+  }
+}
+
+/** One form of an element: its property and, for a choice, its type. */
+interface Form { name: string, isAllowed: boolean, check: RuleCheck }
+
+function compileElement (name: string, rule: Rule, owner: string, shop: Workshop): RuleCheck {
+  const { types } = shop.definitions.types[owner]!.elements[name]!
+  const isChoice = name.endsWith('[x]')
+  const step = isChoice ? name.slice(0, -3) : name
+  const forms: Form[] = types.map(type => ({
+    name: isChoice ? choiceName(step, type) : name,
+    isAllowed: rule.types === undefined || rule.types.includes(type),
+    check: compileRule(rule, type, shop)
+  }))
+  const slices = (rule.slices ?? []).map(slice => compileSlice(slice, types[0]!, shop))
+  return (value, walk) => {
+    if (!isNode(value)) return
+    const form = forms.find(candidate => has(value, candidate.name))
+    walk.steps.push(step)
+    checkElement(rule, form, form === undefined ? undefined : value[form.name], slices, walk)
+    walk.steps.pop()
+  }
+}
+
+function checkElement (rule: Rule, form: Form | undefined, value: unknown, slices: readonly SliceCheck[], walk: Walk): void {
+  // A primitive may stand with its extensions only.
+  const count = form === undefined ? 0 : Array.isArray(value) ? value.length : 1
+  checkCount(rule, count, walk)
+  if (form?.isAllowed === false) walk.error('structure', `must be ${(rule.types ?? []).join(' or ')}`)
+  else if (form !== undefined) {
+    if (Array.isArray(value)) {
+      for (let place = 0; place < value.length; place++) {
+        walk.steps.push(place)
+        form.check(value[place], walk)
+        walk.steps.pop()
+      }
+    } else if (value !== undefined) form.check(value, walk)
+  }
+  if (slices.length > 0) checkSlices(slices, listOf(value), rule.isClosed === true, walk)
+}
+
+function checkCount ({ min = 0, max }: Rule, count: number, walk: Walk, of = ''): void {
+  if (count < min) walk.error('required', count === 0 ? `is missing${of}` : `must stand at least ${min} times${of}`)
+  if (max !== undefined && count > max) walk.error('structure', max === 0 ? `must not stand here${of}` : `must not stand more than ${max} times${of}`)
+}
+
+interface SliceCheck {
+  slice: Slice
+  matches: (item: unknown) => boolean
+  check: RuleCheck
+}
+
+function compileSlice (slice: Slice, type: string, shop: Workshop): SliceCheck {
+  const tests = slice.match.map(({ path, pattern }) => {
+    const [name] = path
+    // Nearly all slices are told apart by one text.
+    if (path.length === 1 && typeof pattern === 'string') return (item: unknown) => isNode(item) && item[name!] === pattern
+    return (item: unknown) => valuesAt(item, path).some(value => holdsPattern(value, pattern))
+  })
+  return { slice, matches: item => tests.every(test => test(item)), check: compileRule(slice.rule, type, shop) }
+}
+
+function valuesAt (item: unknown, path: readonly string[]): readonly unknown[] {
+  let values: readonly unknown[] = [item]
+  for (const name of path) values = values.flatMap(value => isNode(value) ? listOf((value as Node)[name]) : [])
+  return values
+}
+
+function checkSlices (slices: readonly SliceCheck[], items: readonly unknown[], isClosed: boolean, walk: Walk): void {
+  const counts = slices.map(() => 0)
+  for (const [place, item] of items.entries()) {
+    const found = slices.findIndex(({ matches }) => matches(item))
+    if (found < 0 && !isClosed) continue
+    walk.steps.push(place)
+    if (found < 0) walk.error('structure', 'is none of the items that may stand here')
+    else {
+      counts[found]!++
+      slices[found]!.check(item, walk)
+    }
+    walk.steps.pop()
+  }
+  for (const [place, { slice }] of slices.entries()) checkCount(slice.rule, counts[place]!, walk, ` (${slice.name})`)
+}
