@@ -77,7 +77,7 @@ test('a transaction resolves urn:uuid references in any order and answers each e
   const entries = bundleOf(answer).entry ?? []
   expect(entries.map(entry => entry.response?.status)).toEqual(['201 Created', '201 Created', '201 Created', '200 OK'])
   expect(entries[0]?.response).toMatchObject({ location: expect.stringMatching(/^DeviceUseStatement\/[0-9a-f-]{36}\/_history\/1$/), etag: 'W/"1"' })
-  expect((entries[3]?.resource as Bundle).entry).toHaveLength(1)
+  expect((entries[3]!.resource as Bundle).entry).toHaveLength(1)
   const [, patientId] = entries[1]!.response!.location!.split('/')
   const [, deviceId] = entries[2]!.response!.location!.split('/')
   const stored = bundleOf(await api.ask({ url: `/DeviceUseStatement?patient=${patientId}` })).entry?.[0]?.resource
