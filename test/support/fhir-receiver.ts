@@ -48,6 +48,8 @@ export async function startReceiver (): Promise<FhirReceiver> {
     const draft = new Map(store)
     const locations = new Map<string, string>()
     const answers: object[] = []
+    // R4, transaction rules: identities must not overlap.
+    if (new Set(entries.map(({ fullUrl }) => fullUrl)).size < entries.length) return { status: 400, body: { resourceType: 'OperationOutcome', issue: [{ severity: 'error', code: 'duplicate' }] } }
     for (const { fullUrl, resource, request } of entries) {
       const subject = resource.subject?.reference
       if (subject?.startsWith('Patient?') && matches(draft, subject).length !== 1) return { status: 412, body: { resourceType: 'OperationOutcome', issue: [{ severity: 'error', code: 'multiple-matches', diagnostics: 'a name' }] } }

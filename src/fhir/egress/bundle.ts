@@ -34,17 +34,21 @@ export function partsOf (views: readonly View[], entriesMax: number): BundlePart
 
 export function entryCount (part: BundlePart): number { return part.views.length + (part.derived.length > 0 ? 1 : 0) }
 
-/** Parts in order, as many in each Bundle as fit into `entriesMax` entries; a part is never cut. */
+/** Parts in order, as many in each Bundle as fit into `entriesMax` entries; a part is never cut, and no Bundle holds two revisions of one
+ *  view (R4 transactions: identities must not overlap). */
 export function packParts<P extends { part: BundlePart }> (parts: readonly P[], entriesMax: number): P[][] {
   const bundles: P[][] = []
+  const ids = new Set<string>()
   let count = 0
   for (const item of parts) {
     const entries = entryCount(item.part)
-    if (bundles.length === 0 || count + entries > entriesMax) {
+    if (bundles.length === 0 || count + entries > entriesMax || item.part.views.some(view => ids.has(view.id))) {
       bundles.push([])
+      ids.clear()
       count = 0
     }
     bundles.at(-1)!.push(item)
+    for (const view of item.part.views) ids.add(view.id)
     count += entries
   }
   return bundles

@@ -50,8 +50,13 @@ test('a window served reading by reading is cut into parts that fit, derived val
 })
 
 test('parts fill a Bundle up to its limit and are never cut', () => {
-  const part = { part: partsOf(views(ROWS.sampled), 100)[0]! }
-  expect(packParts([part, part, part, part, part], 10).map(bundle => bundle.length)).toEqual([2, 2, 1])
+  const parts = [0, 1, 2, 3, 4].map(place => ({ part: partsOf(views({ ...ROWS.sampled, windowStart: epochMs(ROWS.sampled.windowStart + place * 30_000) }), 100)[0]! }))
+  expect(packParts(parts, 10).map(bundle => bundle.length)).toEqual([2, 2, 1])
+})
+
+test('two revisions of one window never stand in one Bundle', () => {
+  const parts = [1, 2, 3].map(revision => ({ part: partsOf(views({ ...ROWS.sampled, revision }), 100)[0]! }))
+  expect(packParts(parts, 100).map(bundle => bundle.length)).toEqual([1, 1, 1])
 })
 
 test('a source outside the Bundle is named by its identifier', () => {
