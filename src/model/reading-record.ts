@@ -1,6 +1,7 @@
-/** The record of `oxbow.readings.v1` in Avro: a `ReadingBatch` on the bus. Absent channels cost one bit. */
+/** The record of `oxbow.readings.v1` in Avro: a `ReadingBatch` on the bus. Absent channels cost one bit.
+ *  Written and read by hand: every reading passes here twice, and a general codec takes an object of its own for each. */
 
-import avro from 'avsc'
+import { ServiceError } from './errors.ts'
 import type { Reading, ReadingBatch, Sid } from './reading.ts'
 import { epochMs, millivolt, percent } from './units.ts'
 
@@ -37,67 +38,138 @@ export const READINGS_SCHEMA = {
   ]
 } as const
 
-interface WireReading { takenAt: number, sequence: number, present: number, values: number[], battery: number, quality: number, firmware: number, flags: number }
-interface WireBatch { sid: string, model: string, schemaId: number, receivedAt: number, readings: WireReading[] }
-
-const type = avro.Type.forSchema(READINGS_SCHEMA as unknown as avro.Schema, { wrapUnions: false })
+/** Most bytes of a batch without its texts, and of one reading without its values: each number at its longest. */
+const BATCH_BYTES_MAX = 5 + 5 + 5 + 10 + 5 + 1
+const READING_BYTES_MAX = 10 + 10 + 5 + 5 + 1 + 4 * 5
+const VALUE_BYTES = 8
+const UTF8_PER_UNIT_MAX = 3
 
 export function encodeReadingBatch (batch: ReadingBatch): Buffer {
-  return type.toBuffer({
-    sid: batch.sid,
-    model: batch.model,
-    schemaId: batch.schemaId,
-    receivedAt: batch.receivedAt,
-    readings: batch.readings.map(toWire)
-  } satisfies WireBatch)
+  const { sid, model, readings } = batch
+  let room = BATCH_BYTES_MAX + (sid.length + model.length) * UTF8_PER_UNIT_MAX
+  for (const { values } of readings) room += READING_BYTES_MAX + values.length * VALUE_BYTES
+  const bytes = Buffer.allocUnsafe(room)
+  let at = putText(bytes, 0, sid)
+  at = putText(bytes, at, model)
+  at = putLong(bytes, at, batch.schemaId)
+  at = putLong(bytes, at, batch.receivedAt)
+  if (readings.length > 0) at = putLong(bytes, at, readings.length)
+  for (const reading of readings) at = putReading(bytes, at, reading)
+  bytes[at++] = 0
+  return bytes.subarray(0, at)
+}
+
+function putReading (bytes: Buffer, start: number, reading: Reading): number {
+  const { values } = reading
+  let present = 0
+  let count = 0
+  for (let channel = 0; channel < values.length; channel++) {
+    if (values[channel] === undefined) continue
+    present |= 1 << channel
+    count++
+  }
+  let at = putLong(bytes, start, reading.takenAt)
+  at = putLong(bytes, at, reading.sequence)
+  at = putLong(bytes, at, present)
+  if (count > 0) at = putLong(bytes, at, count)
+  for (const value of values) if (value !== undefined) at = bytes.writeDoubleLE(value, at)
+  bytes[at++] = 0
+  at = putLong(bytes, at, reading.battery ?? -1)
+  at = putLong(bytes, at, reading.quality ?? -1)
+  at = putLong(bytes, at, reading.firmware)
+  return putLong(bytes, at, reading.flags)
+}
+
+function putText (bytes: Buffer, start: number, text: string): number {
+  const at = putLong(bytes, start, Buffer.byteLength(text))
+  return at + bytes.write(text, at)
+}
+
+/** Zigzag, seven bits a byte, the least first. Safe integers below 2^52. */
+function putLong (bytes: Buffer, start: number, value: number): number {
+  let at = start
+  let rest = value < 0 ? -2 * value - 1 : 2 * value
+  while (rest > 0x7fff_ffff) {
+    bytes[at++] = (rest % 128) | 0x80
+    rest = Math.floor(rest / 128)
+  }
+  while (rest > 0x7f) {
+    bytes[at++] = (rest & 0x7f) | 0x80
+    rest >>>= 7
+  }
+  bytes[at++] = rest
+  return at
 }
 
 /** @throws when the bytes are not such a record: only our own writer fills the topic, so this is a broken program. */
 export function decodeReadingBatch (bytes: Uint8Array): ReadingBatch {
-  const wire = type.fromBuffer(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)) as WireBatch
-  return {
-    sid: wire.sid as Sid,
-    model: wire.model,
-    schemaId: wire.schemaId,
-    receivedAt: epochMs(wire.receivedAt),
-    readings: wire.readings.map(fromWire)
+  const cursor: Cursor = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0 }
+  const sid = takeText(cursor) as Sid
+  const model = takeText(cursor)
+  const schemaId = takeLong(cursor)
+  const receivedAt = epochMs(takeLong(cursor))
+  const readings: Reading[] = []
+  for (let left = takeCount(cursor); left > 0; left = takeCount(cursor)) {
+    for (; left > 0; left--) readings.push(takeReading(cursor))
   }
+  if (cursor.at !== bytes.length) throw damaged()
+  return { sid, model, schemaId, receivedAt, readings }
 }
 
-function toWire (reading: Reading): WireReading {
-  const values: number[] = []
-  let present = 0
-  for (let channel = 0; channel < reading.values.length; channel++) {
-    const value = reading.values[channel]
-    if (value === undefined) continue
-    present |= 1 << channel
-    values.push(value)
-  }
-  return {
-    takenAt: reading.takenAt,
-    sequence: reading.sequence,
-    present,
-    values,
-    battery: reading.battery ?? -1,
-    quality: reading.quality ?? -1,
-    firmware: reading.firmware,
-    flags: reading.flags
-  }
-}
+interface Cursor { bytes: Uint8Array, view: DataView, at: number }
 
-function fromWire (wire: WireReading): Reading {
+function takeReading (cursor: Cursor): Reading {
+  const takenAt = takeLong(cursor)
+  const sequence = takeLong(cursor)
+  const present = takeLong(cursor)
+  let count = 0
+  for (let bits = present; bits !== 0; bits &= bits - 1) count++
+  if (takeCount(cursor) !== count) throw damaged()
   const values: (number | undefined)[] = []
-  let next = 0
-  for (let channel = 0; wire.present >> channel !== 0; channel++) {
-    values.push((wire.present >> channel) & 1 ? wire.values[next++] : undefined)
+  for (let channel = 0; present >> channel !== 0; channel++) {
+    if (((present >> channel) & 1) === 0) { values.push(undefined); continue }
+    values.push(cursor.view.getFloat64(cursor.at, true))
+    cursor.at += VALUE_BYTES
   }
+  if (count > 0 && takeCount(cursor) !== 0) throw damaged()
+  const battery = takeLong(cursor)
+  const quality = takeLong(cursor)
   return {
-    takenAt: epochMs(wire.takenAt),
-    sequence: wire.sequence,
-    values,
-    battery: wire.battery < 0 ? undefined : millivolt(wire.battery),
-    quality: wire.quality < 0 ? undefined : percent(wire.quality),
-    firmware: wire.firmware,
-    flags: wire.flags
+    takenAt: epochMs(takenAt), sequence, values, battery: battery < 0 ? undefined : millivolt(battery), quality: quality < 0 ? undefined : percent(quality),
+    firmware: takeLong(cursor), flags: takeLong(cursor)
   }
 }
+
+function takeText (cursor: Cursor): string {
+  const length = takeCount(cursor)
+  const { buffer, byteOffset } = cursor.bytes
+  const text = Buffer.from(buffer, byteOffset + cursor.at, length).toString('utf8')
+  cursor.at += length
+  return text
+}
+
+/** Of items or bytes that follow: never more than bytes are left, and never negative as our writer writes it. */
+function takeCount (cursor: Cursor): number {
+  const count = takeLong(cursor)
+  if (count < 0 || count > cursor.bytes.length - cursor.at) throw damaged()
+  return count
+}
+
+function takeLong (cursor: Cursor): number {
+  const { bytes } = cursor
+  let zigzag = 0
+  let weight = 1
+  let byte = 0x80
+  while (byte > 0x7f) {
+    if (cursor.at >= bytes.length || weight > WEIGHT_MAX) throw damaged()
+    byte = bytes[cursor.at++]!
+    zigzag += (byte & 0x7f) * weight
+    weight *= 128
+  }
+  return zigzag % 2 === 0 ? zigzag / 2 : -(zigzag + 1) / 2
+}
+
+/** Of the eighth byte: with it the number is still a safe integer. */
+const WEIGHT_MAX = 2 ** 49
+
+function damaged (): ServiceError { return new ServiceError('fault', 'INTERNAL', 'a record of the readings topic is damaged') }
