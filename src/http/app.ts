@@ -1,11 +1,11 @@
 /** Routes → one Fastify app: every route must declare who may call it and what the audit says of it, or the start fails. */
 
-import helmet from '@fastify/helmet'
 import fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
 import { ServiceError } from '../model/errors.ts'
 import type { Events } from '../observability/events.ts'
 import type { Logger } from '../observability/logger.ts'
 import { answerError } from './error-handler.ts'
+import { secureHeadersPlugin } from './secure-headers.plugin.ts'
 
 export interface AppParts {
   log: Logger
@@ -47,7 +47,7 @@ export async function createApp (parts: AppParts): Promise<App> {
 export async function buildApp (parts: AppParts): Promise<FastifyInstance> {
   const app = fastify({ logger: false, bodyLimit: parts.bodyMax, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 256 } })
   app.addHook('onRoute', assertDeclared)
-  await app.register(helmet, { contentSecurityPolicy: { directives: PAGE_POLICY } })
+  await app.register(secureHeadersPlugin({ contentSecurityPolicy: { directives: PAGE_POLICY } }))
   app.setErrorHandler((error, request, reply) => { sendError(parts, error, request, reply) })
   app.setNotFoundHandler({}, (request, reply) => {
     sendError(parts, new ServiceError('not-found', 'FHIR_NOT_FOUND', 'there is nothing at this address'), request, reply)
