@@ -61,11 +61,15 @@ async function processTransaction (parsed: readonly ParsedEntry[], caller: Calle
   const placed = new Map<number, PlacedWrite>()
   const addresses = new Map<string, string>()
   const written = new Set<string>()
+  const conditions = new Set<string>()
   for (const [place, { interaction, fullUrl }] of parsed.entries()) {
     if (isRead(interaction)) continue
     const where = await locatedAsync(place, () => placeWrite(interaction, caller, deps, transaction))
     const name = `${where.type}/${where.id}`
     if (where.existing === undefined && written.has(name)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry writes the same resource'))
+    const condition = interaction.ifNoneExist === undefined ? undefined : `${where.type}?${interaction.ifNoneExist}`
+    if (condition !== undefined && conditions.has(condition)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry creates under the same condition'))
+    if (condition !== undefined && where.existing === undefined) conditions.add(condition)
     if (fullUrl !== undefined && addresses.has(fullUrl)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry has the same fullUrl'))
     if (fullUrl !== undefined) addresses.set(fullUrl, name)
     written.add(name)

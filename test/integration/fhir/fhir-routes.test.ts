@@ -187,3 +187,47 @@ test('only JSON is spoken', async () => {
   const deep = await api.app.inject({ method: 'POST', url: '/fhir/Patient', headers: { authorization: 'Bearer e30', 'content-type': 'application/json' }, payload: '['.repeat(100_000) })
   expect(refusal(deep)).toBe('400 structure')
 })
+
+test('a transaction sent again creates nothing a second time', async () => {
+  const bundle = {
+    resourceType: 'Bundle',
+    type: 'transaction',
+    entry: [
+      { fullUrl: URN(1), resource: patient('x', [{ system: 'urn:oid:1.2.3', value: 'again' }]), request: { method: 'POST', url: 'Patient', ifNoneExist: 'identifier=urn:oid:1.2.3|again' } },
+      { fullUrl: URN(2), resource: reader('x', 'telemetry-again'), request: { method: 'POST', url: 'Device', ifNoneExist: 'identifier=telemetry-again' } }
+    ]
+  }
+  const [first, second] = [bundleOf(await api.ask({ method: 'POST', url: '', body: bundle })), bundleOf(await api.ask({ method: 'POST', url: '', body: bundle }))]
+  expect([first, second].map(answer => answer.entry?.map(entry => entry.response?.status))).toEqual([['201 Created', '201 Created'], ['200 OK', '200 OK']])
+  expect(second.entry?.map(entry => entry.response?.location)).toEqual(first.entry?.map(entry => entry.response?.location))
+})
+
+test('two transactions at once under one condition create one resource', async () => {
+  const entry = { resource: patient('x', [{ system: 'urn:oid:1.2.3', value: 'race' }]), request: { method: 'POST', url: 'Patient', ifNoneExist: 'identifier=urn:oid:1.2.3|race' } }
+  const answers = await Promise.all(Array.from({ length: 6 }, () => api.ask({ method: 'POST', url: '', body: { resourceType: 'Bundle', type: 'transaction', entry: [entry] } })))
+  expect(answers.map(answer => bundleOf(answer).entry?.[0]?.response?.status).sort()).toEqual([...Array.from({ length: 5 }, () => '200 OK'), '201 Created'])
+  const twice = { resourceType: 'Bundle', type: 'transaction', entry: [1, 2].map(() => ({ ...entry, request: { ...entry.request, ifNoneExist: 'identifier=urn:oid:1.2.3|race-2' } })) }
+  expect(refusal(await api.ask({ method: 'POST', url: '', body: twice }))).toBe('400 invalid')
+})
+
+test('a PUT of an unknown id creates it, and If-Match holds inside a transaction', async () => {
+  expect((await api.ask({ method: 'PUT', url: '/Patient/chosen', body: patient('chosen') })).statusCode).toBe(201)
+  const put = (ifMatch: string, gender: string) => ({ resourceType: 'Bundle', type: 'transaction', entry: [{ resource: { ...patient('chosen'), gender }, request: { method: 'PUT', url: 'Patient/chosen', ifMatch } }] })
+  expect(bundleOf(await api.ask({ method: 'POST', url: '', body: put('W/"1"', 'female') })).entry?.[0]?.response).toMatchObject({ status: '200 OK', etag: 'W/"2"' })
+  expect(refusal(await api.ask({ method: 'POST', url: '', body: put('W/"1"', 'male') }))).toBe('412 conflict')
+  expect(refusal(await api.ask({ method: 'PUT', url: '/Patient/other', body: patient('chosen') }))).toBe('400 invalid')
+  expect(refusal(await api.ask({ method: 'PUT', url: '/Patient/absent', body: patient('absent'), headers: { 'if-match': 'W/"1"' } }))).toBe('404 not-found')
+  const both = { resourceType: 'Bundle', type: 'transaction', entry: [1, 2].map(() => ({ resource: patient('chosen'), request: { method: 'PUT', url: 'Patient/chosen' } })) }
+  expect(refusal(await api.ask({ method: 'POST', url: '', body: both }))).toBe('400 invalid')
+})
+
+test('a Bundle refuses a urn:uuid that nobody has, and more entries than the limit', async () => {
+  const lost = { resourceType: 'Bundle', type: 'transaction', entry: [{ resource: { ...association('x', 'dev-anna', 'x', '2025-01-01T00:00:00Z', '2025-01-02T00:00:00Z'), subject: { reference: URN(9) } }, request: { method: 'POST', url: 'DeviceUseStatement' } }] }
+  expect(refusal(await api.ask({ method: 'POST', url: '', body: lost }))).toBe('400 invalid')
+  const many = { resourceType: 'Bundle', type: 'batch', entry: Array.from({ length: 1_001 }, () => ({ request: { method: 'GET', url: 'Patient/pat-anna' } })) }
+  expect(refusal(await api.ask({ method: 'POST', url: '', body: many }))).toBe('413 too-long')
+})
+
+test('overlapping associations of one device are refused as a conflict', async () => {
+  expect(refusal(await api.ask({ method: 'POST', url: '/DeviceUseStatement', body: association('x', 'dev-anna', 'pat-bert', '2026-02-11T00:00:00Z') }))).toBe('409 conflict')
+})
