@@ -30,7 +30,11 @@ export function createPartitions (pool: Pool): Partitions {
       }
     },
     async ensureMonths (times) {
+      let lastDay = Number.NaN
       for (const { windowStart } of times) {
+        const day = dayOf(windowStart)
+        if (day === lastDay) continue
+        lastDay = day
         const month = timeParameter(windowStart).slice(0, 7)
         if (months.has(month)) continue
         await rowsOf(pool, 'select series.ensure_month($1)', [`${month}-01`])
