@@ -54,8 +54,8 @@ export interface Delivery {
   close (): Promise<void>
 }
 
-/** `idle`: nothing waits. `failed`: the destination did not take it; everything stays where it is. */
-export type RoundResult = { result: 'idle' | 'settled' } | { result: 'failed', reason: string, retryAfterMs?: number }
+/** `idle`: nothing waits. `failed`: the destination did not take all of it; everything stays where it is. `isFurther`: it took some. */
+export type RoundResult = { result: 'idle' | 'settled' } | { result: 'failed', reason: string, retryAfterMs?: number, isFurther?: boolean }
 
 /** Starts the loop of one destination. */
 export function createDelivery (parts: DeliveryParts): Delivery {
@@ -70,7 +70,8 @@ export function createDelivery (parts: DeliveryParts): Delivery {
       idle = new AbortController()
       const round = await attempt()
       if (round.result === 'failed') {
-        failures++
+        // A destination that takes some of it each time gets the rest without growing pauses.
+        failures = round.isFurther === true ? 1 : failures + 1
         parts.events.raise('egress-failing', { destination: parts.destination.name, reason: round.reason })
         const backOff = Math.min(options.retryMaxMs, options.retryMinMs * 2 ** Math.min(failures - 1, 20))
         await parts.pause(Math.max(backOff, round.retryAfterMs ?? 0), stop.signal)
@@ -105,7 +106,7 @@ export async function deliverRound (parts: DeliveryParts, signal: AbortSignal): 
   for (const writer of await parts.ledger.writers()) {
     if (signal.aborted) break
     const chunk = await deliverChunk(parts, writer, signal)
-    if (chunk.result === 'failed') return chunk
+    if (chunk.result === 'failed') return { ...chunk, isFurther: chunk.isFurther === true || result === 'settled' }
     if (chunk.result === 'settled') result = 'settled'
   }
   return { result }
@@ -122,15 +123,23 @@ async function deliverChunk (parts: DeliveryParts, writer: number, signal: Abort
   const sending = open ?? { last: rows.at(-1)!.number, entriesMax: destination.entriesMax }
   const sorted = sortRows(rows, await recipientOf(parts, rows, sending), parts.tools)
   if (open === undefined && sorted.parcels.length > 0) await store.markSending(destination.name, writer, sending, parts.now())
-  const sent = await sendAll(parts, writer, sorted.parcels, sending, open !== undefined, signal)
-  if ('result' in sent) return sent
+  const refused = open === undefined ? undefined : await store.refused(destination.name, writer, after)
+  const { sent, failed } = await sendAll(parts, writer, sorted.parcels.filter(({ number, place }) => refused?.has(`${number}/${place}`) !== true), sending, open !== undefined, signal)
+  if (failed !== undefined) {
+    if (sent.dead.length > 0) await store.refuse(destination.name, writer, sent.dead, parts.now())
+    reportDead(parts, sent.dead)
+    return failed
+  }
   const dead = [...sorted.dead, ...sent.dead]
   await store.settle(destination.name, writer, { last: sending.last, delivered: sent.delivered, skipped: sorted.skipped, dead }, parts.now())
-  if (dead.length > 0) {
-    parts.events.delivered('dead-letter', dead.length)
-    parts.events.raise('egress-dead-letter', { destination: destination.name, count: dead.length })
-  }
+  reportDead(parts, dead)
   return { result: 'settled' }
+}
+
+function reportDead ({ events, destination }: DeliveryParts, dead: readonly DeadLetter[]): void {
+  if (dead.length === 0) return
+  events.delivered('dead-letter', dead.length)
+  events.raise('egress-dead-letter', { destination: destination.name, count: dead.length })
 }
 
 async function recipientOf (parts: DeliveryParts, rows: readonly NumberedRow[], sending: Sending): Promise<Recipient> {
@@ -148,18 +157,19 @@ async function recipientOf (parts: DeliveryParts, rows: readonly NumberedRow[], 
 
 interface Sent { delivered: Delivered[], dead: DeadLetter[] }
 
-/** @param isUnsure some of it may have arrived already */
+/** Up to the first failure. @param isUnsure some of it may have arrived already */
 async function sendAll (
   parts: DeliveryParts, writer: number, parcels: readonly Parcel[], { entriesMax }: Sending, isUnsure: boolean, signal: AbortSignal
-): Promise<Sent | RoundResult> {
+): Promise<{ sent: Sent, failed?: RoundResult }> {
   const sent: Sent = { delivered: [], dead: [] }
   const missing = isUnsure ? await stillMissing(parts, parcels, sent, signal) : parcels
-  if (missing === undefined) return { result: 'failed', reason: 'SEARCH' }
+  if (missing === undefined) return { sent, failed: { result: 'failed', reason: 'SEARCH' } }
+  const foundCount = sent.delivered.length
   for (const bundle of bundlesOf(missing, entriesMax)) {
     const failed = await sendBundle(parts, writer, bundle, sent, signal)
-    if (failed !== undefined) return failed
+    if (failed?.result === 'failed') return { sent, failed: { ...failed, isFurther: sent.delivered.length > foundCount || sent.dead.length > 0 } }
   }
-  return sent
+  return { sent }
 }
 
 /** R4 has no conditional create of a Provenance, so the receiver is asked before anything is sent a second time (§4 rule 6). */

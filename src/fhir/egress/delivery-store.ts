@@ -1,6 +1,6 @@
 /** Schema `delivery` of the linkage database: cursor, what is under way, what arrived, what was skipped or refused. */
 
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import type { EpochMs } from '../../model/units.ts'
 import { transaction } from '../../platform/postgres/pool.ts'
 
@@ -25,6 +25,10 @@ export interface DeliveryStore {
   markSending (destination: string, writer: number, sending: Sending, now: EpochMs): Promise<void>
   /** Revisions that the destination has; an id it never got is missing. */
   delivered (destination: string, ids: readonly string[]): Promise<ReadonlyMap<string, number>>
+  /** `number/part` of what the destination refused for good in rows above `after`. */
+  refused (destination: string, writer: number, after: number): Promise<ReadonlySet<string>>
+  /** Keeps what was refused before something else failed, so that it is not sent again. */
+  refuse (destination: string, writer: number, dead: readonly DeadLetter[], now: EpochMs): Promise<void>
   /** All of it in one transaction; the mark of `markSending` goes with it. */
   settle (destination: string, writer: number, settlement: Settlement, now: EpochMs): Promise<void>
 }
@@ -49,6 +53,12 @@ export function createDeliveryStore (pool: Pool): DeliveryStore {
         'select id, revision from delivery.delivered where destination = $1 and id = any($2)', [destination, ids])
       return new Map(rows.map(row => [row.id, row.revision]))
     },
+    async refused (destination, writer, after) {
+      const { rows } = await pool.query<{ number: number, part: number }>(
+        'select number, part from delivery.dead_letter where destination = $1 and writer = $2 and number > $3', [destination, writer, after])
+      return new Set(rows.map(row => `${row.number}/${row.part}`))
+    },
+    refuse: (destination, writer, dead, now) => transaction(pool, client => insertDead(client, destination, writer, dead, new Date(now))),
     settle: (destination, writer, settlement, now) => settle(pool, destination, writer, settlement, new Date(now))
   }
 }
@@ -64,15 +74,19 @@ async function settle (pool: Pool, destination: string, writer: number, { last, 
     await client.query(
       'insert into delivery.skipped select $1, $2, number, reason, $5 from unnest($3::bigint[], $4::text[]) u (number, reason) on conflict do nothing',
       [destination, writer, skipped.map(one => one.number), skipped.map(one => one.reason), now])
-    for (const one of dead) {
-      await client.query(
-        `insert into delivery.dead_letter (destination, writer, number, part, ids, revision, reason, http_status, refused_at)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing`,
-        [destination, writer, one.number, one.part, one.ids, one.revision, one.reason, one.status ?? null, now])
-    }
+    await insertDead(client, destination, writer, dead, now)
     await client.query(
       'insert into delivery.cursor as c values ($1, $2, $3) on conflict (destination, writer) do update set number = greatest(c.number, excluded.number)',
       [destination, writer, last])
     await client.query('delete from delivery.sending where destination = $1 and writer = $2', [destination, writer])
   })
+}
+
+async function insertDead (client: PoolClient, destination: string, writer: number, dead: readonly DeadLetter[], now: Date): Promise<void> {
+  for (const one of dead) {
+    await client.query(
+      `insert into delivery.dead_letter (destination, writer, number, part, ids, revision, reason, http_status, refused_at)
+       values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict do nothing`,
+      [destination, writer, one.number, one.part, one.ids, one.revision, one.reason, one.status ?? null, now])
+  }
 }

@@ -214,3 +214,18 @@ test('the running loop delivers what is written while it runs, tells of a failin
   expect(events).toContain('egress-failing')
   expect(events).toContain('clear egress-failing')
 })
+
+test('what was refused for good is not sent again when something else fails behind it', async () => {
+  const bert = await ward.admit('bert', { mrn: 'MRN-2' })
+  await ward.commit([windowOf(ward.mappings, bert, 0), windowOf(ward.mappings, anna, 0)])
+  const places: number[] = []
+  receiver.onTransaction = place => {
+    places.push(place)
+    return place === 1 ? 500 : 'ok'
+  }
+  expect(await deliverAll(parts())).toEqual([{ result: 'failed', reason: 'HTTP_500', isFurther: true }, { result: 'settled' }, { result: 'idle' }])
+  expect(places).toEqual([0, 1, 2])
+  expect((await table('dead_letter')).map(row => [row['number'], row['http_status']])).toEqual([[1, 412]])
+  expect(events.filter(event => event === 'dead-letter 1')).toHaveLength(1)
+  expect(observations()).toHaveLength(3)
+})
