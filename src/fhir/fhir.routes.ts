@@ -15,7 +15,7 @@ import type { Visibility } from './observation-query.ts'
 import { outcome } from './outcome.ts'
 import type { SearchableType } from './search-parameters.ts'
 import { interact, processBundle } from './transaction.ts'
-import { profilesOf, validateResource } from './validation/validate.ts'
+import { profilesOf, validateForWrite } from './validation/validate.ts'
 
 export interface FhirRoutesDeps extends Omit<FhirDeps, 'validate' | 'newId'> {
   now: () => EpochMs
@@ -27,7 +27,7 @@ const FHIR_JSON = 'application/fhir+json; charset=utf-8'
 
 /** Everything but GET metadata needs a token; every body limit is the app's. */
 export function fhirRoutes (parts: FhirRoutesDeps): FastifyPluginAsync {
-  const deps: FhirDeps = { ...parts, validate: resource => validateResource(resource, { findingsMax: parts.limits.findingsMax }), newId: randomUUID }
+  const deps: FhirDeps = { ...parts, validate: resource => validateForWrite(resource, { findingsMax: parts.limits.findingsMax }), newId: randomUUID }
   return async app => {
     readBodies(app)
     app.addHook('preValidation', refuseOtherFormats)

@@ -15,7 +15,7 @@ export function validator (): Validator {
 }
 
 /** [] for a resource that may be written; at most `findingsMax`. Findings without a profile are of base R4. */
-export function validateResource (resource: unknown, limits: { findingsMax: number }): readonly Finding[] {
+export function validateForWrite (resource: unknown, limits: { findingsMax: number }): readonly Finding[] {
   return validator().validate(resource, limits)
 }
 
