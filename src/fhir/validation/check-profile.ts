@@ -5,7 +5,7 @@ import { choiceName } from './check-type.ts'
 import type { Definitions, Profile, Rule, Slice } from './definitions.ts'
 import { IN_CODE_ONLY, PROFILE_INVARIANTS } from './profile-invariants.ts'
 import { targetType } from './reference-target.ts'
-import { equalJson, has, holdsPattern, isNode, listOf, type Node, type Walk } from './walk.ts'
+import { equalJson, holdsPattern, isNode, listOf, type Node, type Walk } from './walk.ts'
 
 export type RuleCheck = (value: unknown, walk: Walk) => void
 
@@ -65,6 +65,9 @@ function targetCheck (targets: ReadonlySet<string>, resources: ReadonlySet<strin
 /** One form of an element: its property and, for a choice, its type. */
 interface Form { name: string, isAllowed: boolean, check: RuleCheck }
 
+/** Form that stands in the element; `undefined`: none does. */
+type FindForm = (owner: Node) => Form | undefined
+
 function compileElement (name: string, rule: Rule, owner: string, shop: Workshop): RuleCheck {
   const { types } = shop.definitions.types[owner]!.elements[name]!
   const isChoice = name.endsWith('[x]')
@@ -74,18 +77,35 @@ function compileElement (name: string, rule: Rule, owner: string, shop: Workshop
     isAllowed: rule.types === undefined || rule.types.includes(type),
     check: compileRule(rule, type, shop)
   }))
-  const slices = (rule.slices ?? []).map(slice => compileSlice(slice, types[0]!, shop))
+  const find = isChoice ? findChoice(forms) : findOnly(forms[0]!)
+  const slicing = compileSlicing(rule.slices ?? [], types[0]!, shop)
   return (value, walk) => {
     if (!isNode(value)) return
-    const form = forms.find(candidate => has(value, candidate.name))
+    const form = find(value)
     walk.steps.push(step)
-    checkElement(rule, form, form === undefined ? undefined : value[form.name], slices, walk)
+    checkElement(rule, form, form === undefined ? undefined : value[form.name], slicing, walk)
     walk.steps.pop()
   }
 }
 
-function checkElement (rule: Rule, form: Form | undefined, value: unknown, slices: readonly SliceCheck[], walk: Walk): void {
-  // A primitive may stand with its extensions only.
+// A primitive may stand with its extensions only, as `_name`.
+function findOnly (form: Form): FindForm {
+  const beside = `_${form.name}`
+  return owner => owner[form.name] !== undefined || owner[beside] !== undefined ? form : undefined
+}
+
+function findChoice (forms: readonly Form[]): FindForm {
+  const named = new Map(forms.flatMap(form => [[form.name, form], [`_${form.name}`, form]] as const))
+  return owner => {
+    for (const name in owner) {
+      const form = named.get(name)
+      if (form !== undefined) return form
+    }
+    return undefined
+  }
+}
+
+function checkElement (rule: Rule, form: Form | undefined, value: unknown, slicing: Slicing | undefined, walk: Walk): void {
   const count = form === undefined ? 0 : Array.isArray(value) ? value.length : 1
   checkCount(rule, count, walk)
   if (form?.isAllowed === false) walk.error('structure', `must be ${(rule.types ?? []).join(' or ')}`)
@@ -98,10 +118,11 @@ function checkElement (rule: Rule, form: Form | undefined, value: unknown, slice
       }
     } else if (value !== undefined) form.check(value, walk)
   }
-  if (slices.length > 0) checkSlices(slices, listOf(value), rule.isClosed === true, walk)
+  if (slicing !== undefined) checkSlices(slicing, listOf(value), rule.isClosed === true, walk)
 }
 
-function checkCount ({ min = 0, max }: Rule, count: number, walk: Walk, of = ''): void {
+function checkCount ({ min = 0, max }: Rule, count: number, walk: Walk, slice?: string): void {
+  const of = slice === undefined ? '' : ` (${slice})`
   if (count < min) walk.error('required', count === 0 ? `is missing${of}` : `must stand at least ${min} times${of}`)
   if (max !== undefined && count > max) walk.error('structure', max === 0 ? `must not stand here${of}` : `must not stand more than ${max} times${of}`)
 }
@@ -112,14 +133,31 @@ interface SliceCheck {
   check: RuleCheck
 }
 
+interface Slicing {
+  slices: readonly SliceCheck[]
+  /** Place of the slice that the item is of; -1: none. */
+  find: (item: unknown) => number
+}
+
+function compileSlicing (slices: readonly Slice[], type: string, shop: Workshop): Slicing | undefined {
+  if (slices.length === 0) return undefined
+  const checks = slices.map(slice => compileSlice(slice, type, shop))
+  const [name] = slices[0]!.match[0]!.path
+  const isByText = name !== undefined && slices.every(({ match }) => match.length === 1 && match[0]!.path.length === 1 && match[0]!.path[0] === name && typeof match[0]!.pattern === 'string')
+  if (!isByText) return { slices: checks, find: item => checks.findIndex(({ matches }) => matches(item)) }
+  const places = new Map(slices.map(({ match }, place) => [match[0]!.pattern, place]))
+  return { slices: checks, find: item => isNode(item) ? places.get(item[name]) ?? -1 : -1 }
+}
+
 function compileSlice (slice: Slice, type: string, shop: Workshop): SliceCheck {
-  const tests = slice.match.map(({ path, pattern }) => {
-    const [name] = path
-    // Nearly all slices are told apart by one text.
-    if (path.length === 1 && typeof pattern === 'string') return (item: unknown) => isNode(item) && item[name!] === pattern
-    return (item: unknown) => valuesAt(item, path).some(value => holdsPattern(value, pattern))
-  })
-  return { slice, matches: item => tests.every(test => test(item)), check: compileRule(slice.rule, type, shop) }
+  const tests = slice.match.map(({ path, pattern }) => (item: unknown) => valuesAt(item, path).some(value => holdsPattern(value, pattern)))
+  return { slice, matches: item => tests.every(test => test(item)), check: compileRule(withoutMatched(slice), type, shop) }
+}
+
+/** The rule of a slice without what its items have because they are of the slice. */
+function withoutMatched ({ rule, match }: Slice): Rule {
+  const matched = new Set(match.flatMap(({ path }) => path.length === 1 ? [path[0]] : []))
+  return rule.elements === undefined ? rule : { ...rule, elements: Object.fromEntries(Object.entries(rule.elements).filter(([name]) => !matched.has(name))) }
 }
 
 function valuesAt (item: unknown, path: readonly string[]): readonly unknown[] {
@@ -128,10 +166,11 @@ function valuesAt (item: unknown, path: readonly string[]): readonly unknown[] {
   return values
 }
 
-function checkSlices (slices: readonly SliceCheck[], items: readonly unknown[], isClosed: boolean, walk: Walk): void {
-  const counts = slices.map(() => 0)
-  for (const [place, item] of items.entries()) {
-    const found = slices.findIndex(({ matches }) => matches(item))
+function checkSlices ({ slices, find }: Slicing, items: readonly unknown[], isClosed: boolean, walk: Walk): void {
+  const counts = new Uint32Array(slices.length)
+  for (let place = 0; place < items.length; place++) {
+    const item = items[place]
+    const found = find(item)
     if (found < 0 && !isClosed) continue
     walk.steps.push(place)
     if (found < 0) walk.error('structure', 'is none of the items that may stand here')
@@ -141,5 +180,5 @@ function checkSlices (slices: readonly SliceCheck[], items: readonly unknown[], 
     }
     walk.steps.pop()
   }
-  for (const [place, { slice }] of slices.entries()) checkCount(slice.rule, counts[place]!, walk, ` (${slice.name})`)
+  for (let place = 0; place < slices.length; place++) checkCount(slices[place]!.slice.rule, counts[place]!, walk, slices[place]!.slice.name)
 }

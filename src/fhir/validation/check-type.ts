@@ -155,7 +155,10 @@ function checkTarget ({ reference, type }: Node, allowed: ReadonlySet<string> | 
   if (typeof reference === 'string') {
     if (reference.startsWith('#')) named = String(containedNamed(walk.container, reference)?.['resourceType'] ?? '')
     else named = targetType(reference, resources)
-    if (named === undefined) return walk.errorAt('reference', 'value', 'must be Type/id, an absolute URL, urn:uuid:… or # and the id of a contained resource')
+    if (named === undefined) {
+      walk.errorAt('reference', 'value', 'must be Type/id, an absolute URL, urn:uuid:… or # and the id of a contained resource')
+      return
+    }
   }
   if (named !== '' && allowed !== undefined && !allowed.has(named)) walk.errorAt('reference', 'value', `must name ${[...allowed].join(' or ')}`)
   if (typeof type !== 'string') return
@@ -165,9 +168,15 @@ function checkTarget ({ reference, type }: Node, allowed: ReadonlySet<string> | 
 
 /** A resource inside another: contained, or in an entry of a Bundle. */
 function checkResource (value: unknown, walk: Walk, checks: TypeChecks): void {
-  if (!isNode(value)) return walk.error('structure', 'must be a resource')
+  if (!isNode(value)) {
+    walk.error('structure', 'must be a resource')
+    return
+  }
   const type = value['resourceType']
-  if (!checks.isResource(type)) return walk.error('not-supported', 'must be a resource of a type that this server can check')
+  if (!checks.isResource(type)) {
+    walk.error('not-supported', 'must be a resource of a type that this server can check')
+    return
+  }
   const { container } = walk
   const isContained = walk.steps.at(-2) === 'contained'
   if (isContained && value['id'] === undefined) walk.errorAt('id', 'required', 'is missing: a contained resource is named by it')
@@ -186,8 +195,14 @@ function resourceCheck (compiled: Compiled, options: TypeOptions): Check {
 }
 
 function checkNode (compiled: Compiled, value: unknown, walk: Walk, options: TypeOptions): void {
-  if (!isNode(value)) return walk.error('structure', 'must be an object')
-  if (walk.steps.length > STEPS_MAX) return walk.error('too-long', 'is nested too deeply')
+  if (!isNode(value)) {
+    walk.error('structure', 'must be an object')
+    return
+  }
+  if (walk.steps.length > STEPS_MAX) {
+    walk.error('too-long', 'is nested too deeply')
+    return
+  }
   const before = walk.errorCount
   const { properties, required, invariants, type } = compiled
   let seen = 0
@@ -227,8 +242,14 @@ function checkInvariant (invariant: Invariant & { key: string }, value: Node, wa
 }
 
 function checkList (property: Property, value: unknown, owner: Node, name: string, walk: Walk): void {
-  if (!Array.isArray(value)) return walk.error('structure', 'must be an array')
-  if (value.length === 0) return walk.error('structure', 'must not be an empty array')
+  if (!Array.isArray(value)) {
+    walk.error('structure', 'must be an array')
+    return
+  }
+  if (value.length === 0) {
+    walk.error('structure', 'must not be an empty array')
+    return
+  }
   const extensions = property.isPrimitive ? owner[`_${name}`] : undefined
   for (let place = 0; place < value.length; place++) {
     const item: unknown = value[place]
@@ -259,7 +280,8 @@ function checkUnlisted (name: string, place: number, seen: number, owner: Node, 
 
 function checkExtensionList (value: unknown, primitive: unknown, checkElement: Check, walk: Walk): void {
   if (!Array.isArray(value) || value.length === 0 || (Array.isArray(primitive) && primitive.length !== value.length)) {
-    return walk.error('structure', 'values and their extensions must be arrays of one length')
+    walk.error('structure', 'values and their extensions must be arrays of one length')
+    return
   }
   for (const [place, item] of value.entries()) {
     const hasValue = Array.isArray(primitive) && primitive[place] !== null

@@ -22,6 +22,7 @@ const LISTED: ReadonlySet<string> = new Set([LOINC, MDC, SNOMED])
 /** @param coding well-formed */
 export function checkCoding ({ system, code }: Node, walk: Walk): void {
   if (typeof system !== 'string' || typeof code !== 'string') return
+  if (system === UCUM && !isUcum(code)) walk.errorAt('code', 'code-invalid', 'is no UCUM code')
   if (system === LOINC && !isLoinc(code)) walk.errorAt('code', 'code-invalid', 'is no LOINC code: its check digit is wrong')
   if (walk.codesOf !== undefined && LISTED.has(system) && !isAllowedCode(system, code)) {
     walk.error('code-invalid', 'is not on the list of LOINC, MDC and SNOMED codes that may be emitted', walk.codesOf)
@@ -44,8 +45,9 @@ function isLoinc (code: string): boolean {
 const NOT_UCUM: ReadonlySet<string> = new Set(['mmHg', 'mmhg', 'torr', 'Torr', 'cmH2O', 'sec', 'secs', 'hr', 'hrs', 'bpm', 'percent', 'degC'])
 const PRINTABLE = /^[!-~]+$/
 
+function isUcum (code: string): boolean { return !NOT_UCUM.has(code) && PRINTABLE.test(code) }
+
 /** @param quantity well-formed */
 export function checkUnit ({ system, code }: Node, walk: Walk): void {
-  if (system !== UCUM || typeof code !== 'string') return
-  if (NOT_UCUM.has(code) || !PRINTABLE.test(code)) walk.errorAt('code', 'code-invalid', 'is no UCUM code')
+  if (system === UCUM && typeof code === 'string' && !isUcum(code)) walk.errorAt('code', 'code-invalid', 'is no UCUM code')
 }

@@ -18,10 +18,10 @@ function needs (name: string, other: string): Test { return node => !has(node, n
 function oneOf (...names: string[]): Test { return node => names.some(name => has(node, name)) }
 
 const RESOURCE: Readonly<Record<string, Invariant>> = {
-  'dom-2': must('a contained resource holds no other', node => nodesOf(node['contained']).every(one => one['contained'] === undefined)),
+  'dom-2': must('a contained resource holds no other', node => node['contained'] === undefined || nodesOf(node['contained']).every(one => one['contained'] === undefined)),
   'dom-3': must('a contained resource is referred to, or refers to its container', node => node['contained'] === undefined || areReferenced(node)),
-  'dom-4': must('a contained resource has no versionId and no lastUpdated', node => metasOfContained(node).every(meta => meta['versionId'] === undefined && meta['lastUpdated'] === undefined)),
-  'dom-5': must('a contained resource has no security label', node => metasOfContained(node).every(meta => meta['security'] === undefined)),
+  'dom-4': must('a contained resource has no versionId and no lastUpdated', node => node['contained'] === undefined || metasOfContained(node).every(meta => meta['versionId'] === undefined && meta['lastUpdated'] === undefined)),
+  'dom-5': must('a contained resource has no security label', node => node['contained'] === undefined || metasOfContained(node).every(meta => meta['security'] === undefined)),
   'obs-3': must('a reference range has low, high or text', oneOf('low', 'high', 'text')),
   'obs-6': must('dataAbsentReason and a value exclude each other', node => !has(node, 'dataAbsentReason') || choiceOf(node, 'value') === undefined),
   'obs-7': must('an Observation with a value has no component of its own code', node => !has(node, 'component') || choiceOf(node, 'value') === undefined || !repeatsCode(node)),
@@ -32,7 +32,7 @@ const RESOURCE: Readonly<Record<string, Invariant>> = {
 }
 
 const DATATYPE: Readonly<Record<string, Invariant>> = {
-  'ext-1': must('an extension has a value or extensions, not both', node => has(node, 'extension') !== (choiceOf(node, 'value') !== undefined)),
+  'ext-1': must('an extension has a value or extensions, not both', node => (node['extension'] !== undefined) !== (choiceOf(node, 'value') !== undefined)),
   'ref-1': must('# names a contained resource', ({ reference }, walk) =>
     typeof reference !== 'string' || !reference.startsWith('#') || reference === '#' || containedNamed(walk.container, reference) !== undefined),
   'per-1': must('the start is not after the end', node => !isAfter(node['start'], node['end'])),
@@ -99,7 +99,7 @@ export function containedNamed (container: Node, reference: string): Node | unde
 }
 
 function metasOfContained (node: Node): readonly Node[] {
-  return node['contained'] === undefined ? [] : nodesOf(node['contained']).flatMap(({ meta }) => isNode(meta) ? [meta] : [])
+  return nodesOf(node['contained']).flatMap(({ meta }) => isNode(meta) ? [meta] : [])
 }
 
 function areReferenced (node: Node): boolean {
@@ -127,7 +127,8 @@ function isAfter (start: unknown, end: unknown): boolean {
     const length = Math.min(start.length, end.length, 10)
     return start.slice(0, length) > end.slice(0, length)
   }
-  return Date.parse(start) > Date.parse(end)
+  // Texts of one form in UTC stand in the order of their times.
+  return start.length === end.length && start.endsWith('Z') && end.endsWith('Z') ? start > end : Date.parse(start) > Date.parse(end)
 }
 
 function isMeasured (node: Node): boolean { return (!has(node, 'value') || has(node, 'code')) && (!has(node, 'system') || node['system'] === UCUM) }

@@ -37,8 +37,13 @@ function wholeNumber (least: number, problem: string): PrimitiveCheck {
 // biome-ignore lint/suspicious/noControlCharactersInRegex: R4 forbids them (datatypes, string)
 const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f]/
 
+/** Most texts and URIs: one look says that nothing is wrong. */
+const PLAIN_TEXT = /^[!-~][ -~]*$/
+const PLAIN_URI = /^[!-~]+$/
+
 function text (value: unknown): string | undefined {
   if (typeof value !== 'string') return NO_STRING
+  if (value.length <= 1_000 && PLAIN_TEXT.test(value)) return undefined
   if (value.length > LENGTH_MAX) return 'must not be longer than 1 MB'
   if (!/\S/.test(value)) return 'must not be empty'
   return CONTROL.test(value) ? 'must not hold control characters' : undefined
@@ -49,6 +54,7 @@ const UUID = /^urn:uuid:[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$/
 
 function uri (value: unknown): string | undefined {
   if (typeof value !== 'string') return NO_STRING
+  if (value.length <= 1_000 && !value.startsWith('urn:') && PLAIN_URI.test(value)) return undefined
   if (value === '' || value.length > LENGTH_MAX) return 'must be a URI'
   if (/\s/.test(value) || CONTROL.test(value)) return 'must be a URI, without white space'
   if (value.startsWith('urn:oid:')) return OID.test(value) ? undefined : 'must be a valid OID behind urn:oid:'

@@ -27,15 +27,16 @@ export const PROFILE_INVARIANTS: Readonly<Record<string, ProfileInvariant>> = {
     nodesOf(node['category']).flatMap(codings).every(({ system, code }) => system !== OBSERVATION_CATEGORIES && code !== 'vital-signs')),
   'oxb-provenance-1': must('says what it was made of', node => countExtensions(node, PROVENANCE) > 0),
   'oxb-window-1': must('names its window once', node => countExtensions(node, WINDOW) === 1),
+  'oxb-value-1': must('a value, or why there is none', isMeasuredOrAbsent),
   'oxb-unit-1': must('a component is measured in an allowed UCUM unit', ({ valueQuantity }) =>
     !isNode(valueQuantity) || (valueQuantity['system'] === UCUM && isDerivedUnit(String(valueQuantity['code'])))),
   'oxb-sampled-1': must('every token is a decimal, E, L or U, one space apart', ({ data }) => typeof data === 'string' && isTokenText(data) && !/[0-9][eE]/.test(data)),
   'oxb-sampled-2': must('the tokens fill the effectivePeriod', fillsPeriod),
   'oxb-deficit-1': must('threshold, largest gap, algorithm and coverage are needed to reproduce it', node =>
     TO_REPRODUCE.every(code => nodesOf(node['component']).filter(component => codings(component['code']).some(coding => coding['code'] === code)).length === 1)),
-  'oxb-derivation-1': must('one agent assembled it', node =>
+  'oxb-derivation-2': must('one agent assembled it', node =>
     nodesOf(node['agent']).filter(({ type }) => codings(type).some(({ code }) => code === 'assembler')).length === 1),
-  'oxb-derivation-2': must('targets are versions, or stand in the same Bundle', node =>
+  'oxb-derivation-1': must('targets are versions, or stand in the same Bundle', node =>
     nodesOf(node['target']).every(({ reference }) => typeof reference !== 'string' || reference.includes('/_history/') || reference.startsWith('urn:uuid:'))),
   'oxb-device-1': must('has one telemetry-device identifier with a value', node => countIdentifiers(node, 'telemetry-device') === 1),
   'oxb-software-1': must('has a software identifier with a value', node => countIdentifiers(node, 'software') > 0),

@@ -7,6 +7,9 @@ const ABSOLUTE = /^[a-z][a-z0-9+.-]*:\S+$/i
 /** `Patient/1`, `https://host/fhir/Patient/1/_history/2` and `Patient?identifier=…` → `Patient`; '' when the text names no type
  *  (`urn:…`, other URLs); `undefined` when it is no reference at all. */
 export function targetType (reference: string, types: ReadonlySet<string>): string | undefined {
+  const slash = reference.indexOf('/')
+  // The form of nearly all: no need to take the text apart.
+  if (slash > 0 && types.has(reference.slice(0, slash)) && LITERAL.test(reference)) return reference.slice(0, slash)
   const type = (LITERAL.exec(reference) ?? CONDITIONAL.exec(reference))?.[1]
   if (type !== undefined && types.has(type)) return type
   // Any address may be referred to; only those of the form of a FHIR server say which type.

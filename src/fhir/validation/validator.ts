@@ -50,8 +50,16 @@ export function createValidator (definitions: Definitions): Validator {
   }
 }
 
-function profilesIn ({ meta }: Node): string[] {
-  return isNode(meta) ? listOf(meta['profile']).flatMap(url => typeof url === 'string' ? [withoutVersion(url)] : []) : []
+const NONE: readonly string[] = []
+
+function derivesFrom (url: string, ancestor: string, profiles: Definitions['profiles']): boolean {
+  for (let at = profiles[url]?.base; at !== undefined; at = profiles[at]?.base) if (at === ancestor) return true
+  return false
+}
+
+function profilesIn ({ meta }: Node): readonly string[] {
+  if (!isNode(meta) || meta['profile'] === undefined) return NONE
+  return listOf(meta['profile']).map(url => typeof url === 'string' ? withoutVersion(url) : '')
 }
 
 function withoutVersion (canonical: string): string {
@@ -60,8 +68,11 @@ function withoutVersion (canonical: string): string {
 }
 
 function checkProfiles (resource: Node, { profiles }: Definitions, checkOf: (url: string) => RuleCheck, walk: Walk): void {
-  for (const [place, url] of profilesIn(resource).entries()) {
-    const type = resource['resourceType'] as string
+  const urls = profilesIn(resource)
+  const type = resource['resourceType'] as string
+  for (const [place, url] of urls.entries()) {
+    // A profile brings those it derives from.
+    if (urls.some(other => derivesFrom(other, url, profiles))) continue
     if (Object.hasOwn(profiles, url)) {
       if (profiles[url]!.type === type) checkOf(url)(resource, walk)
       else notFor(place, url, walk)

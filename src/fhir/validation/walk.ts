@@ -58,13 +58,28 @@ function expressionOf (steps: readonly Step[]): string {
   return text
 }
 
-/** Whether an element stands there, as a value or, for a primitive, with extensions only. */
-export function has (node: Node, name: string): boolean { return node[name] !== undefined || node[`_${name}`] !== undefined }
+/** Whether an element stands there, as a value or, for a primitive, with extensions only. @param name one of the names in our rules */
+export function has (node: Node, name: string): boolean { return node[name] !== undefined || node[besideOf(name)] !== undefined }
+
+/** A name put together anew is slow to look up. */
+const BESIDE = new Map<string, string>()
+
+function besideOf (name: string): string {
+  let beside = BESIDE.get(name)
+  if (beside === undefined) {
+    beside = `_${name}`
+    BESIDE.set(name, beside)
+  }
+  return beside
+}
 
 /** Name of the form of a choice that stands there: `value` → `valueQuantity`. */
 export function choiceOf (node: Node, choice: string): string | undefined {
+  const first = choice.charCodeAt(0)
   for (const name in node) {
-    const from = name.charCodeAt(0) === 95 ? 1 : 0
+    const start = name.charCodeAt(0)
+    if (start !== first && start !== 95) continue
+    const from = start === 95 ? 1 : 0
     if (name.length <= choice.length + from || !name.startsWith(choice, from)) continue
     const next = name.charCodeAt(choice.length + from)
     if (next >= 65 && next <= 90) return name.slice(from)
