@@ -49,7 +49,7 @@ export function parseOptions (args: readonly string[]): BenchOptions | undefined
     }
   })
   if (values.help) return undefined
-  if (values.compare !== (positionals.length === 2)) throw new Error('--compare needs two result files, and nothing else takes any')
+  if (positionals.length !== (values.compare ? 2 : 0)) throw new Error('--compare needs two result files, and nothing else takes any')
   return {
     only: values.only === undefined ? undefined : idsOf(values.only),
     quick: values.quick,

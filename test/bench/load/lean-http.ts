@@ -2,6 +2,9 @@
 
 import { connect, type Socket } from 'node:net'
 
+/** A server that says nothing for so long has failed. */
+const SILENCE_MAX_MS = 30_000
+
 export interface LeanConnection {
   /** One request at a time. Rejects when the connection breaks. */
   send (request: Buffer): Promise<{ status: number, body: string }>
@@ -31,6 +34,7 @@ export function leanConnection (url: string): LeanConnection {
       received = ''
       resolve(answer)
     })
+    opened.setTimeout(SILENCE_MAX_MS, () => { opened.destroy() })
     opened.on('error', () => { /* 'close' follows */ })
     opened.on('close', () => {
       if (socket === opened) socket = undefined
