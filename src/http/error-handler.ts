@@ -1,7 +1,7 @@
 /** What was thrown → what the caller sees: OperationOutcome under `/fhir`, a small problem object elsewhere; our own faults get an id that stands in the log. */
 
 import { randomUUID } from 'node:crypto'
-import { answerOfError } from '../fhir/outcome.ts'
+import { answerOfError } from '../fhir/api/outcome.ts'
 import { type ErrorCode, ServiceError } from '../model/errors.ts'
 import type { Logger } from '../observability/logger.ts'
 

@@ -7,10 +7,10 @@ import type { PointProvenance } from '../../src/model/provenance.ts'
 import type { Sid } from '../../src/model/reading.ts'
 import { type EpochMs, epochMs } from '../../src/model/units.ts'
 import type { WindowRevision } from '../../src/model/window.ts'
-import { createFrameTools, type FrameTools } from '../../src/fhir/observation-frame.ts'
-import { createMappings, loadMappings } from '../../src/fhir/mapping.ts'
-import { createPipelines } from '../../src/fhir/pipelines.ts'
-import type { ViewContext } from '../../src/fhir/view-context.ts'
+import { createFrameTools, type FrameTools } from '../../src/fhir/views/observation-frame.ts'
+import { createMappings, loadMappings } from '../../src/fhir/views/mapping.ts'
+import { createPipelines } from '../../src/fhir/views/pipelines.ts'
+import type { ViewContext } from '../../src/fhir/views/view-context.ts'
 
 const EXAMPLES = new URL('../../../shared/design/fhir-examples/', import.meta.url)
 

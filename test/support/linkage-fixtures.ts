@@ -2,9 +2,9 @@
 
 import { hash } from 'node:crypto'
 import type { Device, DeviceMetric, DeviceUseStatement, Patient } from '@medplum/fhirtypes'
-import { createRepository, type RepositoryOptions } from '../../src/fhir/repository.ts'
-import type { LinkageCommit } from '../../src/fhir/linkage-commit.ts'
-import type { ResourceStore, StoredResource, StoredVersion } from '../../src/fhir/resource-store.ts'
+import { createRepository, type RepositoryOptions } from '../../src/fhir/resources/repository.ts'
+import type { LinkageCommit } from '../../src/fhir/resources/linkage-commit.ts'
+import type { ResourceStore, StoredResource, StoredVersion } from '../../src/fhir/api/resource-store.ts'
 import { type DeviceModel, type DeviceModels, modelKey } from '../../src/model/device-model.ts'
 import { identifierSystem } from '../../src/model/identifier.ts'
 import { type EpochMs, epochMs } from '../../src/model/units.ts'

@@ -2,13 +2,13 @@
 
 import { identifierSystem, instant } from '../../model/identifier.ts'
 import type { EpochMs } from '../../model/units.ts'
-import type { Naming } from '../naming.ts'
-import type { FrameTools } from '../observation-frame.ts'
-import { isDerived } from '../observation-value.ts'
-import { renderObservation } from '../observation-view.ts'
-import { provenanceId, renderProvenance } from '../provenance-view.ts'
-import { nameOfView, type View } from '../view-name.ts'
-import { isEnded } from '../window-history.ts'
+import type { Naming } from '../views/naming.ts'
+import type { FrameTools } from '../views/observation-frame.ts'
+import { isDerived } from '../views/observation-value.ts'
+import { renderObservation } from '../views/observation-view.ts'
+import { provenanceId, renderProvenance } from '../views/provenance-view.ts'
+import { nameOfView, type View } from '../views/view-name.ts'
+import { isEnded } from '../views/window-history.ts'
 
 /** What goes together or not at all: views of one ledger row, ended by their Provenance. */
 export interface BundlePart {

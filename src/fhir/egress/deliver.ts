@@ -2,8 +2,8 @@
 
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
-import type { FrameTools } from '../observation-frame.ts'
-import type { ViewContext } from '../view-context.ts'
+import type { FrameTools } from '../views/observation-frame.ts'
+import type { ViewContext } from '../views/view-context.ts'
 import { identifierQuery } from './bundle.ts'
 import type { DeadLetter, Delivered, DeliveryStore, Sending } from './delivery-store.ts'
 import type { Destination, SendOutcome } from './destination.ts'

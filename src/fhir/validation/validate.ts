@@ -1,15 +1,14 @@
 /** A resource that is about to be written → everything wrong with it, by R4 and the profiles it claims. */
 
 import { readFileSync } from 'node:fs'
-import type { Finding } from '../outcome.ts'
+import type { Finding } from '../api/outcome.ts'
 import type { Definitions } from './definitions.ts'
 import { createValidator, type Validator } from './validator.ts'
 
 // Made at first use: nothing of it is needed on the way to the first stored reading (performance.md D14). It never changes.
 let made: Validator | undefined
 
-/** The one validator of the process. */
-export function validator (): Validator {
+function validator (): Validator {
   made ??= createValidator(JSON.parse(readFileSync(new URL('definitions.generated.json', import.meta.url), 'utf8')) as Definitions)
   return made
 }

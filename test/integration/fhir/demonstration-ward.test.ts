@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createDemonstrationWard } from '../../../src/fhir/demonstration-ward.ts'
+import { createDemonstrationWard } from '../../../src/fhir/views/demonstration-ward.ts'
 import { CANONICAL } from '../../../src/model/identifier.ts'
 import type { Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'

@@ -1,6 +1,6 @@
 import type { Observation } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ObservationQuery, type Visibility, VISIBLE_ALL } from '../../../src/fhir/observation-query.ts'
+import { type ObservationQuery, type Visibility, VISIBLE_ALL } from '../../../src/fhir/api/observation-query.ts'
 import { CANONICAL } from '../../../src/model/identifier.ts'
 import type { Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type RelabelActions, runRelabelJobs } from '../../../src/fhir/relabel.ts'
+import { type RelabelActions, runRelabelJobs } from '../../../src/fhir/jobs/relabel.ts'
 import type { Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import { sidsOfDevice } from '../../../src/stores/linkage/association.ts'

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { loadMappings } from '../../../src/fhir/mapping.ts'
+import { loadMappings } from '../../../src/fhir/views/mapping.ts'
 import { MAPPINGS } from '../../support/example-views.ts'
 import { goldenExample } from '../../support/golden.ts'
-import { isAllowedCode, isAllowedUnit, UCUM } from '../../../src/fhir/code-allow-list.ts'
+import { isAllowedCode, isAllowedUnit, UCUM } from '../../../src/fhir/views/code-allow-list.ts'
 
 for (const { file } of loadMappings(MAPPINGS).all()) {
   test(`${file.name} gives its golden example`, () => {

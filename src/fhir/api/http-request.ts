@@ -1,0 +1,62 @@
+/** Headers of a FHIR request → what they ask: format, Prefer; and bodies read within limits. */
+
+import { ServiceError } from '../../model/errors.ts'
+
+export interface Preference {
+  return?: 'minimal' | 'representation' | 'OperationOutcome'
+  lenient: boolean
+}
+
+/** Unknown preferences are ignored (RFC 7240 §2). */
+export function parsePrefer (header: string | undefined): Preference {
+  const wishes = (header ?? '').split(/[,;]/).map(part => part.trim())
+  const wanted = wishes.find(part => part.startsWith('return='))?.slice(7)
+  const known = wanted === 'minimal' || wanted === 'representation' || wanted === 'OperationOutcome' ? { return: wanted } as const : {}
+  return { ...known, lenient: wishes.includes('handling=lenient') }
+}
+
+const JSON_TYPES: ReadonlySet<string> = new Set(['json', 'application/json', 'application/fhir+json', 'text/json'])
+
+/** Only JSON is spoken. @param format the parameter `_format`, which outranks the header
+ *  @returns whether what the caller accepts can be given */
+export function acceptsJson (accept: string | undefined, format: string | undefined): boolean {
+  if (format !== undefined) return JSON_TYPES.has(format.replace('fhir json', 'fhir+json').split(';')[0]!.trim())
+  if (accept === undefined || accept.trim() === '') return true
+  return accept.split(',').some(range => {
+    const [type = '', ...parameters] = range.split(';').map(part => part.trim().toLowerCase())
+    if (parameters.some(parameter => /^q=0(?:\.0*)?$/.test(parameter) || (parameter.startsWith('fhirversion=') && parameter !== 'fhirversion=4.0'))) return false
+    return type === '*/*' || type === 'application/*' || JSON_TYPES.has(type)
+  })
+}
+
+/** Deepest nesting of a body: FHIR needs about twenty. */
+const DEPTH_MAX = 64
+
+/** @throws ServiceError incorrect INPUT_UNREADABLE */
+export function parseJsonBody (text: string): unknown {
+  if (isDeeperThan(text, DEPTH_MAX)) throw unreadable(`the body nests deeper than ${DEPTH_MAX} levels`)
+  try {
+    return JSON.parse(text)
+  } catch {
+    throw unreadable('the body is not JSON')
+  }
+}
+
+// Before parsing: the checks behind it walk the value by recursion.
+function isDeeperThan (text: string, depthMax: number): boolean {
+  let depth = 0
+  let inString = false
+  for (let at = 0; at < text.length; at++) {
+    const symbol = text.charCodeAt(at)
+    if (inString) {
+      if (symbol === 0x5c) at++
+      else if (symbol === 0x22) inString = false
+    } else if (symbol === 0x22) inString = true
+    else if (symbol === 0x7b || symbol === 0x5b) {
+      if (++depth > depthMax) return true
+    } else if (symbol === 0x7d || symbol === 0x5d) depth--
+  }
+  return false
+}
+
+function unreadable (message: string): ServiceError { return new ServiceError('incorrect', 'INPUT_UNREADABLE', message) }

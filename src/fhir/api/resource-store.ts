@@ -1,0 +1,70 @@
+/** What the FHIR API asks of the store of Patient, Device, DeviceMetric and DeviceUseStatement; answered by `repository.ts`. */
+
+import type { Device, DeviceMetric, DeviceUseStatement, Patient } from '@medplum/fhirtypes'
+import type { EpochMs } from '../../model/units.ts'
+import type { DateCondition, Token, Visibility } from './observation-query.ts'
+
+export type StoredResource = Patient | Device | DeviceMetric | DeviceUseStatement
+export type StoredType = StoredResource['resourceType']
+
+export const STORED_TYPES: readonly StoredType[] = ['Patient', 'Device', 'DeviceMetric', 'DeviceUseStatement']
+
+/** One version. `resource` carries id, meta.versionId and meta.lastUpdated. */
+export interface StoredVersion {
+  resource: StoredResource
+  versionId: number
+  lastUpdated: EpochMs
+}
+
+/** All members together must hold. A flat list is any-of ([] matches nothing); a list of lists is all of the outer, any of each inner. */
+export interface StoredQuery {
+  ids?: readonly string[]
+  identifiers: readonly (readonly Token[])[]
+  lastUpdated: readonly (readonly DateCondition[])[]
+  /** DeviceUseStatement.device. */
+  devices?: readonly string[]
+  /** DeviceUseStatement.subject, a Patient. */
+  patients?: readonly string[]
+  /** DeviceMetric.source. */
+  sources?: readonly string[]
+  /** Ascending by (lastUpdated, id), or descending. */
+  descending: boolean
+  count: number
+  total: 'none' | 'accurate' | 'estimate'
+  /** Versions recorded later are not seen on any page of this search. */
+  asOf: EpochMs
+  after?: readonly (string | number)[]
+}
+
+export interface StoredPage {
+  versions: readonly StoredVersion[]
+  /** Key behind the last entry; absent when nothing follows. */
+  next?: readonly (string | number)[]
+  total?: number
+}
+
+/** The reading questions, outside or inside a transaction. What is not visible is answered like what is absent. */
+export interface ResourceReader {
+  /** The current version. */
+  read (type: StoredType, id: string, visibleTo: Visibility, now: EpochMs): Promise<StoredVersion | undefined>
+  vread (type: StoredType, id: string, versionId: string, visibleTo: Visibility, now: EpochMs): Promise<StoredVersion | undefined>
+  /** Newest first, at most `count`, older than `before`; [] when the resource is absent or invisible. */
+  history (type: StoredType, id: string, page: { count: number, before?: number }, visibleTo: Visibility, now: EpochMs): Promise<readonly StoredVersion[]>
+  search (type: StoredType, query: StoredQuery, visibleTo: Visibility, now: EpochMs): Promise<StoredPage>
+}
+
+/** One database transaction. It sees its own writes. */
+export interface ResourceTransaction extends ResourceReader {
+  /** Serialises with every other transaction that asks for the same tokens, then gives at most `limit` matches of any-of within all-of. */
+  matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number): Promise<readonly StoredVersion[]>
+  /** `resource.id` is set by the caller and new. @throws ServiceError conflict FHIR_CONFLICT (id or a unique identifier is taken), FHIR_BUSINESS_RULE */
+  create (resource: StoredResource, now: EpochMs): Promise<StoredVersion>
+  /** A new version; the same content again makes none. @param ifMatch version the caller believes current
+   *  @throws ServiceError conflict FHIR_PRECONDITION (another version is current), not-found FHIR_NOT_FOUND, FHIR_BUSINESS_RULE */
+  update (resource: StoredResource, ifMatch: string | undefined, now: EpochMs): Promise<StoredVersion>
+}
+
+export interface ResourceStore extends ResourceReader {
+  /** Commits when `work` resolves, rolls everything back when it rejects. Rules over several resources are checked before the commit. */
+  transaction<T> (work: (transaction: ResourceTransaction) => Promise<T>): Promise<T>
+}

@@ -1,0 +1,253 @@
+/** Patient, Device, DeviceMetric and DeviceUseStatement on the linkage store: every version kept, rules checked before each commit. */
+
+import { randomUUID } from 'node:crypto'
+import type { Pool, PoolClient } from 'pg'
+import type { DeviceModels } from '../../model/device-model.ts'
+import { instant } from '../../model/identifier.ts'
+import { ServiceError } from '../../model/errors.ts'
+import type { EpochMs } from '../../model/units.ts'
+import { asStoreError, transaction as inTransaction } from '../../platform/postgres/pool.ts'
+import type { Pseudonyms } from '../../stores/linkage/association.ts'
+import { notifyChange } from '../../stores/linkage/change-feed.ts'
+import { lockName, readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
+import { countResources, isVisible, type ResourceQuery, searchResources } from '../../stores/linkage/resource-search.ts'
+import { applyRules, type RuleDeps, type Written } from './apply-rules.ts'
+import { withAssociationIdentifier } from './association-rules.ts'
+import { readReference, ruleBroken } from './business-rule.ts'
+import { DEMO_CODING } from '../views/demo-coding.ts'
+import { telemetryName } from './device-rules.ts'
+import type { LinkageCommit } from './linkage-commit.ts'
+import type { Visibility } from '../api/observation-query.ts'
+import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion } from '../api/resource-store.ts'
+
+export interface RepositoryOptions {
+  pool: Pool
+  models: DeviceModels
+  blindIndexes: RuleDeps['blindIndexes']
+  pseudonyms: Pseudonyms
+  /** Base of absolute references to this server, without a trailing slash. */
+  baseUrl: () => string
+  /** Resources written here are marked DEMO. */
+  isDemo: boolean
+  /** Called after each commit that wrote something, before the caller has its answer. */
+  onCommitted: (commit: LinkageCommit) => void | Promise<void>
+  newId?: () => string
+  /** How often a transaction is tried when the database ends it to resolve a deadlock. Default 3. */
+  triesMax?: number
+}
+
+/** `transaction` may call its `work` again after a deadlock. */
+export function createRepository (options: RepositoryOptions): ResourceStore {
+  const { pool, triesMax = 3 } = options
+  return {
+    ...createReader(pool),
+    async transaction (work) {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const { result, commit } = await inTransaction(pool, client => runOnce(client, work, options))
+          if (commit !== undefined) await options.onCommitted(commit)
+          return result
+        } catch (error) {
+          if (attempt < triesMax && isDeadlock(error)) continue
+          throw asFhirError(error)
+        }
+      }
+    }
+  }
+}
+
+async function runOnce<T> (client: PoolClient, work: (transaction: ResourceTransaction) => Promise<T>, options: RepositoryOptions): Promise<{ result: T, commit: LinkageCommit | undefined }> {
+  const { transaction, written, latest, create } = createTransaction(client, options)
+  const result = await work(transaction)
+  if (written.size === 0) return { result, commit: undefined }
+  const now = latest()
+  const commit = await applyRules(client, written, { ...options, create: resource => create(resource, now) }, now)
+  await notifyChange(client, commit)
+  return { result, commit }
+}
+
+function createTransaction (client: PoolClient, options: RepositoryOptions) {
+  const { newId = randomUUID } = options
+  const written = new Map<string, Written>()
+  let newest = 0 as EpochMs
+
+  async function write (resource: StoredResource, current: StoredText | undefined, now: EpochMs): Promise<StoredVersion> {
+    const version = (current?.version ?? 0) + 1
+    const name = `${resource.resourceType}/${resource.id}`
+    const before = written.has(name) ? written.get(name)!.before : current && parse(current).resource
+    const after = withMeta(resource, version, now, options.isDemo)
+    newest = now > newest ? now : newest
+    await writeVersion(client, {
+      type: after.resourceType, id: after.id!, version, lastUpdated: now, text: JSON.stringify(after),
+      identifiers: identifiersOf(after), references: referencesOf(after, options.baseUrl())
+    })
+    written.set(name, { ...(before === undefined ? {} : { before }), after, version })
+    return { resource: after, versionId: version, lastUpdated: now }
+  }
+
+  async function locked (resource: StoredResource): Promise<StoredText | undefined> {
+    await lockName(client, `${resource.resourceType}/${resource.id}`)
+    return readCurrent(client, resource.resourceType, resource.id!)
+  }
+
+  async function create (resource: StoredResource, now: EpochMs): Promise<StoredVersion> {
+    if (await locked(resource) !== undefined) throw new ServiceError('conflict', 'FHIR_CONFLICT', `the id is taken by another ${resource.resourceType}`)
+    return write(await named(resource), undefined, now)
+  }
+
+  async function named (resource: StoredResource): Promise<StoredResource> {
+    if (resource.resourceType !== 'DeviceUseStatement') return resource
+    const device = readReference(resource.device?.reference, options.baseUrl())
+    const stored = device && (written.get(`Device/${device.id}`)?.after ?? (await readCurrentResource(client, 'Device', device.id)))
+    const telemetry = stored?.resourceType === 'Device' ? telemetryName(stored) : undefined
+    return telemetry === undefined ? resource : withAssociationIdentifier(resource, telemetry)
+  }
+
+  const transaction: ResourceTransaction = {
+    ...createReader(client),
+    async matchForWrite (type, identifiers, limit) {
+      for (const name of lockNames(type, identifiers)) await lockName(client, name)
+      const query: ResourceQuery = { identifiers, lastUpdated: [], references: [], visibleTo: [{ filters: [] }], now: EVER, asOf: EVER }
+      return (await searchResources(client, type, query, { descending: false, limit })).map(parse)
+    },
+    create,
+    async update (resource, ifMatch, now) {
+      const current = await locked(resource)
+      if (current === undefined) throw new ServiceError('not-found', 'FHIR_NOT_FOUND', 'no such resource')
+      if (ifMatch !== undefined && ifMatch !== String(current.version)) {
+        throw new ServiceError('conflict', 'FHIR_PRECONDITION', `version ${current.version} is current: read it and decide again`)
+      }
+      if (JSON.stringify(withMeta(resource, current.version, current.lastUpdated, options.isDemo)) === current.text) return parse(current)
+      return write(resource, current, now)
+    }
+  }
+  return {
+    transaction,
+    written,
+    latest: () => newest,
+    create: async (resource: StoredResource, now: EpochMs) => { await create({ ...resource, id: newId() } as StoredResource, now) }
+  }
+}
+
+// The last moment PostgreSQL and JavaScript can both write.
+const EVER = Date.UTC(9999, 11, 31) as EpochMs
+
+function createReader (db: Pool | PoolClient): ResourceReader {
+  const visible = (type: StoredType, id: string, visibleTo: Visibility, now: EpochMs) => seesAll(visibleTo) || isVisible(db, type, id, visibleTo, now)
+  return {
+    read: (type, id, visibleTo, now) => answered(async () => {
+      const stored = await readCurrent(db, type, id)
+      return stored !== undefined && await visible(type, id, visibleTo, now) ? parse(stored) : undefined
+    }),
+    vread: (type, id, versionId, visibleTo, now) => answered(async () => {
+      const stored = /^[1-9]\d{0,8}$/.test(versionId) ? await readVersion(db, type, id, Number(versionId)) : undefined
+      return stored !== undefined && await visible(type, id, visibleTo, now) ? parse(stored) : undefined
+    }),
+    history: (type, id, page, visibleTo, now) => answered(async () =>
+      await visible(type, id, visibleTo, now) ? (await readHistory(db, type, id, page.count, page.before)).map(parse) : []),
+    search: (type, query, visibleTo, now) => answered(async () => {
+      const wish = toResourceQuery(query, visibleTo, now)
+      const [at, id] = query.after ?? []
+      const after = at === undefined || id === undefined ? {} : { after: { lastUpdated: Number(at) as EpochMs, id: String(id) } }
+      const found = query.count === 0 ? [] : await searchResources(db, type, wish, { descending: query.descending, limit: query.count + 1, ...after })
+      const versions = found.slice(0, query.count).map(parse)
+      const last = versions.at(-1)
+      return {
+        versions,
+        ...(found.length > query.count && last !== undefined ? { next: [last.lastUpdated, last.resource.id!] } : {}),
+        ...(query.total === 'none' ? {} : { total: await countResources(db, type, wish) })
+      }
+    })
+  }
+}
+
+function toResourceQuery (query: StoredQuery, visibleTo: Visibility, now: EpochMs): ResourceQuery {
+  const references: ResourceQuery['references'][number][] = []
+  if (query.devices !== undefined) references.push({ element: 'device', targetType: 'Device', ids: query.devices })
+  if (query.patients !== undefined) references.push({ element: 'subject', targetType: 'Patient', ids: query.patients })
+  if (query.sources !== undefined) references.push({ element: 'source', targetType: 'Device', ids: query.sources })
+  return {
+    ...(query.ids === undefined ? {} : { ids: query.ids }),
+    identifiers: query.identifiers, lastUpdated: query.lastUpdated, references, visibleTo, now, asOf: query.asOf
+  }
+}
+
+function seesAll (visibleTo: Visibility): boolean {
+  return visibleTo.some(term => term.patientId === undefined && term.filters.length === 0)
+}
+
+function parse (stored: StoredText): StoredVersion {
+  return { resource: JSON.parse(stored.text) as StoredResource, versionId: stored.version, lastUpdated: stored.lastUpdated }
+}
+
+async function readCurrentResource (client: PoolClient, type: StoredType, id: string): Promise<StoredResource | undefined> {
+  const stored = await readCurrent(client, type, id)
+  return stored && parse(stored).resource
+}
+
+/** `resourceType`, `id` and `meta` first; what the writer said of version and time is replaced. */
+function withMeta (resource: StoredResource, version: number, now: EpochMs, isDemo: boolean): StoredResource {
+  const { resourceType, id, meta, ...rest } = resource
+  const { versionId: _, lastUpdated: __, tag = [], ...kept } = meta ?? {}
+  const isMarked = tag.some(one => one.system === DEMO_CODING.system && one.code === DEMO_CODING.code)
+  const tags = isDemo && !isMarked ? [...tag, DEMO_CODING] : tag
+  return { resourceType, id, meta: { versionId: String(version), lastUpdated: instant(now), ...kept, ...(tags.length === 0 ? {} : { tag: tags }) }, ...rest } as StoredResource
+}
+
+/** What an index entry of the database can hold. */
+const IDENTIFIER_BYTES_MAX = 2_000
+
+function identifiersOf (resource: StoredResource): { system: string, value: string }[] {
+  return (resource.identifier ?? []).flatMap(({ system = '', value }) => {
+    if (value === undefined) return []
+    if (Buffer.byteLength(system + value) <= IDENTIFIER_BYTES_MAX) return [{ system, value }]
+    throw ruleBroken(`${resource.resourceType}.identifier`, `system and value together are longer than ${IDENTIFIER_BYTES_MAX} bytes`)
+  })
+}
+
+function referencesOf (resource: StoredResource, baseUrl: string): { element: string, type: string, id: string }[] {
+  const found: { element: string, type: string, id: string }[] = []
+  const add = (element: string, reference: string | undefined) => {
+    const target = readReference(reference, baseUrl)
+    if (target !== undefined) found.push({ element, ...target })
+  }
+  if (resource.resourceType === 'DeviceUseStatement') {
+    add('subject', resource.subject?.reference)
+    add('device', resource.device?.reference)
+  }
+  if (resource.resourceType === 'DeviceMetric') {
+    add('source', resource.source?.reference)
+    add('parent', resource.parent?.reference)
+  }
+  if (resource.resourceType === 'Device') add('parent', resource.parent?.reference)
+  return found
+}
+
+/** One name per token, sorted, so that two transactions never wait for each other. */
+function lockNames (type: StoredType, identifiers: readonly (readonly { system?: string, code?: string }[])[]): string[] {
+  const names = identifiers.flat().map(token => `identifier/${type}/${token.system ?? '*'}|${token.code ?? '*'}`)
+  return [...new Set(names)].sort()
+}
+
+async function answered<T> (work: () => Promise<T>): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    throw asStoreError(error)
+  }
+}
+
+function codeOf (error: unknown): unknown { return error instanceof Error && 'code' in error ? error.code : undefined }
+function isDeadlock (error: unknown): boolean { return codeOf(error) === '40P01' || codeOf(error) === '40001' }
+
+function asFhirError (error: unknown): unknown {
+  if (error instanceof ServiceError) return error
+  const conflict = (message: string) => new ServiceError('conflict', 'FHIR_CONFLICT', message, { cause: error })
+  switch (codeOf(error)) {
+    case '23P01': return conflict('DeviceUseStatement.timingPeriod: another association of the device covers a part of this period: close it first')
+    case '23505': return conflict('an id or an identifier that must be unique is taken by another resource')
+    case '22021': case '22P05': return new ServiceError('incorrect', 'FHIR_INVALID', 'a text holds a character that cannot be stored (U+0000)', { cause: error })
+    case '40P01': case '40001': return conflict('other writers changed the same resources at the same time: send it again')
+    default: return error
+  }
+}

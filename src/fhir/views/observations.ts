@@ -1,0 +1,68 @@
+/** The stores -> Observations: read, history and search as the API asks, ledger rows with their views as the egress asks. */
+
+import type { Pool } from 'pg'
+import type { Ledger } from '../../stores/series/ledger-read.ts'
+import { seriesSizes } from '../../stores/series/window-sizes.ts'
+import type { FrameTools } from './observation-frame.ts'
+import { createViewLoader, type ViewLoader, type ViewSources } from './observation-load.ts'
+import type { ReadObservation, SearchObservations, Visibility } from '../api/observation-query.ts'
+import { type ObservationText, parseObservation, readObservation, readObservationHistory } from './observation-read.ts'
+import { type ObservationTextPage, type RowSources, searchObservations } from './observation-search.ts'
+import { createSidSources } from './sid-sources.ts'
+import type { ViewContexts } from './view-contexts.ts'
+
+export interface ObservationsParts {
+  /** Logged in as a login of the series store that may read. */
+  seriesPool: Pool
+  ledger: Ledger
+  linkagePool: Pool
+  contexts: ViewContexts
+  tools: FrameTools
+}
+
+export interface Observations {
+  readText (id: string, versionId: string | undefined, visibleTo: Visibility): Promise<ObservationText | undefined>
+  /** Newest first. */
+  historyTexts (id: string, visibleTo: Visibility): Promise<ObservationText[]>
+  searchTexts (...asked: Parameters<SearchObservations>): Promise<ObservationTextPage>
+  read: ReadObservation
+  search: SearchObservations
+  loader: ViewLoader
+}
+
+export function createObservations (parts: ObservationsParts): Observations {
+  const { tools } = parts
+  const rows = rowSources(parts)
+  const sids = createSidSources(parts.linkagePool)
+  const loader = createViewLoader(viewSources(parts), tools)
+  const readParts = { rows, loader, tools }
+  const searchTexts: Observations['searchTexts'] = (query, visibleTo) => searchObservations(query, visibleTo, { rows, sids, loader, tools })
+  return {
+    loader,
+    searchTexts,
+    search: searchTexts,
+    readText: (id, versionId, visibleTo) => readObservation(id, versionId, visibleTo, readParts),
+    historyTexts: (id, visibleTo) => readObservationHistory(id, visibleTo, readParts),
+    async read (id, versionId, visibleTo) {
+      const found = await readObservation(id, versionId, visibleTo, readParts)
+      return found === undefined ? undefined : parseObservation(found)
+    }
+  }
+}
+
+/** What the views of rows ask of the stores; also for rows that come from elsewhere than a search. */
+export function viewSources ({ ledger, contexts }: Pick<ObservationsParts, 'ledger' | 'contexts'>): ViewSources {
+  return {
+    revisionsOf: keys => ledger.revisionsOf(keys),
+    latest: keys => ledger.latest(keys),
+    contexts: (sids, firmware) => contexts.of(sids, firmware)
+  }
+}
+
+function rowSources ({ ledger, seriesPool }: ObservationsParts): RowSources {
+  return {
+    search: query => ledger.search(query),
+    byViewIds: ids => ledger.byViewIds(ids),
+    seriesOf: sids => seriesSizes(seriesPool, sids)
+  }
+}
