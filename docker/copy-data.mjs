@@ -1,6 +1,7 @@
 // Second half of `npm run build`: everything under src/ that is no TypeScript, and what src/ reads from beside it.
 import { cpSync } from 'node:fs'
 
-cpSync('src', 'dist/src', { recursive: true, filter: path => !path.endsWith('.ts') })
-for (const folder of ['mappings', 'fhir-profiles']) cpSync(folder, `dist/${folder}`, { recursive: true })
+for (const folder of ['src', 'mappings', 'fhir-profiles']) {
+  cpSync(folder, `dist/${folder}`, { recursive: true, filter: path => !path.endsWith('.ts') })
+}
 cpSync('package.json', 'dist/package.json')
