@@ -49,8 +49,8 @@ export interface IdentifyDeps {
   onUnknownFirmware?: (model: ModelKey, firmware: number) => void
 }
 
-/** Of the request, or of each record. */
-export type ArrivedAt = EpochMs | readonly EpochMs[]
+/** Of the request, or of each record; with `judgedAt` where times are checked as of another moment. */
+export type ArrivedAt = EpochMs | readonly EpochMs[] | { readonly arrivedAt: readonly EpochMs[], readonly judgedAt: EpochMs }
 
 /** Gives a promise only when a question was answered by one. @param visit absent when what waited is released */
 export type Identify = (records: readonly DecodedRecord[], arrivedAt: ArrivedAt, visit?: GateVisit) => Identified | Promise<Identified>
@@ -72,7 +72,8 @@ export function createIdentify (deps: IdentifyDeps): Identify {
     return answered instanceof Promise ? answered.then(sort) : sort(answered)
   }
 
-  function sortRecords ({ records, resolutions, firmwares }: Answered, arrivedAt: ArrivedAt, visit: GateVisit | undefined): Identified {
+  function sortRecords ({ records, resolutions, firmwares }: Answered, times: ArrivedAt, visit: GateVisit | undefined): Identified {
+    const { arrivedAt, judgedAt } = typeof times === 'object' && 'judgedAt' in times ? times : { arrivedAt: times, judgedAt: undefined }
     const groups: SidGroup[] = []
     const latest = new Map<Sid, SidGroup>()
     const failures: Failure[] = []
@@ -81,14 +82,15 @@ export function createIdentify (deps: IdentifyDeps): Identify {
       const record = records[i]!
       const resolution = resolutions[i]!
       const arrived = typeof arrivedAt === 'number' ? arrivedAt : arrivedAt[i]!
+      const judged = judgedAt ?? arrived
       const isBehind = resolution.sid !== undefined && visit?.mustWait(record.deviceId, resolution.sid) === true
-      const reason = failureOf(record, resolution, arrived) ?? (isBehind ? 'behind-waiting' : undefined)
+      const reason = failureOf(record, resolution, judged) ?? (isBehind ? 'behind-waiting' : undefined)
       if (reason !== undefined) {
         failures.push({ kind: 'record', record, reason, field: undefined })
         if (WAITING_REASONS.has(reason)) visit?.willWait(record.deviceId, reason)
         continue
       }
-      const checked = checks.get(resolution.model!)!(record, arrived, fractions.has(record.deviceId))
+      const checked = checks.get(resolution.model!)!(record, judged, fractions.has(record.deviceId))
       if (!checked.ok) {
         failures.push({ kind: 'record', record, reason: checked.reason, field: checked.failures[0]?.field })
         continue
@@ -104,11 +106,11 @@ export function createIdentify (deps: IdentifyDeps): Identify {
   }
 
   /** Known device, then time, then association (fhir-modelling.md §7, order). */
-  function failureOf (record: DecodedRecord, resolution: Resolution, arrived: EpochMs): ReasonCode | undefined {
+  function failureOf (record: DecodedRecord, resolution: Resolution, judged: EpochMs): ReasonCode | undefined {
     if (resolution.reason === undefined) return checks.has(resolution.model) ? undefined : 'model-unknown'
     if (resolution.reason === 'device-unknown') return resolution.reason
     const madeSince = resolution.model === undefined ? undefined : deps.models.get(resolution.model)?.madeSince
-    return timeFailure(record.takenAt, arrived, deps.checkLimits, madeSince === undefined ? 0 : Date.parse(madeSince)) ?? resolution.reason
+    return timeFailure(record.takenAt, judged, deps.checkLimits, madeSince === undefined ? 0 : Date.parse(madeSince)) ?? resolution.reason
   }
 }
 

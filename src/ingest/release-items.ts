@@ -53,7 +53,8 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
 
   return async function releaseItems (items, { state = 'released', judgedAt } = {}) {
     const opened = await openAll(deps, items)
-    const { groups, failures } = await deps.identify(opened.records, judgedAt ?? opened.items.map(({ arrivedAt }) => arrivedAt))
+    const arrivedAt = opened.items.map(item => item.arrivedAt)
+    const { groups, failures } = await deps.identify(opened.records, judgedAt === undefined ? arrivedAt : { arrivedAt, judgedAt })
     const source: SourcePosition = { inlet: deps.inlet, number: ++lastNumber }
     const destroyed = new Set(await publishGroups(deps, groups, source))
     const itemOfRecord = new Map(opened.records.map((record, place) => [record as unknown, opened.items[place]!]))

@@ -1,0 +1,41 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { arrivalHours } from '../../../src/ingest/counters.ts'
+import type { Ingest } from '../../../src/ingest/open-ingest.ts'
+import { epochMs } from '../../../src/model/units.ts'
+import { drawSid } from '../../../src/security/sid.ts'
+import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
+import { json, sentV1, TAKEN_AT } from '../../support/telemetry.ts'
+
+const HOUR_MS = 3_600_000
+let system: IngestSystem
+let ingest: Ingest
+
+beforeAll(async () => {
+  system = await ingestSystem()
+  system.registered.add('device-1')
+  system.worn.push({ deviceId: 'device-1', sid: drawSid(), from: TAKEN_AT - 60_000, patientId: 'one' })
+  ingest = await system.open()
+  await ingest.releaser.start()
+})
+afterAll(() => system?.close())
+
+test('a record re-submitted in a later hour is counted in the hour in which it arrived, at the door and on the bus', async () => {
+  await ingest.accept({ bytes: json([sentV1({ deviceId: 'device-1', patientId: 'other' })]), contentType: 'application/json', contentEncoding: '' })
+  const arrived = Math.floor(system.now / HOUR_MS) * HOUR_MS
+  system.now = epochMs(system.now + 3 * HOUR_MS)
+  system.worn[0]!.patientId = 'other'
+  const [held] = await ingest.review.list({ reasons: ['patient-mismatch'], limit: 1 })
+  expect(await ingest.review.resubmit([held!.id])).toEqual({ resubmitted: 1, remaining: [] })
+  const [batch] = await system.batches()
+  expect(Math.floor(batch!.receivedAt / HOUR_MS) * HOUR_MS).toBe(arrived)
+  expect(await arrivalHours(system.pool, epochMs(0), epochMs(system.now + HOUR_MS))).toMatchObject([{ hour: arrived, received: 1, quarantined: 1, released: 1 }])
+})
+
+test('its time is judged by the hour in which it is re-submitted', async () => {
+  const ahead = system.now + 2 * HOUR_MS
+  await ingest.accept({ bytes: json([sentV1({ deviceId: 'device-1', patientId: 'other', timestamp_utc: ahead })]), contentType: 'application/json', contentEncoding: '' })
+  const [held] = await ingest.review.list({ reasons: ['time-future'], limit: 1 })
+  expect((await ingest.review.resubmit([held!.id])).resubmitted).toBe(0)
+  system.now = epochMs(ahead)
+  expect(await ingest.review.resubmit([held!.id])).toEqual({ resubmitted: 1, remaining: [] })
+})
