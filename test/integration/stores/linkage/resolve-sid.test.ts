@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { LinkageCommit } from '../../../../src/fhir/linkage-commit.ts'
+import type { LinkageCommit } from '../../../../src/fhir/resources/linkage-commit.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { createPool } from '../../../../src/platform/postgres/pool.ts'
 import { createChangeFeed, type LinkageChange } from '../../../../src/stores/linkage/change-feed.ts'
