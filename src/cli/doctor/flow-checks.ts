@@ -39,8 +39,8 @@ async function counters (parts: FlowParts): Promise<Finding> {
     return wrong(`${totalOf(short).onTheWay} readings were accepted and are neither stored nor suppressed, in ${hoursText(short.map(({ hour }) => hour))}`, 'report this: it is a fault of Oxbow')
   }
   const { received, returned, stored: storedCount, quarantined, suppressed, onTheWay, uncounted } = totalOf(hours)
-  const message = `received ${received}${returned > 0 ? ` + returned ${returned}` : ''} = stored ${storedCount} + quarantined ${quarantined} + suppressed ${suppressed}` + (onTheWay > 0 ? ` + on the way ${onTheWay}` : '')
-  if (uncounted > 0) return note(`${message}; ${uncounted} more were stored than the door had counted`, 'the next start counts them in: the last second of counts was lost in a crash')
+  const message = `received ${received + uncounted}${returned > 0 ? ` + returned ${returned}` : ''} = stored ${storedCount} + quarantined ${quarantined} + suppressed ${suppressed}` + (onTheWay > 0 ? ` + on the way ${onTheWay}` : '')
+  if (uncounted > 0) return note(`${message}; the door has not counted ${uncounted} of them yet`, 'nothing: the door writes its counts within a second, and after a crash the next start takes those of the store')
   return ok(`${message}, in each of ${hours.length} hours`)
 }
 
