@@ -19,9 +19,10 @@ export function createFirmwareNumber ({ pool, keptMax = 10_000 }: FirmwareOption
   const kept = new Map<string, number | Promise<number>>()
   return version => {
     if (version === '') return 0
-    const text = bounded(version)
-    const known = kept.get(text)
+    // Before it is bounded: nearly every reading brings a text that is known as it stands.
+    const known = kept.get(version) ?? kept.get(bounded(version))
     if (known !== undefined) return known
+    const text = bounded(version)
     const asked = numberOf(pool, text).then(number => {
       kept.set(text, number)
       return number
