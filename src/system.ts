@@ -351,7 +351,7 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
         version: VERSION,
         now
       }),
-      healthRoutes({ missing: async () => [...missing], alarms: events.raisedAlarms, notes: () => [] }),
+      healthRoutes({ missing: async () => [...missing], alarms: events.raisedAlarms, notes: () => config['stream.deficits'].length === 0 ? ['no signed threshold is configured: the tissue oxygen deficit is not computed'] : [] }),
       metricsRoutes(registry),
       frontPageRoutes(openFrontPage(frontPageSources(ground, deps, publicUrl)))
     ]
