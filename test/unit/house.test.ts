@@ -78,10 +78,13 @@ test('a verb that does not exist, and none at all, is wrong use', async () => {
 
 const PAGES = ['README.md', ...FILES.filter(path => path.startsWith('docs/') && path.endsWith('.md'))].map(path => ({ path, text: readFileSync(path, 'utf8') }))
 
+/** What stands in code: prose says "npm applies" as well. */
+function codeOf (text: string): string { return [...text.matchAll(/```[\s\S]*?```|`[^`\n]+`/g)].map(([code]) => code).join('\n') }
+
 test('every npm command of README and docs exists', () => {
-  const commands = PAGES.flatMap(({ path, text }) => [...text.matchAll(/\bnpm (?:run (?:-s |--silent )?)?([a-z][a-z-]*)/g)].map(([, name]) => ({ path, name: name! })))
+  const commands = PAGES.flatMap(({ path, text }) => [...codeOf(text).matchAll(/\bnpm (?:run (?:-s |--silent )?)?([a-z][a-z-]*)/g)].map(([, name]) => ({ path, name: name! })))
   expect(commands.length).toBeGreaterThan(5)
-  expect(commands.filter(({ name }) => !(name in MANIFEST.scripts) && !['run', 'ci', 'registry', 'package', 'packages', 'scripts', 'script', 'commands', 'command'].includes(name))).toEqual([])
+  expect(commands.filter(({ name }) => !(name in MANIFEST.scripts) && !['ci', 'install', 'prune'].includes(name))).toEqual([])
 })
 
 test('every verb that README and docs name exists', () => {
