@@ -186,6 +186,24 @@ test('after process and PostgreSQL were killed, the folder is usable and what wa
   expect(await query(cluster.ownerUrl('series'), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
 })
 
+test('a session of a killed PostgreSQL that is slow to end keeps the next start waiting, not failing', async () => {
+  await copyTemplate()
+  const { child, ownerUrl } = await startElsewhere()
+  const session = new Client({ connectionString: ownerUrl })
+  session.on('error', () => {})
+  await session.connect()
+  const [slow] = (await session.query<{ pid: number }>('SELECT pg_backend_pid() AS pid')).rows
+  process.kill(slow!.pid, 'SIGSTOP')
+  await kill(child)
+  await killServer('SIGKILL')
+  const starting = start()
+  // More attempts than a start makes when nothing is left over.
+  const refusals = async () => (await readFile(join(dataDir, 'postgres.log'), 'utf8')).split('pre-existing shared memory block').length - 1
+  await expect.poll(refusals, { timeout: 25_000 }).toBeGreaterThan(22)
+  process.kill(slow!.pid, 'SIGCONT')
+  expect(await query((await starting).ownerUrl('series'), 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+})
+
 test('PostgreSQL that is killed under a running process is started again, and its pools go on', async () => {
   await copyTemplate()
   const states: ClusterState[] = []
