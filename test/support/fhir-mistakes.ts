@@ -27,7 +27,7 @@ const SPO2 = goldenOf('spo2', 'tissue-oxygen-spo2')
 const BATTERY = goldenOf('battery-voltage', 'device-technical-observation')
 export const PATIENT = readmeResource('Patient')
 const DEVICE = readmeResource('Device')
-export const ASSOCIATION = readmeResource('DeviceUseStatement')
+export const ASSOCIATION = { ...readmeResource('DeviceUseStatement'), subject: { reference: 'Patient/1' }, device: { reference: 'Device/1' } }
 const METRIC = METRICS[0]!
 const BARE = { resourceType: 'Observation', status: 'final', code: { text: 'any' } }
 
@@ -136,12 +136,12 @@ export const RIGHT: readonly (readonly [what: string, resource: unknown])[] = [
   ['an absolute address of no FHIR server', changed(ASSOCIATION, 'source', { reference: 'https://ehr.example/people/7' })],
   ['extensions of primitives', { ...PATIENT, _birthDate: { extension: [{ url: 'http://hl7.org/fhir/StructureDefinition/patient-birthTime', valueDateTime: '1970-01-01T10:00:00Z' }] } }],
   ['a primitive that has only extensions', { ...BARE, _status: { extension: [{ url: 'http://hl7.org/fhir/StructureDefinition/data-absent-reason', valueCode: 'unknown' }] }, status: undefined }],
-  ['a list of primitives with gaps for extensions', { ...PATIENT, name: [{ given: ['Robin', null], _given: [null, { extension: [{ url: 'http://a.example/x', valueString: 'y' }] }] }] }],
+  ['a list of primitives with gaps for extensions', { ...PATIENT, name: [{ given: ['Robin', null], _given: [null, { extension: [{ url: 'http://hl7.org/fhir/StructureDefinition/data-absent-reason', valueCode: 'unknown' }] }] }] }],
   ['a contained resource', { ...PATIENT, managingOrganization: { reference: '#o' }, contained: [{ resourceType: 'Organization', id: 'o', name: 'A' }] }],
   ['a contained resource that refers to its container', { ...PATIENT, contained: [{ resourceType: 'RelatedPerson', id: 'r', patient: { reference: '#' } }] }],
   ['a SNOMED code that we never emit, in what a client stores', changed(ASSOCIATION, 'bodySite', { coding: [{ system: 'http://snomed.info/sct', code: '386725007' }] })],
   ['a leap day and a date to the month', { ...PATIENT, birthDate: '2024-02-29', deceasedDateTime: '2026-03' }],
-  ['a period of one moment, and periods of different precision', { ...PATIENT, address: [{ period: { start: '2026-02-11', end: '2026-02-11T00:00:00Z' } }] }],
+  ['periods of one moment and of different precision', { ...PATIENT, address: [{ period: { start: '2026-02-11', end: '2026-02-11' } }, { period: { start: '2026-02-11', end: '2026-02-12T00:00:00Z' } }] }],
   ['a period over a change of zone', { ...PATIENT, address: [{ period: { start: '2026-02-11T10:00:00+02:00', end: '2026-02-11T08:30:00Z' } }] }],
   ['a narrative', { ...PATIENT, text: { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml"><p>Robin</p></div>' } }],
   ['a withdrawn window without profile', { ...changed(changed(SAMPLED, 'valueSampledData', undefined), 'meta.profile', undefined), status: 'entered-in-error' }],
