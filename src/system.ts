@@ -351,7 +351,7 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
         version: VERSION,
         now
       }),
-      healthRoutes({ missing: async () => [...missing], alarms: events.raisedAlarms, notes: () => config['stream.deficits'].length === 0 ? ['no signed threshold is configured: the tissue oxygen deficit is not computed'] : [] }),
+      healthRoutes({ missing: () => missingParts(missing, stores), alarms: events.raisedAlarms, notes: () => config['stream.deficits'].length === 0 ? ['no signed threshold is configured: the tissue oxygen deficit is not computed'] : [] }),
       metricsRoutes(registry),
       frontPageRoutes(openFrontPage(frontPageSources(ground, deps, publicUrl)))
     ]
@@ -360,6 +360,11 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
   // Pushed last: the door closes first, so that everything behind it can finish what was let in.
   running.push({ name: 'http', stop: () => app.close(config['http.stopTimeout']) })
   return address
+}
+
+/** Names of what is not there: a part that said so, or a store that does not answer. */
+async function missingParts (missing: ReadonlySet<string>, stores: Stores): Promise<string[]> {
+  return [...missing, ...(await stores.unreachable()).map(store => `store ${store}`)]
 }
 
 /** Curves and names are those of invented patients, and only where the ward runs: the page is public. */
@@ -374,7 +379,7 @@ function frontPageSources ({ config, events, missing, now }: Ground, { stores, b
     seriesPool: stores.pool('oxbow_series'),
     ward: config.demo === 'on' ? createDemonstrationWard({ linkagePool: stores.pool('oxbow_linkage'), series, models, quarantinedOf: quarantined, now }) : undefined,
     backlog: () => bus.backlog(READINGS),
-    missing: async () => [...missing],
+    missing: () => missingParts(missing, stores),
     alarms: events.raisedAlarms,
     postgresKind: config['postgres.kind'],
     writerCount: config['series.writers'],

@@ -7,7 +7,7 @@ export default defineConfig({
   test: {
     root,
     projects: [
-      { test: { root, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/architecture.test.ts'] } },
+      { test: { root, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/architecture.test.ts'], globalSetup: ['test/support/assert-node.ts'] } },
       {
         test: {
           root,

@@ -8,7 +8,6 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'bus-behind': 'Readings arrive faster than they are stored: look at disk and CPU of the series database.',
   'bus-failed': 'The bus cannot be reached, readings are refused with 503: look at its PostgreSQL.',
   'stream-stopped': 'A series writer stands still; what came in waits on the bus: see the stack in the log.',
-  'linkage-unavailable': 'The identity store does not answer, readings wait in quarantine: look at its PostgreSQL.',
   'reading-conflict': 'A device sent two different readings under one time and sequence; the first stands: ask its maker.',
   'firmware-unknown': 'Readings name a firmware that the device model does not list: add it to the registry.',
   'egress-failing': 'A destination does not take Bundles; they are tried again without end: look at the receiver.',

@@ -7,7 +7,7 @@ import type { LogFields, Logger } from './logger.ts'
 
 /** Conditions an operator must know of; each stands in `/health/ready` until it is over. */
 export type OperationalAlarm =
-  | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped' | 'linkage-unavailable'
+  | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
   | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {

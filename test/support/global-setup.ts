@@ -9,6 +9,7 @@ import { Client } from 'pg'
 import type { TestProject } from 'vitest/node'
 import { freePort, handOver, initialise, type Postmaster, runAsUser, startPostmaster } from '../../src/platform/postgres/postmaster.ts'
 import { provisionRoles } from '../../src/platform/postgres/provision.ts'
+import { assertNode } from './assert-node.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -84,11 +85,4 @@ function removeOnExit (postmaster: Postmaster, folder: string): void {
     }
     rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
   })
-}
-
-function assertNode (): void {
-  const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
-  if (major > 24 || (major === 24 && minor >= 2)) return
-  process.stderr.write(`these tests need Node 24.2 or newer, this is ${process.versions.node}: run them with 'npm test'\n`)
-  process.exit(1)
 }

@@ -1,5 +1,6 @@
 /** Config → every store's database at hand: the embedded cluster or connection strings, migrated, one pool per login. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
 import type { Config } from '../../config/schema.ts'
 import { ServiceError } from '../../model/errors.ts'
@@ -40,6 +41,8 @@ export interface Stores {
   url (login: LoginName): string
   /** Made at the first call, ended by `close`. */
   pool (login: LoginName): Pool
+  /** Stores that do not answer within a second, by name. */
+  unreachable (): Promise<readonly StoreName[]>
   /** Where each login points, without its password. */
   addresses: readonly StoreAddress[]
   /** Ends the pools, then the embedded cluster. */
@@ -115,6 +118,11 @@ function openPools (urls: StoreUrls, addresses: readonly StoreAddress[], stopClu
   return {
     url: urls.login,
     addresses,
+    unreachable: async () => {
+      const asked = [...new Map([...pools].map(([login, pool]) => [storeOf(login), pool]))]
+      const answers = await Promise.all(asked.map(async ([store, pool]) => await answersSoon(pool) ? [] : [store]))
+      return answers.flat()
+    },
     pool: login => {
       let pool = pools.get(login)
       if (pool === undefined) {
@@ -128,4 +136,15 @@ function openPools (urls: StoreUrls, addresses: readonly StoreAddress[], stopClu
       await stopCluster()
     }
   }
+}
+
+const ANSWER_MS = 1_000
+
+async function answersSoon (pool: Pool): Promise<boolean> {
+  const late = new AbortController()
+  const answer = pool.query('select 1').then(() => true, () => false)
+  const timeout = delay(ANSWER_MS, false, { signal: late.signal }).catch(() => false)
+  const isThere = await Promise.race([answer, timeout])
+  late.abort()
+  return isThere
 }
