@@ -12,7 +12,7 @@ export interface LoadPlan {
   /** Event time of the first reading of the first gateway; the others begin up to `staggerMs` later, so that windows do not close all at once. */
   startAt: number
   staggerMs: number
-  /** Sent again until it is acknowledged, as a gateway does whose server went away. Else one failure voids the run. */
+  /** Sent again until it is answered 200, as a gateway does whose server went away. Else one failure voids the run. */
   retries?: boolean
   /** Each gateway posts once per interval; absent: as fast as it is answered. */
   intervalMs?: number
