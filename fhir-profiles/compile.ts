@@ -46,7 +46,7 @@ function boundByTypes (types: Readonly<Record<string, TypeDefinition>>): string[
 
 function boundByProfiles (profiles: Readonly<Record<string, Profile>>): string[] {
   const inRule = (rule: Rule): string[] =>
-    [...(rule.codes === undefined ? [] : [rule.codes]), ...Object.values(rule.elements ?? {}).flatMap(inRule), ...(rule.slices ?? []).flatMap(slice => inRule(slice.rule))]
+    [rule.codes ?? [], ...Object.values(rule.elements ?? {}).map(inRule), ...(rule.slices ?? []).map(slice => inRule(slice.rule))].flat()
   return Object.values(profiles).flatMap(profile => inRule(profile.rule))
 }
 

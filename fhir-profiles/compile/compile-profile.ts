@@ -94,7 +94,10 @@ function apply (element: ElementDefinition, at: Draft, sources: Sources): void {
 
 function finish ({ elements, slices, discriminators, extension: _extension, ...rule }: Draft, where: string): Rule {
   const children = [...elements].map(([name, child]) => [name, finish(child, `${where} ${name}`)] as const)
-  const parts = [...slices].map(([name, slice]) => ({ name, match: matchOf(slice, discriminators, `${where}:${name}`), rule: finish(slice, `${where}:${name}`) } satisfies Slice))
+  const parts = [...slices].map(([name, slice]): Slice => {
+    const at = `${where}:${name}`
+    return { name, match: matchOf(slice, discriminators, at), rule: finish(slice, at) }
+  })
   const { isClosed, ...rest } = rule
   return {
     ...rest,

@@ -49,7 +49,8 @@ function compileStructure (name: string, structure: StructureDefinition, sources
   const parents = [...new Set(all.slice(1).map(element => parentOf(element.path)))]
   return Object.fromEntries(parents.map(path => {
     const children = all.filter(element => element !== root && parentOf(element.path) === path && element.max !== '0')
-    const invariants = errorKeys(all.find(element => element.path === path)!).filter(key => key !== 'ele-1' && (key !== 'ext-1' || name === 'Extension'))
+    const keys = errorKeys(all.find(element => element.path === path)!)
+    const invariants = keys.filter(key => !EVERYWHERE.has(key) || (key === 'ext-1' && name === 'Extension'))
     const elements = children.map(element => [nameOf(element.path), compileElement(element, parents, structure, sources)] as const)
     return [path === root.path ? name : path, {
       ...(path === root.path && structure.kind === 'resource' ? { isResource: true } : {}),
@@ -73,12 +74,13 @@ function compileElement (element: ElementDefinition, parents: readonly string[],
   const targets = targetsOf(element.type ?? [], sources)
   // What the type of the element demands of itself stands there.
   const ofType = new Set(types.flatMap(type => rootKeys(type, sources)))
+  const { strength, valueSet } = element.binding ?? {}
   const invariants = types[0] === element.path ? [] : errorKeys(element).filter(key => !EVERYWHERE.has(key) && !ofType.has(key))
   return {
     ...((element.min ?? 0) > 0 ? { min: 1 as const } : {}),
     ...(element.max === '*' ? { isList: true as const } : {}),
     types,
-    ...(element.binding?.strength === 'required' && element.binding.valueSet !== undefined ? { codes: withoutVersion(element.binding.valueSet) } : {}),
+    ...(strength === 'required' && valueSet !== undefined ? { codes: withoutVersion(valueSet) } : {}),
     ...(targets === undefined ? {} : { targets }),
     ...(invariants.length === 0 ? {} : { invariants })
   }

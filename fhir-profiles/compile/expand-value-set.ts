@@ -57,13 +57,18 @@ function codesBelow (concepts: readonly CodeSystemConcept[]): string[] {
 
 /** Some systems write the tree as property `subsumedBy`. */
 function codesWithParent (system: CodeSystem, parent: string): string[] {
-  const children = flat(system.concept ?? []).filter(concept => concept.property?.some(property => property.code === 'subsumedBy' && property.valueCode === parent))
+  const children = flat(system.concept ?? [])
+    .filter(concept => concept.property?.some(property => property.code === 'subsumedBy' && property.valueCode === parent))
   return children.flatMap(child => [child.code, ...codesWithParent(system, child.code)])
 }
 
-function flat (concepts: readonly CodeSystemConcept[]): CodeSystemConcept[] { return concepts.flatMap(concept => [concept, ...flat(concept.concept ?? [])]) }
+function flat (concepts: readonly CodeSystemConcept[]): CodeSystemConcept[] {
+  return concepts.flatMap(concept => [concept, ...flat(concept.concept ?? [])])
+}
 
-function findConcept (concepts: readonly CodeSystemConcept[], code: string): CodeSystemConcept | undefined { return flat(concepts).find(concept => concept.code === code) }
+function findConcept (concepts: readonly CodeSystemConcept[], code: string): CodeSystemConcept | undefined {
+  return flat(concepts).find(concept => concept.code === code)
+}
 
 function add (codes: Codes, system: string, code: string): void {
   const found = codes.get(system)

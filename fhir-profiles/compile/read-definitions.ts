@@ -21,7 +21,8 @@ export const CORE = 'http://hl7.org/fhir/StructureDefinition/'
 
 export function readSources (folder: string): Sources {
   const core = BUNDLES.flatMap(name => (readJson(`fhir/r4/${name}`) as { entry: { resource: Artifact }[] }).entry.map(entry => entry.resource))
-  const own = readdirSync(folder).filter(name => name.endsWith('.json')).sort().map(name => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Artifact)
+  const own = readdirSync(folder).filter(name => name.endsWith('.json')).sort()
+    .map(name => JSON.parse(readFileSync(join(folder, name), 'utf8')) as Artifact)
   const all = [...core, ...own]
   return {
     structures: byUrl(all, 'StructureDefinition'),
@@ -32,7 +33,8 @@ export function readSources (folder: string): Sources {
 }
 
 function byUrl<T extends Artifact> (all: readonly Artifact[], type: T['resourceType']): Map<string, T> {
-  return new Map(all.filter((artifact): artifact is T => artifact.resourceType === type && artifact.url !== undefined).map(artifact => [artifact.url!, artifact]))
+  const named = all.filter((artifact): artifact is T => artifact.resourceType === type && artifact.url !== undefined)
+  return new Map(named.map(artifact => [artifact.url!, artifact]))
 }
 
 /** `http://hl7.org/fhir/ValueSet/name-use|4.0.1` → without the version. */

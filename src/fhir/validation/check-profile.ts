@@ -34,19 +34,24 @@ export function compileProfile (url: string, definitions: Definitions): RuleChec
   }
 }
 
+const NOT_FIXED = 'must have the fixed value of the profile'
+const NOT_OF_PATTERN = 'must hold the pattern of the profile'
+
 function compileRule (rule: Rule, type: string, shop: Workshop): RuleCheck {
   const { codes, fixed, pattern, targets } = rule
   const checks: RuleCheck[] = []
   if (targets !== undefined) checks.push(targetCheck(new Set(targets), shop.resources))
-  if (fixed !== undefined) checks.push((value, walk) => { if (!equalJson(value, fixed)) walk.error('value', 'must have the fixed value of the profile') })
-  if (pattern !== undefined) checks.push((value, walk) => { if (!holdsPattern(value, pattern)) walk.error('value', 'must hold the pattern of the profile') })
+  if (fixed !== undefined) checks.push((value, walk) => { if (!equalJson(value, fixed)) walk.error('value', NOT_FIXED) })
+  if (pattern !== undefined) checks.push((value, walk) => { if (!holdsPattern(value, pattern)) walk.error('value', NOT_OF_PATTERN) })
   const valueSet = codes === undefined ? undefined : shop.definitions.valueSets[codes]
   if (valueSet !== undefined) {
     const isMember = createMembership(valueSet)
     checks.push((value, walk) => { if (!isMember(value)) walk.error('code-invalid', 'must be a code of the value set that the profile requires') })
   }
   const known = shop.definitions.types[type]?.elements
-  for (const [name, child] of Object.entries(rule.elements ?? {})) if (known?.[name] !== undefined) checks.push(compileElement(name, child, type, shop))
+  for (const [name, child] of Object.entries(rule.elements ?? {})) {
+    if (known?.[name] !== undefined) checks.push(compileElement(name, child, type, shop))
+  }
   for (const key of rule.invariants ?? []) {
     const { holds, says } = PROFILE_INVARIANTS[key]!
     checks.push((value, walk) => { if (!holds(value)) walk.error('invariant', `${says} (${key})`) })
@@ -143,7 +148,9 @@ function compileSlicing (slices: readonly Slice[], type: string, shop: Workshop)
   if (slices.length === 0) return undefined
   const checks = slices.map(slice => compileSlice(slice, type, shop))
   const [name] = slices[0]!.match[0]!.path
-  const isByText = name !== undefined && slices.every(({ match }) => match.length === 1 && match[0]!.path.length === 1 && match[0]!.path[0] === name && typeof match[0]!.pattern === 'string')
+  // Nearly all slices are told apart by one text: extensions by their URL.
+  const isByText = name !== undefined && slices.every(({ match: [first, ...more] }) =>
+    more.length === 0 && first!.path.length === 1 && first!.path[0] === name && typeof first!.pattern === 'string')
   if (!isByText) return { slices: checks, find: item => checks.findIndex(({ matches }) => matches(item)) }
   const places = new Map(slices.map(({ match }, place) => [match[0]!.pattern, place]))
   return { slices: checks, find: item => isNode(item) ? places.get(item[name]) ?? -1 : -1 }
@@ -157,7 +164,8 @@ function compileSlice (slice: Slice, type: string, shop: Workshop): SliceCheck {
 /** The rule of a slice without what its items have because they are of the slice. */
 function withoutMatched ({ rule, match }: Slice): Rule {
   const matched = new Set(match.flatMap(({ path }) => path.length === 1 ? [path[0]] : []))
-  return rule.elements === undefined ? rule : { ...rule, elements: Object.fromEntries(Object.entries(rule.elements).filter(([name]) => !matched.has(name))) }
+  if (rule.elements === undefined) return rule
+  return { ...rule, elements: Object.fromEntries(Object.entries(rule.elements).filter(([name]) => !matched.has(name))) }
 }
 
 function valuesAt (item: unknown, path: readonly string[]): readonly unknown[] {

@@ -2,9 +2,9 @@
 
 import { checkCoding, checkUnit, createMembership } from './code-checks.ts'
 import type { Definitions, Element } from './definitions.ts'
-import { CHECKED_ELSEWHERE, containedNamed, IN_WORDS_OF, type Invariant, INVARIANTS } from './invariants.ts'
+import { CHECKED_ELSEWHERE, IN_WORDS_OF, type Invariant, INVARIANTS } from './invariants.ts'
 import { createPrimitiveChecks, type PrimitiveCheck } from './primitive-checks.ts'
-import { targetType } from './reference-target.ts'
+import { checkTarget } from './reference-target.ts'
 import { isNode, type Node, STEPS_MAX, type Walk } from './walk.ts'
 
 export type Check = (value: unknown, walk: Walk) => void
@@ -50,7 +50,8 @@ export function createTypeChecks (definitions: Definitions, options: TypeOptions
   const made = new Map<string, Check>()
   const primitives = createPrimitiveChecks(definitions.primitives)
   const checks: TypeChecks = {
-    isResource: (type): type is string => typeof type === 'string' && Object.hasOwn(definitions.types, type) && definitions.types[type]!.isResource === true,
+    isResource: (type): type is string =>
+      typeof type === 'string' && Object.hasOwn(definitions.types, type) && definitions.types[type]!.isResource === true,
     of: type => {
       let check = made.get(type)
       if (check === undefined) {
@@ -148,22 +149,6 @@ function withTarget (check: Check, { targets }: Element, shop: Workshop): Check 
     check(value, walk)
     if (walk.errorCount === before) checkTarget(value as Node, allowed, shop.resources, walk)
   }
-}
-
-function checkTarget ({ reference, type }: Node, allowed: ReadonlySet<string> | undefined, resources: ReadonlySet<string>, walk: Walk): void {
-  let named: string | undefined = ''
-  if (typeof reference === 'string') {
-    if (reference.startsWith('#')) named = String(containedNamed(walk.container, reference)?.['resourceType'] ?? '')
-    else named = targetType(reference, resources)
-    if (named === undefined) {
-      walk.errorAt('reference', 'value', 'must be Type/id, an absolute URL, urn:uuid:… or # and the id of a contained resource')
-      return
-    }
-  }
-  if (named !== '' && allowed !== undefined && !allowed.has(named)) walk.errorAt('reference', 'value', `must name ${[...allowed].join(' or ')}`)
-  if (typeof type !== 'string') return
-  if (named !== '' && type !== named) walk.errorAt('type', 'value', 'must be the type that the reference names')
-  else if (named === '' && allowed !== undefined && resources.has(type) && !allowed.has(type)) walk.errorAt('type', 'value', `must be ${[...allowed].join(' or ')}`)
 }
 
 /** A resource inside another: contained, or in an entry of a Bundle. */

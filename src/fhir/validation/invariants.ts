@@ -18,13 +18,17 @@ function needs (name: string, other: string): Test { return node => !has(node, n
 function oneOf (...names: string[]): Test { return node => names.some(name => has(node, name)) }
 
 const RESOURCE: Readonly<Record<string, Invariant>> = {
-  'dom-2': must('a contained resource holds no other', node => node['contained'] === undefined || nodesOf(node['contained']).every(one => one['contained'] === undefined)),
+  'dom-2': must('a contained resource holds no other', node =>
+    node['contained'] === undefined || nodesOf(node['contained']).every(one => one['contained'] === undefined)),
   'dom-3': must('a contained resource is referred to, or refers to its container', node => node['contained'] === undefined || areReferenced(node)),
-  'dom-4': must('a contained resource has no versionId and no lastUpdated', node => node['contained'] === undefined || metasOfContained(node).every(meta => meta['versionId'] === undefined && meta['lastUpdated'] === undefined)),
-  'dom-5': must('a contained resource has no security label', node => node['contained'] === undefined || metasOfContained(node).every(meta => meta['security'] === undefined)),
+  'dom-4': must('a contained resource has no versionId and no lastUpdated', node =>
+    node['contained'] === undefined || metasOfContained(node).every(meta => meta['versionId'] === undefined && meta['lastUpdated'] === undefined)),
+  'dom-5': must('a contained resource has no security label', node =>
+    node['contained'] === undefined || metasOfContained(node).every(meta => meta['security'] === undefined)),
   'obs-3': must('a reference range has low, high or text', oneOf('low', 'high', 'text')),
   'obs-6': must('dataAbsentReason and a value exclude each other', node => !has(node, 'dataAbsentReason') || choiceOf(node, 'value') === undefined),
-  'obs-7': must('an Observation with a value has no component of its own code', node => !has(node, 'component') || choiceOf(node, 'value') === undefined || !repeatsCode(node)),
+  'obs-7': must('an Observation with a value has no component of its own code', node =>
+    !has(node, 'component') || choiceOf(node, 'value') === undefined || !repeatsCode(node)),
   'pat-1': must('a contact has a name, an address, a telecom or an organization', oneOf('name', 'telecom', 'address', 'organization')),
   'org-1': must('an organization has a name or an identifier', oneOf('name', 'identifier')),
   'org-2': must('an organization has no home address', node => node['use'] !== 'home'),
@@ -32,20 +36,23 @@ const RESOURCE: Readonly<Record<string, Invariant>> = {
 }
 
 const DATATYPE: Readonly<Record<string, Invariant>> = {
-  'ext-1': must('an extension has a value or extensions, not both', node => (node['extension'] !== undefined) !== (choiceOf(node, 'value') !== undefined)),
+  'ext-1': must('an extension has a value or extensions, not both', node =>
+    (node['extension'] !== undefined) !== (choiceOf(node, 'value') !== undefined)),
   'ref-1': must('# names a contained resource', ({ reference }, walk) =>
     typeof reference !== 'string' || !reference.startsWith('#') || reference === '#' || containedNamed(walk.container, reference) !== undefined),
   'per-1': must('the start is not after the end', node => !isAfter(node['start'], node['end'])),
   'qty-3': must('a code of a unit has its system', needs('code', 'system')),
   'sqty-1': must('no comparator', node => !has(node, 'comparator')),
   'rng-2': must('low is not above high', ({ low, high }) => !isNode(low) || !isNode(high) || !(Number(low['value']) > Number(high['value']))),
-  'rat-1': must('a ratio has both numbers, or neither and an extension', node => has(node, 'numerator') === has(node, 'denominator') && (has(node, 'numerator') || has(node, 'extension'))),
+  'rat-1': must('a ratio has both numbers, or neither and an extension', node =>
+    has(node, 'numerator') === has(node, 'denominator') && (has(node, 'numerator') || has(node, 'extension'))),
   'att-1': must('data have a contentType', needs('data', 'contentType')),
   'cpt-2': must('a contact point with a value has a system', needs('value', 'system')),
   'drt-1': must('a code comes with a value and is UCUM', node => !has(node, 'code') || (node['system'] === UCUM && has(node, 'value'))),
   'age-1': must('an age is above 0, with a UCUM code', node => isMeasured(node) && !(Number(node['value']) <= 0)),
   'dis-1': must('a distance has a UCUM code', node => isMeasured(node)),
-  'cnt-3': must('a count is whole, with the UCUM code 1', node => isMeasured(node) && (!has(node, 'code') || node['code'] === '1') && (!has(node, 'value') || Number.isInteger(node['value']))),
+  'cnt-3': must('a count is whole, with the UCUM code 1', node =>
+    isMeasured(node) && (!has(node, 'code') || node['code'] === '1') && (!has(node, 'value') || Number.isInteger(node['value']))),
   'exp-1': must('an expression or a reference', oneOf('expression', 'reference')),
   'drq-1': must('either path or searchParam', node => has(node, 'path') !== has(node, 'searchParam')),
   'drq-2': must('either path or searchParam', node => has(node, 'path') !== has(node, 'searchParam')),
@@ -62,19 +69,25 @@ const TIMING: Readonly<Record<string, Invariant>> = {
   'tim-6': must('periodMax has a period', needs('periodMax', 'period')),
   'tim-7': must('durationMax has a duration', needs('durationMax', 'duration')),
   'tim-8': must('countMax has a count', needs('countMax', 'count')),
-  'tim-9': must('an offset has a when that is no meal', node => !has(node, 'offset') || (has(node, 'when') && listOf(node['when']).every(when => !['C', 'CM', 'CD', 'CV'].includes(when as string)))),
+  'tim-9': must('an offset has a when that is no meal', node =>
+    !has(node, 'offset') || (has(node, 'when') && listOf(node['when']).every(when => !['C', 'CM', 'CD', 'CV'].includes(when as string)))),
   'tim-10': must('timeOfDay and when exclude each other', node => !has(node, 'timeOfDay') || !has(node, 'when'))
 }
 
 const BUNDLE: Readonly<Record<string, Invariant>> = {
   'bdl-1': must('total stands in searchset and history only', ({ total, type }) => total === undefined || type === 'searchset' || type === 'history'),
-  'bdl-2': must('entry.search stands in a searchset only', node => node['type'] === 'searchset' || entries(node).every(entry => entry['search'] === undefined)),
-  'bdl-3': must('entry.request stands in batch, transaction and history, in each entry, and nowhere else', node => standsIn(node, 'request', ['batch', 'transaction', 'history'])),
-  'bdl-4': must('entry.response stands in responses and history, in each entry, and nowhere else', node => standsIn(node, 'response', ['batch-response', 'transaction-response', 'history'])),
+  'bdl-2': must('entry.search stands in a searchset only', node =>
+    node['type'] === 'searchset' || entries(node).every(entry => entry['search'] === undefined)),
+  'bdl-3': must('entry.request stands in batch, transaction and history, in each entry, and nowhere else', node =>
+    standsIn(node, 'request', ['batch', 'transaction', 'history'])),
+  'bdl-4': must('entry.response stands in responses and history, in each entry, and nowhere else', node =>
+    standsIn(node, 'response', ['batch-response', 'transaction-response', 'history'])),
   'bdl-5': must('an entry has a resource, a request or a response', oneOf('resource', 'request', 'response')),
-  'bdl-7': must('a fullUrl stands once for each version', node => node['type'] === 'history' || areDistinct(entries(node).filter(entry => entry['fullUrl'] !== undefined).map(fullUrlOfVersion))),
+  'bdl-7': must('a fullUrl stands once for each version', node =>
+    node['type'] === 'history' || areDistinct(entries(node).filter(entry => entry['fullUrl'] !== undefined).map(fullUrlOfVersion))),
   'bdl-8': must('a fullUrl names no version', ({ fullUrl }) => typeof fullUrl !== 'string' || !fullUrl.includes('/_history/')),
-  'bdl-9': must('a document has an identifier', ({ type, identifier }) => type !== 'document' || (isNode(identifier) && has(identifier, 'system') && has(identifier, 'value'))),
+  'bdl-9': must('a document has an identifier', ({ type, identifier }) =>
+    type !== 'document' || (isNode(identifier) && has(identifier, 'system') && has(identifier, 'value'))),
   'bdl-10': must('a document has a timestamp', ({ type, timestamp }) => type !== 'document' || timestamp !== undefined),
   'bdl-11': must('a document begins with a Composition', node => node['type'] !== 'document' || firstType(node) === 'Composition'),
   'bdl-12': must('a message begins with a MessageHeader', node => node['type'] !== 'message' || firstType(node) === 'MessageHeader')

@@ -15,7 +15,8 @@ export function narrativeProblem (xhtml: string): string | undefined {
   if (!/^<div[\s>]/.test(trimmed) || !trimmed.endsWith('</div>')) return 'must be one div element'
   for (const [, mark, name, attributes] of trimmed.matchAll(TAG)) {
     if (mark === '!--') continue
-    if (name === undefined || mark === '!' || mark === '?' || !ALLOWED.has(name) || ACTIVE.test(attributes ?? '')) return 'must hold nothing but text, pictures and their layout'
+    const isPlain = name !== undefined && mark !== '!' && mark !== '?' && ALLOWED.has(name) && !ACTIVE.test(attributes ?? '')
+    if (!isPlain) return 'must hold nothing but text, pictures and their layout'
   }
   const words = trimmed.replaceAll(/<img[^>]*>/g, 'picture').replaceAll(/<[^>]*>/g, '')
   return /\S/.test(words) ? undefined : 'must not be empty'

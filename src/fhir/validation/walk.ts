@@ -88,7 +88,10 @@ export function choiceOf (node: Node, choice: string): string | undefined {
 }
 
 /** Items of a list, or the one value; [] when absent. */
-export function listOf (value: unknown): readonly unknown[] { return Array.isArray(value) ? value : value === undefined || value === null ? [] : [value] }
+export function listOf (value: unknown): readonly unknown[] {
+  if (Array.isArray(value)) return value
+  return value === undefined || value === null ? [] : [value]
+}
 
 export function nodesOf (value: unknown): readonly Node[] { return listOf(value).filter(isNode) }
 
