@@ -34,7 +34,7 @@ afterEach(async () => {
 function egressParts (): EgressParts {
   return {
     ledger: ward.series.ledger, loader: ward.observations.loader, contexts: ward.contexts, tools: ward.tools,
-    linkagePool: ward.linkage.pool, deliveryPool: ward.linkage.poolOf('oxbow_delivery'), options: BACK_OFF,
+    linkagePool: ward.linkage.pool, deliveryPool: ward.linkage.poolOf('oxbow_delivery'), options: BACK_OFF, now: () => epochMs(Date.now()),
     events: { delivered: (outcome, count) => { events.push(`${outcome} ${count}`) }, raise: alarm => { events.push(alarm) }, clear: alarm => { events.push(`clear ${alarm}`) } }
   }
 }

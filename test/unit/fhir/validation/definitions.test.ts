@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { expect, test } from 'vitest'
 import { compileDefinitions, definitionsText, GENERATED } from '../../../../fhir-profiles/compile.ts'
-import { isAllowedUnit } from '../../../../src/fhir/views/code-allow-list.ts'
+import { isAllowedUnit } from '../../../../src/fhir/words/code-allow-list.ts'
 import type { Definitions, Rule } from '../../../../src/fhir/validation/definitions.ts'
 import { CHECKED_ELSEWHERE, INVARIANTS } from '../../../../src/fhir/validation/invariants.ts'
 import { IN_CODE_ONLY, PROFILE_INVARIANTS } from '../../../../src/fhir/validation/profile-invariants.ts'

@@ -1,12 +1,12 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type RelabelActions, runRelabelJobs } from '../../../src/fhir/jobs/relabel.ts'
-import type { Sid } from '../../../src/model/reading.ts'
-import { epochMs } from '../../../src/model/units.ts'
-import { sidsOfDevice } from '../../../src/stores/linkage/association.ts'
-import { countOpenRelabelJobs } from '../../../src/stores/linkage/relabel-job.ts'
-import { covers, type Span } from '../../../src/stores/linkage/span.ts'
-import { association, create, NOW, patient, reader, testRepository, update } from '../../support/linkage-fixtures.ts'
-import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
+import { type RelabelActions, runRelabelJobs } from '../../../../src/fhir/jobs/relabel.ts'
+import type { Sid } from '../../../../src/model/reading.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { sidsOfDevice } from '../../../../src/stores/linkage/association.ts'
+import { countOpenRelabelJobs } from '../../../../src/stores/linkage/relabel-job.ts'
+import { covers, type Span } from '../../../../src/stores/linkage/span.ts'
+import { association, create, NOW, patient, reader, testRepository, update } from '../../../support/linkage-fixtures.ts'
+import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let database: TestDatabase
 beforeAll(async () => { database = await testDatabase('linkage') })

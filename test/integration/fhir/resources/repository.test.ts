@@ -1,11 +1,11 @@
 import type { Device, DeviceMetric, DeviceUseStatement } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { VISIBLE_ALL } from '../../../src/fhir/api/observation-query.ts'
-import type { StoredQuery } from '../../../src/fhir/api/resource-store.ts'
-import { identifierSystem } from '../../../src/model/identifier.ts'
-import { epochMs } from '../../../src/model/units.ts'
-import { association, create, NOW, patient, reader, testRepository, update } from '../../support/linkage-fixtures.ts'
-import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
+import { VISIBLE_ALL } from '../../../../src/fhir/views/observation-query.ts'
+import type { StoredQuery } from '../../../../src/fhir/api/resource-store.ts'
+import { identifierSystem } from '../../../../src/model/identifier.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { association, create, NOW, patient, reader, testRepository, update } from '../../../support/linkage-fixtures.ts'
+import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let database: TestDatabase
 beforeAll(async () => { database = await testDatabase('linkage') })

@@ -1,9 +1,9 @@
 import type { Bundle, DeviceMetric, Patient } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { epochMs } from '../../../src/model/units.ts'
-import { bundleOf, type FhirApi, fhirApi, refusal } from '../../support/fhir-api.ts'
-import { association, patient, reader } from '../../support/linkage-fixtures.ts'
-import { testWard, T0, type Ward, windowOf } from '../../support/views.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { bundleOf, type FhirApi, fhirApi, refusal } from '../../../support/fhir-api.ts'
+import { association, patient, reader } from '../../../support/linkage-fixtures.ts'
+import { testWard, T0, type Ward, windowOf } from '../../../support/views.ts'
 
 const NOW = epochMs(T0 + 3_600_000)
 let ward: Ward

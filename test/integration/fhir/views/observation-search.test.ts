@@ -1,12 +1,12 @@
 import type { Observation } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ObservationQuery, type Visibility, VISIBLE_ALL } from '../../../src/fhir/api/observation-query.ts'
-import { CANONICAL } from '../../../src/model/identifier.ts'
-import type { Sid } from '../../../src/model/reading.ts'
-import { epochMs } from '../../../src/model/units.ts'
-import { viewsOf } from '../../../src/model/view-ids.ts'
-import type { WindowRevision } from '../../../src/model/window.ts'
-import { MINUTE, queryOf, T0, testWard, type Ward, windowOf } from '../../support/views.ts'
+import { type ObservationQuery, type Visibility, VISIBLE_ALL } from '../../../../src/fhir/views/observation-query.ts'
+import { CANONICAL } from '../../../../src/model/identifier.ts'
+import type { Sid } from '../../../../src/model/reading.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { viewsOf } from '../../../../src/model/view-ids.ts'
+import type { WindowRevision } from '../../../../src/model/window.ts'
+import { MINUTE, queryOf, T0, testWard, type Ward, windowOf } from '../../../support/views.ts'
 
 const METRICS = ['tissue-po2', 'spo2-samples', 'signal-quality-index', 'panel', 'spo2', 'battery-voltage']
 let ward: Ward

@@ -1,13 +1,13 @@
 import type { DeviceUseStatement } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { LinkageCommit } from '../../../src/fhir/resources/linkage-commit.ts'
-import type { ResourceStore } from '../../../src/fhir/api/resource-store.ts'
-import type { Sid } from '../../../src/model/reading.ts'
-import { epochMs } from '../../../src/model/units.ts'
-import { nextRelabelJobs, type RelabelJob } from '../../../src/stores/linkage/relabel-job.ts'
-import { sidsOfDevice } from '../../../src/stores/linkage/association.ts'
-import { association, create, NOW, patient, reader, testRepository, update } from '../../support/linkage-fixtures.ts'
-import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
+import type { LinkageCommit } from '../../../../src/fhir/resources/linkage-commit.ts'
+import type { ResourceStore } from '../../../../src/fhir/api/resource-store.ts'
+import type { Sid } from '../../../../src/model/reading.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { nextRelabelJobs, type RelabelJob } from '../../../../src/stores/linkage/relabel-job.ts'
+import { sidsOfDevice } from '../../../../src/stores/linkage/association.ts'
+import { association, create, NOW, patient, reader, testRepository, update } from '../../../support/linkage-fixtures.ts'
+import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let database: TestDatabase
 beforeAll(async () => { database = await testDatabase('linkage') })

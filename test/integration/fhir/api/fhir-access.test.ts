@@ -2,10 +2,10 @@
 
 import type { Bundle } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { type EpochMs, epochMs } from '../../../src/model/units.ts'
-import { bundleOf, type Caller, type FhirApi, fhirApi, refusal } from '../../support/fhir-api.ts'
-import { association, create, patient, reader } from '../../support/linkage-fixtures.ts'
-import { testWard, T0, type Ward, windowOf } from '../../support/views.ts'
+import { type EpochMs, epochMs } from '../../../../src/model/units.ts'
+import { bundleOf, type Caller, type FhirApi, fhirApi, refusal } from '../../../support/fhir-api.ts'
+import { association, create, patient, reader } from '../../../support/linkage-fixtures.ts'
+import { testWard, T0, type Ward, windowOf } from '../../../support/views.ts'
 
 let now: EpochMs = epochMs(T0 + 3_600_000)
 let ward: Ward

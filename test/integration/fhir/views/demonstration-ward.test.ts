@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createDemonstrationWard } from '../../../src/fhir/views/demonstration-ward.ts'
-import { CANONICAL } from '../../../src/model/identifier.ts'
-import type { Sid } from '../../../src/model/reading.ts'
-import { epochMs } from '../../../src/model/units.ts'
-import type { RowIn } from '../../../src/stream/sink.ts'
-import { association, create, MODELS, NOW, patient, reader, testRepository } from '../../support/linkage-fixtures.ts'
-import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
+import { createDemonstrationWard } from '../../../../src/fhir/views/demonstration-ward.ts'
+import { CANONICAL } from '../../../../src/model/identifier.ts'
+import type { Sid } from '../../../../src/model/reading.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import type { RowIn } from '../../../../src/stream/sink.ts'
+import { association, create, MODELS, NOW, patient, reader, testRepository } from '../../../support/linkage-fixtures.ts'
+import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let database: TestDatabase
 beforeAll(async () => {

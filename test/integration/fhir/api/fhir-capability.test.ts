@@ -2,10 +2,10 @@
 
 import type { CapabilityStatement, CapabilityStatementRestResource } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { epochMs } from '../../../src/model/units.ts'
-import { type Asking, bundleOf, type FhirApi, fhirApi, refusal } from '../../support/fhir-api.ts'
-import { association, patient, reader } from '../../support/linkage-fixtures.ts'
-import { testWard, T0, type Ward, windowOf } from '../../support/views.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { type Asking, bundleOf, type FhirApi, fhirApi, refusal } from '../../../support/fhir-api.ts'
+import { association, patient, reader } from '../../../support/linkage-fixtures.ts'
+import { testWard, T0, type Ward, windowOf } from '../../../support/views.ts'
 
 let ward: Ward
 let api: FhirApi

@@ -1,10 +1,10 @@
 /** The second judge: HAPI, with the profiles of fhir-profiles/, on what the code emits, on the examples, and on resources with one mistake each. */
 
 import { beforeAll, describe, expect, test } from 'vitest'
-import { example, EXAMPLES_MISSING } from '../../support/example-views.ts'
-import { type Judge, openJudge } from '../../support/fhir-judge.ts'
-import { FURTHER, LISTED, OF_PROFILES, RIGHT } from '../../support/fhir-mistakes.ts'
-import { GOLDEN, golden, type Json, METRICS, readmeBundle } from '../../support/valid-resources.ts'
+import { example, EXAMPLES_MISSING } from '../../../support/example-views.ts'
+import { type Judge, openJudge } from '../../../support/fhir-judge.ts'
+import { FURTHER, LISTED, OF_PROFILES, RIGHT } from '../../../support/fhir-mistakes.ts'
+import { GOLDEN, golden, type Json, METRICS, readmeBundle } from '../../../support/valid-resources.ts'
 
 const opened = openJudge()
 const missing = 'missing' in opened ? opened.missing : EXAMPLES_MISSING

