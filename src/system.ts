@@ -1,13 +1,12 @@
 /** Config → running system: built top to bottom, stopped bottom to top. The one place that knows every room. */
 
-import { readFileSync } from 'node:fs'
-import { sep } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { Registry } from 'prom-client'
 import { authPlugin } from './auth/auth.plugin.ts'
 import { openVerifier } from './auth/open-auth.ts'
 import { deficitProblems, loadDeviceModels } from './config/device-models.ts'
+import { MAPPINGS_FOLDER, MODELS_FOLDER, VERSION } from './config/product.ts'
 import type { Config } from './config/schema.ts'
+import { assertMayStart } from './config/start-refusals.ts'
 import { frontPageRoutes } from './dashboard/front-page.routes.ts'
 import { type FrontPageSources, openFrontPage } from './dashboard/open-front-page.ts'
 import { createDemonstrationWard } from './fhir/views/demonstration-ward.ts'
@@ -15,7 +14,7 @@ import { fhirRoutes } from './fhir/api/fhir.routes.ts'
 import type { LinkageCommit } from './fhir/resources/linkage-commit.ts'
 import { startLinkageJobs } from './fhir/jobs/linkage-jobs.ts'
 import { mappingVersionOf } from './fhir/views/mapping.ts'
-import { openViews, type Views } from './fhir/views/open-views.ts'
+import { openFhir, type Fhir } from './fhir/open-fhir.ts'
 import { createRepository } from './fhir/resources/repository.ts'
 import { createSettledCheck } from './fhir/jobs/settled-check.ts'
 import { createViewContexts } from './fhir/views/view-contexts.ts'
@@ -25,8 +24,8 @@ import { metricsRoutes } from './http/metrics.routes.ts'
 import { ingestRoutes } from './ingest/ingest.routes.ts'
 import { quarantinedOf } from './ingest/counters.ts'
 import { type Ingest, openIngest } from './ingest/open-ingest.ts'
-import { schemaName } from './ingest/schema-registry.ts'
-import type { QuarantineReview } from './ingest/quarantine-review.ts'
+import { schemaName } from './ingest/decode/schema-registry.ts'
+import type { QuarantineReview } from './ingest/quarantine/quarantine-review.ts'
 import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
 import { ServiceError } from './model/errors.ts'
@@ -39,7 +38,7 @@ import { startHostWatch } from './observability/host-watch.ts'
 import { createLogger, type Logger } from './observability/logger.ts'
 import type { Bus } from './platform/bus/bus.ts'
 import { openEmbeddedBus } from './platform/bus/embedded.ts'
-import { keyRingFile } from './platform/keys/key-file.ts'
+import { keyFileOf } from './platform/keys/key-file.ts'
 import { createLocalKeyRing } from './platform/keys/local.ts'
 import { openStores, reachStores, type Stores } from './platform/postgres/open-stores.ts'
 import { loadBlindIndex } from './security/blind-index.ts'
@@ -51,12 +50,9 @@ import { createSidResolver } from './stores/linkage/resolve-sid.ts'
 import { createSidContexts } from './stores/linkage/sid-contexts.ts'
 import { storedByHour } from './stores/series/counters.ts'
 import { createSeriesStore, type SeriesStore } from './stores/series/series-store.ts'
-import { dagDigest } from './stream/dag.ts'
 import { startRunners } from './stream/start-runners.ts'
+import { streamSettings } from './stream/stream-settings.ts'
 
-export const MODELS_FOLDER = fileURLToPath(new URL('../mappings/models', import.meta.url))
-const MAPPINGS_FOLDER = fileURLToPath(new URL('../mappings', import.meta.url))
-export const VERSION = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string }).version
 
 export interface System {
   /** `http://host:port` it listens on. */
@@ -86,11 +82,9 @@ interface Ground extends SystemOptions {
   missing: Set<string>
 }
 
-export function keyFileOf (config: Config): string { return keyRingFile(config.dataDir, config['keys.file']) }
-
 /** @throws ServiceError naming what is wrong; whatever was started by then is stopped again */
 export async function startSystem (options: SystemOptions): Promise<System> {
-  assertSafe(options.config)
+  assertMayStart(options.config, keyFileOf(options.config))
   const ground = groundOf(options)
   try {
     return await build(ground)
@@ -125,24 +119,6 @@ function groundOf (options: SystemOptions): Ground {
   return { ...options, log, registry, events: createEvents(registry, log), running: [], missing: new Set() }
 }
 
-/** @throws ServiceError CONFIG_INVALID with every reason at once */
-function assertSafe (config: Config): void {
-  const refusals = startRefusals(config)
-  if (refusals.length > 0) throw new ServiceError('incorrect', 'CONFIG_INVALID', `the start is refused:\n${refusals.map(text => `  ${text}`).join('\n')}`)
-}
-
-/** Off loopback and in production nothing unsafe starts unless it is allowed by name: every reason against these settings. */
-export function startRefusals (config: Config): string[] {
-  const isLoopback = ['127.0.0.1', '::1', 'localhost'].includes(config['http.host'])
-  const isProduction = config.mode === 'production'
-  return [
-    ...(!isLoopback && config['http.allowPlain'] === 'no' ? ['http.host is off loopback and http.allowPlain is no: put a proxy that speaks TLS in front and allow it by name'] : []),
-    ...((isProduction || !isLoopback) && config['keys.allowLocal'] === 'no' ? ['the local key ring is refused in production and off loopback unless keys.allowLocal is yes'] : []),
-    ...((isProduction || !isLoopback) && config.demo === 'on' ? ['demonstration data are refused in production and off loopback: set demo to off'] : []),
-    ...(keyFileOf(config).startsWith(`${config.dataDir}${sep}`) ? ['keys.file lies inside dataDir: whoever copies the data would copy the keys'] : [])
-  ]
-}
-
 async function build (ground: Ground): Promise<System> {
   const { config, now, log, events, running } = ground
   const models = await loadModels(config)
@@ -154,18 +130,18 @@ async function build (ground: Ground): Promise<System> {
   const series = createSeriesStore(stores.pool('oxbow_series'))
   await series.recordModels(models.values())
   const stream = streamSettings(config, models)
-  const views = await openViews({
-    mappingsFolder: MAPPINGS_FOLDER, models, stream, series, contexts: identity.viewContexts, schemaName, events, destinations: config['egress.destinations'],
+  const fhir = await openFhir({
+    mappingsFolder: MAPPINGS_FOLDER, models, stream, series, contexts: identity.viewContexts, schemaName, events, now, destinations: config['egress.destinations'],
     seriesPool: stores.pool('oxbow_series'), linkagePool: stores.pool('oxbow_linkage'), deliveryPool: stores.pool('oxbow_delivery')
   })
-  running.push({ name: 'egress', stop: views.egress.close })
+  running.push({ name: 'egress', stop: fhir.egress.close })
   const runners = startRunners({
     bus, sink: series, contexts: identity.contexts, models, now, events,
-    settings: { ...stream, mappingVersion: (metric, model) => mappingVersionOf(views.mappings, metric, model) },
+    settings: { ...stream, mappingVersion: (metric, model) => mappingVersionOf(fhir.mappings, metric, model) },
     writers: config['series.writers'],
     partitionCount: bus.partitionCount(READINGS),
     recordsMax: config['series.commitMaxRows'],
-    onWindows: views.egress.wake
+    onWindows: fhir.egress.wake
   })
   running.push({ name: 'stream', stop: runners.stop })
   const { contextChanged } = runners
@@ -201,7 +177,7 @@ async function build (ground: Ground): Promise<System> {
     watch.stop()
     upkeep.stop()
   } })
-  const address = await openApp(ground, { stores, bus, series, keys, identity, models, ingest, views, onCommitted })
+  const address = await openApp(ground, { stores, bus, series, keys, identity, models, ingest, fhir, onCommitted })
   log.info('listening', { event: 'system.started', version: VERSION })
   return { address, models, stop: () => stopAll(ground) }
 }
@@ -289,20 +265,6 @@ async function openDoor ({ config, events, now, running }: Ground, { stores, bus
   return ingest
 }
 
-function streamSettings (config: Config, models: DeviceModels) {
-  const windows = {
-    windowMs: config['stream.windowSize'],
-    windowSizes: config['stream.windowSizes'],
-    latenessMs: config['stream.lateness'],
-    silenceMs: config['stream.silence'],
-    deficits: Object.fromEntries(config['stream.deficits'].map(({ metric, threshold, maxGapMs }) => [metric, { threshold, ...(maxGapMs === undefined ? {} : { maxGapMs }) }]))
-  }
-  return { ...windows, pipelineVersion: VERSION, dagDigest: dagDigest(windows, models), amendmentsMax: AMENDMENTS_MAX }
-}
-
-/** Windows written again in one commit: enough to be quick, few enough not to hold up what comes in. */
-const AMENDMENTS_MAX = 200
-
 /** Whatever another process changed is forgotten here too; what the feed may have missed is looked for. */
 async function openFeed ({ running }: Ground, stores: Stores, identity: Identity, ingest: Ingest, contextChanged: (sids: readonly Sid[]) => void): Promise<void> {
   const feed = await createChangeFeed({
@@ -320,12 +282,11 @@ async function openFeed ({ running }: Ground, stores: Stores, identity: Identity
 /** Most findings reported for one resource: more would not help anybody. */
 const FINDINGS_MAX = 50
 
-
-interface AppDeps { stores: Stores, bus: Bus, series: SeriesStore, keys: Keys, identity: Identity, models: DeviceModels, ingest: Ingest, views: Views, onCommitted: (commit: LinkageCommit) => void }
+interface AppDeps { stores: Stores, bus: Bus, series: SeriesStore, keys: Keys, identity: Identity, models: DeviceModels, ingest: Ingest, fhir: Fhir, onCommitted: (commit: LinkageCommit) => void }
 
 async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
   const { config, now, log, events, registry, missing, running } = ground
-  const { stores, keys, identity, models, ingest, views, onCommitted } = deps
+  const { stores, keys, identity, models, ingest, fhir, onCommitted } = deps
   let address = ''
   const publicUrl = (): string => config['http.publicUrl'] || address
   const verify = await openVerifier(config, keyFileOf(config), now)
@@ -340,11 +301,11 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
     isDemo: config.demo === 'on',
     bodyMax: config['fhir.bodyMax'],
     routes: [
-      ingestRoutes({ accept: ingest.accept, counters: ingest.counters, now, bodyBytesMax: config['ingest.bodyMax'] }),
+      ingestRoutes({ accept: ingest.accept, counters: ingest.counters, events, now, bodyBytesMax: config['ingest.bodyMax'] }),
       fhirRoutes({
         store,
-        searchObservations: views.observations.search,
-        readObservation: views.observations.read,
+        searchObservations: fhir.observations.search,
+        readObservation: fhir.observations.read,
         limits: { countDefault: config['fhir.countDefault'], countMax: config['fhir.countMax'], bundleEntriesMax: config['fhir.bundleEntriesMax'], findingsMax: FINDINGS_MAX },
         baseUrl: () => `${publicUrl()}/fhir`,
         pageKey: keys.pageKey,

@@ -9,7 +9,7 @@ import { loadConfig } from '../config/load.ts'
 import type { Config } from '../config/schema.ts'
 import { countOpenJobs } from '../fhir/jobs/open-jobs.ts'
 import { arrivalHours } from '../ingest/counters.ts'
-import { countOpenByReason } from '../ingest/quarantine-rows.ts'
+import { countOpenByReason } from '../ingest/quarantine/quarantine-rows.ts'
 import { ServiceError } from '../model/errors.ts'
 import { READINGS } from '../model/streams.ts'
 import { epochMs } from '../model/units.ts'
@@ -22,7 +22,8 @@ import { addressOf, type StoreAddress } from '../platform/postgres/provision.ts'
 import { STORE_NAMES, STORES, type StoreName } from '../platform/postgres/stores.ts'
 import { storedByHour } from '../stores/series/counters.ts'
 import { resumePoints } from '../stores/series/state.ts'
-import { keyFileOf, startRefusals } from '../system.ts'
+import { startRefusals } from '../config/start-refusals.ts'
+import { keyFileOf } from '../platform/keys/key-file.ts'
 import { type Check, type NamedFinding, note, runChecks, wrong } from './doctor/check.ts'
 import { flowChecks } from './doctor/flow-checks.ts'
 import { diskCheck, nodeCheck, privateFileCheck, type Readiness, serverCheck, settingsCheck } from './doctor/host-checks.ts'
@@ -95,7 +96,7 @@ function hostChecks (config: Config, hasData: boolean): Check[] {
   const keyFile = keyFileOf(config)
   const common = { dataDir: config.dataDir, modeOf: (path: string) => stat(path).then(found => found.mode, undefinedWhenMissing) }
   return [
-    settingsCheck(startRefusals(config)),
+    settingsCheck(startRefusals(config, keyFile)),
     privateFileCheck({ ...common, name: 'key file', path: keyFile, isNeeded: hasData, loss: 'nothing sealed can be opened without it' }),
     privateFileCheck({ ...common, name: 'token key file', path: localTokenKeyFile(keyFile), isNeeded: false, loss: 'tokens made with it end with it' }),
     diskCheck(config.dataDir, () => freeBytes(config.dataDir)),

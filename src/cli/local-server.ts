@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
 import type { Config } from '../config/schema.ts'
 import { ServiceError } from '../model/errors.ts'
-import { keyFileOf } from '../system.ts'
+import { keyFileOf } from '../platform/keys/key-file.ts'
 import type { CliContext } from './verb.ts'
 
 const TOKEN_TTL_S = 600

@@ -1,9 +1,9 @@
 /** `oxbow quarantine list|show|resubmit|discard`: words → what operators do with inputs that were not stored. */
 
 import { parseArgs } from 'node:util'
-import type { ItemHead, ItemState } from '../ingest/quarantine-item.ts'
-import { ITEM_STATES } from '../ingest/quarantine-item.ts'
-import type { ListFilter, QuarantineReview, ShownItem } from '../ingest/quarantine-review.ts'
+import type { ItemHead, ItemState } from '../ingest/quarantine/quarantine-item.ts'
+import { ITEM_STATES } from '../ingest/quarantine/quarantine-item.ts'
+import type { ListFilter, QuarantineReview, ShownItem } from '../ingest/quarantine/quarantine-review.ts'
 import { ServiceError } from '../model/errors.ts'
 import { REASONS, type ReasonCode } from '../model/reason.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'

@@ -11,7 +11,7 @@ import type { Recording, RecordedSample, RecordedSensor } from '../ingest/record
 import type { DeviceModel, DeviceModels } from '../model/device-model.ts'
 import { ServiceError } from '../model/errors.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
-import { MODELS_FOLDER } from '../system.ts'
+import { MODELS_FOLDER } from '../config/product.ts'
 import { localTokens, serverAddress } from './local-server.ts'
 import { createTelemetryClient, type TelemetryAnswer, type TelemetryClient, type TelemetryRecord } from './telemetry-client.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'

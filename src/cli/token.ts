@@ -4,7 +4,7 @@ import { parseArgs } from 'node:util'
 import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
 import { loadConfig } from '../config/load.ts'
 import { ServiceError } from '../model/errors.ts'
-import { keyRingFile } from '../platform/keys/key-file.ts'
+import { keyFileOf } from '../platform/keys/key-file.ts'
 import { EXIT, type Verb } from './verb.ts'
 
 const USAGE = `Usage: oxbow token create --scope "SCOPE ..." [options]
@@ -45,7 +45,7 @@ export const tokenVerb: Verb = {
     if (!/^\d{1,10}$/.test(values.ttl)) throw usage('--ttl must be a whole number of seconds')
     const config = loadConfig(context.env)
     const issuer = await createLocalIssuer({
-      file: localTokenKeyFile(keyRingFile(config.dataDir, config['keys.file'])), publicUrl: config['http.publicUrl'], now: context.now
+      file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now: context.now
     })
     const { patient, 'fhir-user': fhirUser } = values
     const ttlS = Number(values.ttl)

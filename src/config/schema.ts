@@ -57,11 +57,11 @@ const string = { type: 'string', minLength: 1 }
 
 export const SETTINGS = {
   mode: choice('development', ['development', 'production'], 'In `production` the local key ring, demo data, shared databases or roles and plain HTTP off loopback are refused.'),
-  dataDir: folder('.oxbow', 'Folder of everything Oxbow keeps on this machine: embedded PostgreSQL, local keys, disk archive.'),
+  dataDir: folder('.oxbow', 'Folder of everything Oxbow keeps on this machine: embedded PostgreSQL and its log. The local keys stand beside it.'),
   demo: choice('on', ['on', 'off'], '`on` runs the demonstration ward: a replayed recording and simulated sensors, marked DEMO in every resource and response.'),
   'log.level': choice('info', ['debug', 'info', 'warn', 'error'], 'Least level that is logged; logs go to standard error as JSON lines.'),
 
-  'http.host': text('127.0.0.1', 'Address to listen on. Off loopback a certificate is needed unless `http.allowPlain` is `yes`.'),
+  'http.host': text('127.0.0.1', 'Address to listen on. Off loopback the start is refused unless `http.allowPlain` is `yes`.'),
   'http.port': port(8080, 'Port to listen on; 0 takes any free one.'),
   'http.publicUrl': text('', 'Address under which clients reach this server, without a trailing slash; empty: the address it listens on.'),
   'http.allowPlain': choice('no', ['no', 'yes'], '`yes` allows plain HTTP off loopback, for example behind a proxy that speaks TLS.'),

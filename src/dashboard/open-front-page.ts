@@ -2,7 +2,7 @@
 
 import type { Pool } from 'pg'
 import { arrivalHours, refusedSince } from '../ingest/counters.ts'
-import { selectTotals } from '../ingest/quarantine-rows.ts'
+import { selectTotals } from '../ingest/quarantine/quarantine-rows.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { OperationalAlarm } from '../observability/events.ts'
 import { storedByHour } from '../stores/series/counters.ts'

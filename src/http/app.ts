@@ -9,7 +9,7 @@ import { secureHeadersPlugin } from './secure-headers.plugin.ts'
 
 export interface AppParts {
   log: Logger
-  events: Pick<Events, 'request' | 'refused'>
+  events: Pick<Events, 'request'>
   /** Verifies tokens and enforces each route's `access`; registered before every route. */
   auth: FastifyPluginAsync
   /** One per room, each with its prefix in its own routes. */
@@ -84,7 +84,6 @@ function assertDeclared (route: RouteOptions): void {
 function sendError (parts: AppParts, error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const answer = answerError(error, request.url, parts.log, { route: routeTemplate(request), method: request.method })
   if (answer.retryAfterS !== undefined) reply.header('Retry-After', String(answer.retryAfterS))
-  if (request.url.startsWith('/ingest/')) parts.events.refused(answer.status)
   void reply.code(answer.status).type(answer.type).send(answer.body)
 }
 

@@ -9,8 +9,8 @@ import { type BodyLimits, decodeBody } from './decode/decode-body.ts'
 import type { DecodedBody, RecordBytes } from './decode/record.ts'
 import type { Failure, GateVisit, Identified, Identify, SidGroup } from './identify.ts'
 import { type PublishDeps, publishGroups } from './publish-groups.ts'
-import { type Quarantine, sealedLength } from './quarantine.ts'
-import type { BodyEncoding, NewItem } from './quarantine-item.ts'
+import { type Quarantine, sealedLength } from './quarantine/quarantine.ts'
+import type { BodyEncoding, NewItem } from './quarantine/quarantine-item.ts'
 import type { SourcePosition } from './raw-frame.ts'
 
 export interface AcceptDeps extends PublishDeps {

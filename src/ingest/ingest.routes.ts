@@ -3,12 +3,14 @@
 import type { FastifyPluginAsync } from 'fastify'
 import type { RouteDeclaration } from '../auth/access.ts'
 import type { EpochMs } from '../model/units.ts'
+import type { Events } from '../observability/events.ts'
 import type { Accept } from './accept.ts'
 import type { ArrivalCounters } from './counters.ts'
 
 export interface IngestRoutesDeps {
   accept: Accept
   counters: Pick<ArrivalCounters, 'refused'>
+  events: Pick<Events, 'refused'>
   now: () => EpochMs
   /** Largest body as sent, in bytes; larger: 413. */
   bodyBytesMax: number
@@ -18,13 +20,15 @@ export interface IngestRoutesDeps {
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 413, 415, 429])
 const NO_BYTES = Buffer.alloc(0)
 
-export function ingestRoutes ({ accept, counters, now, bodyBytesMax }: IngestRoutesDeps): FastifyPluginAsync {
+export function ingestRoutes ({ accept, counters, events, now, bodyBytesMax }: IngestRoutesDeps): FastifyPluginAsync {
   return async app => {
     // Every type is taken as bytes: `accept` decides which it reads, so that no parser of the framework sees them.
     app.removeAllContentTypeParsers()
     app.addContentTypeParser('*', { parseAs: 'buffer', bodyLimit: bodyBytesMax }, (_request, bytes, done) => { done(null, bytes) })
     app.addHook('onResponse', async (_request, reply) => {
-      if (REFUSALS.has(reply.statusCode)) counters.refused(now(), reply.statusCode)
+      if (!REFUSALS.has(reply.statusCode)) return
+      counters.refused(now(), reply.statusCode)
+      events.refused(reply.statusCode)
     })
     const config: RouteDeclaration = { access: { scope: '__telemetry.write' }, audit: 'ingest.batch' }
     app.post('/ingest/telemetry', { config, bodyLimit: bodyBytesMax }, async (request, reply) => {

@@ -16,12 +16,12 @@ import { CONTENT_LIMITS } from './decode/content.ts'
 import type { BodyLimits } from './decode/decode-body.ts'
 import { DECODE_LIMITS } from './decode/record.ts'
 import { createIdentify } from './identify.ts'
-import { openQuarantine, type Quarantine } from './quarantine.ts'
-import type { DeviceIndexOf } from './quarantine-item.ts'
-import { createQuarantineReview, expireItems, type ExpiryOptions, type QuarantineReview } from './quarantine-review.ts'
-import { createReleaser, type Releaser } from './release.ts'
-import { createReleaseItems } from './release-items.ts'
-import { requarantine, type ReturnedReading } from './requarantine.ts'
+import { openQuarantine, type Quarantine } from './quarantine/quarantine.ts'
+import type { DeviceIndexOf } from './quarantine/quarantine-item.ts'
+import { createQuarantineReview, expireItems, type ExpiryOptions, type QuarantineReview } from './quarantine/quarantine-review.ts'
+import { createReleaser, type Releaser } from './quarantine/release.ts'
+import { createReleaseItems } from './quarantine/release-items.ts'
+import { requarantine, type ReturnedReading } from './quarantine/requarantine.ts'
 
 export interface IngestOptions {
   /** Login `oxbow_ingest` on the bus database. */

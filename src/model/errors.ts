@@ -1,6 +1,6 @@
 /** One error type for broken promises; bad data is a value (`reason.ts`), not an error. */
 
-/** Decides HTTP status and FHIR issue type (`http/error-handler.ts`), whether a retry helps, and the log level. */
+/** Decides HTTP status and FHIR issue type (`fhir/api/outcome.ts`). */
 export type ErrorCategory =
   | 'busy' | 'unavailable' | 'incorrect' | 'unauthorized' | 'forbidden' | 'not-found' | 'conflict' | 'unsupported' | 'fault'
 

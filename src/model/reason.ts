@@ -10,7 +10,7 @@ export const REASONS = {
   'channel-unknown': 'the device model has no such channel: add it to the model registry, then re-submit',
   'range-hard': 'the value lies outside what the device model can measure: check the sensor',
   'fraction-as-percent': 'every SpO2 value of the batch lies in (0, 1]: send percent, not a fraction',
-  'time-future': 'the time lies more than five minutes ahead of the server: set the clock of the device',
+  'time-future': 'the time lies too far ahead of the server: set the clock of the device',
   'time-implausible': 'the time lies before 2000 or before the device was made: set the clock of the device',
   'time-zone-missing': 'the time has no zone: send milliseconds since 1970 UTC',
   'device-unknown': 'no Device has this telemetry identifier: register the Device and its association; the reading waits',

@@ -38,7 +38,7 @@ const EVERYTHING = 'system/*.cruds'
 export async function fhirApi (ward: Pick<Ward, 'repository' | 'observations'>, options: { now: () => EpochMs, countMax?: number, entriesMax?: number }): Promise<FhirApi> {
   const app = await buildApp({
     log: { debug () {}, info () {}, warn () {}, error () {} } as never,
-    events: { request () {}, refused () {} },
+    events: { request () {} },
     auth: authPlugin({ verify: async token => principalOf(JSON.parse(Buffer.from(token, 'base64url').toString()) as Caller) }),
     routes: [fhirRoutes({
       store: ward.repository,

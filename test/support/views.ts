@@ -4,7 +4,7 @@ import { createMappings, loadMappings, mappingVersionOf, type Mappings } from '.
 import { createFrameTools, type FrameTools } from '../../src/fhir/views/observation-frame.ts'
 import { createObservations, type Observations } from '../../src/fhir/views/observations.ts'
 import { createPipelines, pipelineSettings } from '../../src/fhir/views/pipelines.ts'
-import type { ObservationQuery } from '../../src/fhir/api/observation-query.ts'
+import type { ObservationQuery } from '../../src/fhir/views/observation-query.ts'
 import type { ResourceStore } from '../../src/fhir/api/resource-store.ts'
 import { createViewContexts, type ViewContexts } from '../../src/fhir/views/view-contexts.ts'
 import { modelKey } from '../../src/model/device-model.ts'

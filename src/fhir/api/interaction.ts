@@ -2,7 +2,7 @@
 
 import type { Resource } from '@medplum/fhirtypes'
 import type { EpochMs } from '../../model/units.ts'
-import type { ReadObservation, SearchObservations, Visibility } from './observation-query.ts'
+import type { ReadObservation, SearchObservations, Visibility } from '../views/observation-query.ts'
 import type { Finding } from './outcome.ts'
 import type { ResourceStore, StoredType } from './resource-store.ts'
 import type { SearchableType } from './search-parameters.ts'

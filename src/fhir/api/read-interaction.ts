@@ -4,13 +4,13 @@ import type { Bundle, BundleEntry, Observation, Resource } from '@medplum/fhirty
 import { ServiceError } from '../../model/errors.ts'
 import { epochMs } from '../../model/units.ts'
 import { type Answer, type Caller, type FhirDeps, type Interaction, isStored, LETTER } from './interaction.ts'
-import type { ObservationPage, Visibility } from './observation-query.ts'
+import type { ObservationPage, Visibility } from '../views/observation-query.ts'
 import { outcome } from './outcome.ts'
 import { readPageToken, writePageToken } from './page-token.ts'
 import type { ResourceReader, StoredPage } from './resource-store.ts'
 import { knownParameters, observationQuery, type SearchContext, storedQuery } from './search-parameters.ts'
 import { parseSearchRequest, refused, type SearchPair } from './search-request.ts'
-import { searchsetText } from '../views/searchset.ts'
+import { searchsetText } from './searchset.ts'
 import { absent, answer } from './write-interaction.ts'
 
 /** @throws ServiceError forbidden before any store is asked; not-found for absent and invisible alike */

@@ -1,7 +1,7 @@
 /** The search parameters of every type (one table: parser and CapabilityStatement read it) and parsed pairs → query. */
 
 import type { EpochMs } from '../../model/units.ts'
-import type { DateCondition, DeviceRef, ObservationQuery, ObservationRef, SortKey, SubjectRef, Token } from './observation-query.ts'
+import type { DateCondition, DeviceRef, ObservationQuery, ObservationRef, SortKey, SubjectRef, Token } from '../views/observation-query.ts'
 import type { StoredQuery, StoredType } from './resource-store.ts'
 import { parseDateCondition } from './search-date.ts'
 import { parseReferences, parseTokens, refused, refusedModifier, type SearchPair, valuesOfPair } from './search-request.ts'

@@ -3,7 +3,7 @@
 import type { Resource } from '@medplum/fhirtypes'
 import { ServiceError } from '../../model/errors.ts'
 import type { Answer, Caller, FhirDeps, Interaction } from './interaction.ts'
-import type { Token, Visibility } from './observation-query.ts'
+import type { Token, Visibility } from '../views/observation-query.ts'
 import { InvalidResource } from './outcome.ts'
 import { assertReferences } from './references.ts'
 import type { ResourceTransaction, StoredResource, StoredType, StoredVersion } from './resource-store.ts'

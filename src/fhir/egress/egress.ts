@@ -1,8 +1,9 @@
 /** Destinations as configured -> one running delivery each, fed from the ledger and the linkage store. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Patient } from '@medplum/fhirtypes'
 import type { Pool } from 'pg'
-import { epochMs } from '../../model/units.ts'
+import type { EpochMs } from '../../model/units.ts'
 import { readMany } from '../../stores/linkage/resource.ts'
 import type { Ledger } from '../../stores/series/ledger-read.ts'
 import type { FrameTools } from '../views/observation-frame.ts'
@@ -35,6 +36,7 @@ export interface EgressParts {
   /** Logged in as `oxbow_delivery`. */
   deliveryPool: Pool
   events: DeliveryEvents
+  now: () => EpochMs
   options?: Partial<DeliveryOptions>
 }
 
@@ -63,8 +65,8 @@ export function deliveryParts (destination: Destination, parts: EgressParts): De
     store: createDeliveryStore(parts.deliveryPool),
     tools: parts.tools,
     events: parts.events,
-    now: () => epochMs(Date.now()),
-    pause,
+    now: parts.now,
+    pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
     ...(parts.options === undefined ? {} : { options: parts.options })
   }
 }
@@ -100,17 +102,4 @@ async function patientIdentifiers (pool: Pool, patients: readonly string[], syst
     if (identifier !== undefined) found.set(id, { system: identifier.system!, value: identifier.value! })
   }
   return found
-}
-
-async function pause (ms: number, signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return
-  await new Promise<void>(resolve => {
-    const timer = setTimeout(done, ms)
-    function done (): void {
-      clearTimeout(timer)
-      signal.removeEventListener('abort', done)
-      resolve()
-    }
-    signal.addEventListener('abort', done, { once: true })
-  })
 }

@@ -5,7 +5,7 @@ import type { Calibration, CalibrationKind } from '../../model/calibration.ts'
 import { CANONICAL } from '../../model/identifier.ts'
 import { toRange, type Span } from '../../stores/linkage/span.ts'
 import { readPeriod, ruleBroken } from './business-rule.ts'
-import { UCUM } from '../views/code-allow-list.ts'
+import { UCUM } from '../words/code-allow-list.ts'
 
 export const CALIBRATION_RECORD = `${CANONICAL}/StructureDefinition/calibration-record`
 

@@ -5,7 +5,7 @@ import { type Channel, type DeviceModel, type DeviceModels, modelKey } from '../
 import { CANONICAL, type IdentifierKind, identifierSystem } from '../../model/identifier.ts'
 import type { ModelKey } from '../../model/reading.ts'
 import { ruleBroken } from './business-rule.ts'
-import { LOINC, MDC, METRIC_CODES, UCUM } from '../views/code-allow-list.ts'
+import { LOINC, MDC, METRIC_CODES, UCUM } from '../words/code-allow-list.ts'
 
 /** PoCD's extension; it may move to another package, so its address stands here alone. */
 export const REFERENCE_RANGE = 'http://hl7.org/fhir/StructureDefinition/reference-range'

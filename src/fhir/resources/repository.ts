@@ -14,10 +14,10 @@ import { countResources, isVisible, type ResourceQuery, searchResources } from '
 import { applyRules, type RuleDeps, type Written } from './apply-rules.ts'
 import { withAssociationIdentifier } from './association-rules.ts'
 import { readReference, ruleBroken } from './business-rule.ts'
-import { DEMO_CODING } from '../views/demo-coding.ts'
+import { DEMO_CODING } from '../words/demo-coding.ts'
 import { telemetryName } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
-import type { Visibility } from '../api/observation-query.ts'
+import type { Visibility } from '../views/observation-query.ts'
 import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion } from '../api/resource-store.ts'
 
 export interface RepositoryOptions {

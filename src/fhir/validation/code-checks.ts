@@ -1,6 +1,6 @@
 /** Codes: membership in required value sets, and what can be said of codes and units without a terminology server. */
 
-import { isAllowedCode, LOINC, MDC, SNOMED, UCUM } from '../views/code-allow-list.ts'
+import { isAllowedCode, LOINC, MDC, SNOMED, UCUM } from '../words/code-allow-list.ts'
 import { isNode, type Node, nodesOf, type Walk } from './walk.ts'
 
 type ValueSet = Readonly<Record<string, readonly string[]>>

@@ -1,6 +1,6 @@
 /** Invariants of base R4 as functions over a well-formed element: true when they hold. Their keys are those of the definitions. */
 
-import { UCUM } from '../views/code-allow-list.ts'
+import { UCUM } from '../words/code-allow-list.ts'
 import { hasLimits, isTokenText } from './sampled-data.ts'
 import { choiceOf, equalJson, has, isNode, listOf, type Node, nodesOf, type Walk } from './walk.ts'
 

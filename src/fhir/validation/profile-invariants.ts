@@ -1,7 +1,7 @@
 /** Constraints of profiles as functions over a well-formed element: true when they hold. Their FHIRPath stands in the profiles. */
 
 import { CANONICAL, identifierSystem } from '../../model/identifier.ts'
-import { isAllowedUnit, METRIC_CODES, OBSERVATION_CATEGORIES, UCUM } from '../views/code-allow-list.ts'
+import { isAllowedUnit, METRIC_CODES, OBSERVATION_CATEGORIES, UCUM } from '../words/code-allow-list.ts'
 import { fillsPeriod, isTokenText } from './sampled-data.ts'
 import { choiceOf, has, isNode, type Node, nodesOf } from './walk.ts'
 

@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { Ajv } from 'ajv'
 import type { Channel, DeviceModel } from '../../model/device-model.ts'
 import { ServiceError } from '../../model/errors.ts'
-import { isAllowedCode, isAllowedUnit, SPO2_CODES } from './code-allow-list.ts'
+import { isAllowedCode, isAllowedUnit, SPO2_CODES } from '../words/code-allow-list.ts'
 import { type Coding, MAPPING_SCHEMA, type MappedView, type MappingFile } from './mapping-schema.ts'
 
 export const SIGNAL_QUALITY = 'signal-quality-index'

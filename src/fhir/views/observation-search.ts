@@ -10,7 +10,7 @@ import type { ViewText } from './mapping-schema.ts'
 import type { FrameTools } from './observation-frame.ts'
 import type { PublishedView, RowKey, SeriesRow, ViewLoader } from './observation-load.ts'
 import { isVisible, matchesAny, matchesQuery, startOf } from './observation-match.ts'
-import type { ObservationPage, ObservationQuery, Token, Visibility } from '../api/observation-query.ts'
+import type { ObservationPage, ObservationQuery, Token, Visibility } from './observation-query.ts'
 import { boundsOf, metricsOfQuery, rangeOf, rowStatuses, type SidSources, sidsOfQuery } from './observation-scope.ts'
 import { renderObservation } from './observation-view.ts'
 

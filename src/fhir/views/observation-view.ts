@@ -2,7 +2,7 @@
 
 import { CANONICAL, instant } from '../../model/identifier.ts'
 import type { EpochMs } from '../../model/units.ts'
-import { DEMO_CODING } from './demo-coding.ts'
+import { DEMO_CODING } from '../words/demo-coding.ts'
 import { deviceVersionOf } from './view-context.ts'
 import { type Frame, type FrameTools, frameOf, provenanceText, windowText } from './observation-frame.ts'
 import { effectiveText, isDerived, valueText } from './observation-value.ts'

@@ -8,7 +8,7 @@ import { firmwareTexts } from '../../stores/linkage/firmware.ts'
 import { readMany } from '../../stores/linkage/resource.ts'
 import { type DeviceFacts, deviceFacts, placesOf, type SidPlace, type VersionText } from '../../stores/linkage/sid-lookup.ts'
 import { CALIBRATION_RECORD } from '../resources/calibration-record.ts'
-import { DEMO_CODING } from './demo-coding.ts'
+import { DEMO_CODING } from '../words/demo-coding.ts'
 import { firmwareOf, metricOf, RANGE_TYPES, REFERENCE_RANGE, telemetryName } from '../resources/device-rules.ts'
 import type { DeviceVersion, MetricContext, MetricVersion, ViewContext } from './view-context.ts'
 

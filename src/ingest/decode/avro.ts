@@ -3,7 +3,7 @@
 import { inflateRawSync } from 'node:zlib'
 import { ServiceError } from '../../model/errors.ts'
 import { epochMs } from '../../model/units.ts'
-import { schemaIdByForm, schemaIdOf } from '../schema-registry.ts'
+import { schemaIdByForm, schemaIdOf } from './schema-registry.ts'
 import { AvroCursor } from './avro-cursor.ts'
 import {
   type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX

@@ -3,6 +3,7 @@
 import { createPrivateKey, createSecretKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import type { KekName, SignKeyName } from './key-ring.ts'
 import { createPrivateFile, keyFileError, readPrivateFile, replacePrivateFile } from './private-file.ts'
+import type { Config } from '../../config/schema.ts'
 
 const KEKS: readonly KekName[] = ['linkage', 'archive', 'audit', 'quarantine', 'delivery', 'release']
 const SIGN_KEYS: readonly SignKeyName[] = ['log-sign', 'export-sign']
@@ -23,7 +24,7 @@ export interface KeyFile {
 }
 
 /** Where the key file stands. @param file as configured; `''` is beside the data directory, so that a copy of the data holds no keys */
-export function keyRingFile (dataDir: string, file: string): string { return file === '' ? `${dataDir}-keys.json` : file }
+export function keyFileOf (config: Pick<Config, 'dataDir' | 'keys.file'>): string { return config['keys.file'] || `${config.dataDir}-keys.json` }
 
 /** @param mayCreate asked when the file is missing; false refuses. @throws ServiceError KEY_FILE */
 export async function openKeyFile (path: string, mayCreate: () => Promise<boolean>): Promise<KeyFile> {

@@ -1,8 +1,4 @@
-/** Values by type -> rows of PostgreSQL's binary COPY format in one growing buffer -> a table. One buffer serves many commits. */
-
-import { once } from 'node:events'
-import type { ClientBase } from 'pg'
-import { from } from 'pg-copy-streams'
+/** Values by type -> rows of PostgreSQL's binary COPY format in one growing buffer. One buffer serves many commits. */
 
 /** Fields in the order of the columns; each call adds one field of the row begun last. Whole numbers out of range throw RangeError. */
 export interface CopyBuffer {
@@ -92,18 +88,6 @@ export function createCopyBuffer (initialBytes = 64 * 1024): CopyBuffer {
     },
     reset
   }
-}
-
-/**
- * Sends the rows of `copy` by `sql` (`COPY t (a, b) FROM STDIN (FORMAT binary)`), returns their number; not to be reset before it resolves.
- * Does not reset the buffer, so that the same rows can be sent again another way.
- */
-export async function copyInto (client: ClientBase, sql: string, copy: CopyBuffer): Promise<number> {
-  const stream = client.query(from(sql))
-  const finished = once(stream, 'finish')
-  stream.end(copy.bytes())
-  await finished
-  return stream.rowCount
 }
 
 interface Room { buffer: Buffer, view: DataView, position: number }

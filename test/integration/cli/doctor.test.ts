@@ -9,7 +9,7 @@ import { loadConfig } from '../../../src/config/load.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import { createLocalKeyRing } from '../../../src/platform/keys/local.ts'
 import { openStores } from '../../../src/platform/postgres/open-stores.ts'
-import { keyFileOf } from '../../../src/system.ts'
+import { keyFileOf } from '../../../src/platform/keys/key-file.ts'
 import { testStores } from '../../support/postgres.ts'
 
 let folder: string

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { arrivalHours } from '../../../src/ingest/counters.ts'
 import type { Ingest } from '../../../src/ingest/open-ingest.ts'
-import { createReleaser } from '../../../src/ingest/release.ts'
+import { createReleaser } from '../../../src/ingest/quarantine/release.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
 import type { Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'

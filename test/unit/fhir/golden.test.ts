@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { loadMappings } from '../../../src/fhir/views/mapping.ts'
 import { MAPPINGS } from '../../support/example-views.ts'
 import { goldenExample } from '../../support/golden.ts'
-import { isAllowedCode, isAllowedUnit, UCUM } from '../../../src/fhir/views/code-allow-list.ts'
+import { isAllowedCode, isAllowedUnit, UCUM } from '../../../src/fhir/words/code-allow-list.ts'
 
 for (const { file } of loadMappings(MAPPINGS).all()) {
   test(`${file.name} gives its golden example`, () => {

@@ -17,7 +17,7 @@ async function appWith (accept: (body: IncomingBody) => Promise<never> | Promise
     const code = error instanceof ServiceError ? error.code : (error as { code: string }).code
     void reply.code(code === 'BUS_FULL' ? 429 : code === 'INPUT_TYPE' ? 415 : code === 'FST_ERR_CTP_BODY_TOO_LARGE' ? 413 : 503).send({ code })
   })
-  await app.register(ingestRoutes({ accept: accept as never, counters: { refused: (_at, status) => { refused.push(status) } }, now: () => epochMs(0), bodyBytesMax: 1_000 }))
+  await app.register(ingestRoutes({ accept: accept as never, counters: { refused: (_at, status) => { refused.push(status) } }, events: { refused () {} }, now: () => epochMs(0), bodyBytesMax: 1_000 }))
   return { refused, declared }
 }
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { copyInto, createCopyBuffer } from '../../../../src/platform/postgres/copy.ts'
+import { createCopyBuffer } from '../../../../src/platform/postgres/copy.ts'
+import { copyInto } from '../../../support/copy-into.ts'
 import { transaction, withClient } from '../../../../src/platform/postgres/pool.ts'
 import { emptyDatabase, type TestDatabase } from '../../../support/postgres.ts'
 

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { ObservationQuery } from '../../../../src/fhir/api/observation-query.ts'
+import type { ObservationQuery } from '../../../../src/fhir/views/observation-query.ts'
 import { knownParameters, observationQuery, SEARCH_PARAMETERS, type SearchContext, storedQuery } from '../../../../src/fhir/api/search-parameters.ts'
 import { parseSearchRequest } from '../../../../src/fhir/api/search-request.ts'
 import { epochMs } from '../../../../src/model/units.ts'

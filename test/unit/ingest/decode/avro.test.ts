@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decodeAvro } from '../../../../src/ingest/decode/avro.ts'
 import { DECODE_LIMITS, type DecodedBody, type DecodedRecord, type RejectedRecord } from '../../../../src/ingest/decode/record.ts'
-import { TISSUE_OXYGEN_V1, TISSUE_OXYGEN_V2 } from '../../../../src/ingest/schema-registry.ts'
+import { TISSUE_OXYGEN_V1, TISSUE_OXYGEN_V2 } from '../../../../src/ingest/decode/schema-registry.ts'
 import { container, framed, framedV1, framedV2, type SentV2, sentV1, sentV2, TAKEN_AT, V1_TYPE, V2_TYPE } from '../../../support/telemetry.ts'
 
 const INFLATED_MAX = 1_000_000

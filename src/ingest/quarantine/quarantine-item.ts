@@ -1,13 +1,13 @@
 /** The words of quarantine: what is kept of an input that was not stored, and how it is sealed. */
 
 import { randomUUID } from 'node:crypto'
-import type { ReasonCode } from '../model/reason.ts'
-import type { EpochMs } from '../model/units.ts'
-import type { KeyContext } from '../platform/keys/key-ring.ts'
-import { arrivalDay, type DataKeys } from '../security/data-keys.ts'
-import { open, type SealingKey, seal } from '../security/envelope.ts'
-import type { BodyKind } from './decode/content.ts'
-import type { RecordBytes } from './decode/record.ts'
+import type { ReasonCode } from '../../model/reason.ts'
+import type { EpochMs } from '../../model/units.ts'
+import type { KeyContext } from '../../platform/keys/key-ring.ts'
+import { arrivalDay, type DataKeys } from '../../security/data-keys.ts'
+import { open, type SealingKey, seal } from '../../security/envelope.ts'
+import type { BodyKind } from '../decode/content.ts'
+import type { RecordBytes } from '../decode/record.ts'
 
 export type ItemKind = 'record' | 'field' | 'body'
 export const ITEM_STATES = ['waiting', 'held', 'released', 'resubmitted', 'discarded'] as const

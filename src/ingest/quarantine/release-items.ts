@@ -1,20 +1,20 @@
 /** Items of quarantine → their records, identified anew: what resolves is published and marked, the rest stays under the reason it has now. */
 
-import { ServiceError } from '../model/errors.ts'
-import type { Sid } from '../model/reading.ts'
-import { type ReasonCode, WAITING_REASONS } from '../model/reason.ts'
-import type { EpochMs } from '../model/units.ts'
-import type { Events } from '../observability/events.ts'
-import { itemOf } from './accept.ts'
-import { decodeAvroRecord } from './decode/avro.ts'
-import { decodeJson } from './decode/json.ts'
-import type { DecodedBody, DecodedRecord, DecodeLimits } from './decode/record.ts'
-import type { Failure, Identify } from './identify.ts'
-import { type PublishDeps, publishGroups } from './publish-groups.ts'
-import type { SourcePosition } from './raw-frame.ts'
+import { ServiceError } from '../../model/errors.ts'
+import type { Sid } from '../../model/reading.ts'
+import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
+import type { EpochMs } from '../../model/units.ts'
+import type { Events } from '../../observability/events.ts'
+import { itemOf } from '../accept.ts'
+import { decodeAvroRecord } from '../decode/avro.ts'
+import { decodeJson } from '../decode/json.ts'
+import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.ts'
+import type { Failure, Identify } from '../identify.ts'
+import { type PublishDeps, publishGroups } from '../publish-groups.ts'
+import type { SourcePosition } from '../raw-frame.ts'
 import type { SealedItem } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
-import { schemaIdOf } from './schema-registry.ts'
+import { schemaIdOf } from '../decode/schema-registry.ts'
 
 export interface ReleaseDeps extends PublishDeps {
   identify: Identify

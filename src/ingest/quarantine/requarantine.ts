@@ -1,8 +1,8 @@
 /** Readings that the series store gives back, because no association covers them any more → waiting items of their device. */
 
-import type { DeviceModel } from '../model/device-model.ts'
-import type { Reading } from '../model/reading.ts'
-import type { EpochMs } from '../model/units.ts'
+import type { DeviceModel } from '../../model/device-model.ts'
+import type { Reading } from '../../model/reading.ts'
+import type { EpochMs } from '../../model/units.ts'
 import type { NewItem } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
 

@@ -1,13 +1,13 @@
 /** Inputs that were not stored → sealed rows, many in one commit; bounded, so that a full quarantine refuses at the door instead of losing. */
 
 import type { Pool } from 'pg'
-import { ServiceError } from '../model/errors.ts'
-import type { ReasonCode } from '../model/reason.ts'
-import type { EpochMs } from '../model/units.ts'
-import type { Events } from '../observability/events.ts'
-import { asStoreError, transaction } from '../platform/postgres/pool.ts'
-import { arrivalDay, type DataKeys } from '../security/data-keys.ts'
-import { ENVELOPE_BYTES } from '../security/envelope.ts'
+import { ServiceError } from '../../model/errors.ts'
+import type { ReasonCode } from '../../model/reason.ts'
+import type { EpochMs } from '../../model/units.ts'
+import type { Events } from '../../observability/events.ts'
+import { asStoreError, transaction } from '../../platform/postgres/pool.ts'
+import { arrivalDay, type DataKeys } from '../../security/data-keys.ts'
+import { ENVELOPE_BYTES } from '../../security/envelope.ts'
 import {
   type DeviceIndex, type DeviceIndexOf, type ItemKind, newItemId, type NewItem, openItem, type SealedItem, sealItem
 } from './quarantine-item.ts'

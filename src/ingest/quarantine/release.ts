@@ -7,10 +7,10 @@
  *  R3  an item is marked released only when its append is acknowledged: a crash between repeats the reading, which its identity suppresses;
  *  R4  an item that no association covers stays waiting and blocks nobody; one that fails otherwise is held under that reason. */
 
-import { ServiceError } from '../model/errors.ts'
-import type { Sid } from '../model/reading.ts'
-import type { Events } from '../observability/events.ts'
-import type { GateVisit } from './identify.ts'
+import { ServiceError } from '../../model/errors.ts'
+import type { Sid } from '../../model/reading.ts'
+import type { Events } from '../../observability/events.ts'
+import type { GateVisit } from '../identify.ts'
 import type { DeviceIndex } from './quarantine-item.ts'
 import type { WaitingCursor } from './quarantine-rows.ts'
 import type { Quarantine } from './quarantine.ts'

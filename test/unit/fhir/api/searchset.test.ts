@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { searchsetText } from '../../../../src/fhir/views/searchset.ts'
+import { searchsetText } from '../../../../src/fhir/api/searchset.ts'
 
 const parts = { baseUrl: 'https://h/fhir', type: 'Observation', self: 'https://h/fhir/Observation?code=a%7Cb', texts: [{ id: 'x', text: '{"resourceType":"Observation","id":"x"}' }] }
 

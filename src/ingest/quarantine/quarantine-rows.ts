@@ -1,9 +1,9 @@
 /** The SQL of quarantine (database `oxbow_bus`, login `oxbow_ingest`): many items at a time, with their counters in the same transaction. */
 
 import type { ClientBase, Pool } from 'pg'
-import { type ReasonCode, WAITING_REASONS } from '../model/reason.ts'
-import { type EpochMs, epochMs } from '../model/units.ts'
-import { RULE_VERSION } from './check-reading.ts'
+import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
+import { type EpochMs, epochMs } from '../../model/units.ts'
+import { RULE_VERSION } from '../check-reading.ts'
 import type { DeviceIndex, ItemHead, ItemKind, ItemState, NewItem, SealedItem } from './quarantine-item.ts'
 
 type Db = Pick<ClientBase | Pool, 'query'>
