@@ -3,7 +3,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadDeviceModels } from '../../src/config/device-models.ts'
-import { MODELS_FOLDER } from '../../src/system.ts'
+import { MODELS_FOLDER } from '../../src/config/product.ts'
 import { isAtRest, ledgerGaps, seriesSums, storedSeries, wrongWindows } from '../support/brute-force.ts'
 import { createFhirClient, eventually } from '../support/fhir-client.ts'
 import { endPostmaster, makeDataDir, type Oxbow, postmasterPid, removeDataDir, runServe, startOxbow } from '../support/oxbow-process.ts'

@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import { createQuarantineVerb } from '../../../src/cli/quarantine.ts'
 import type { CliContext } from '../../../src/cli/verb.ts'
-import type { ItemHead } from '../../../src/ingest/quarantine-item.ts'
-import type { ListFilter, QuarantineReview } from '../../../src/ingest/quarantine-review.ts'
+import type { ItemHead } from '../../../src/ingest/quarantine/quarantine-item.ts'
+import type { ListFilter, QuarantineReview } from '../../../src/ingest/quarantine/quarantine-review.ts'
 import { epochMs } from '../../../src/model/units.ts'
 
 const ID = '0f8fad5b-d9cb-469f-a165-70867728950e'
