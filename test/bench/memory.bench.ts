@@ -7,9 +7,9 @@ import { median } from './reduce.ts'
 import { assertAnswers, openStand } from './stand.ts'
 
 export const MEMORY_BARS = ['M5'] as const
-const POINTS = { full: [1_000, 10_000], quick: [1_000, 4_000] } as const
+const POINTS = { full: [1_000, 10_000], quick: [250, 1_000] } as const
 /** So long at 1 Hz before memory is looked at. */
-const STEADY = { full: 120, quick: 12 } as const
+const STEADY = { full: 120, quick: 5 } as const
 const LOOKS = 10
 const HISTORY_S = 100
 const DEVICES_PER_POST = 50

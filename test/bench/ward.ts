@@ -7,21 +7,32 @@ import type { Server } from './server.ts'
 
 const ENTRIES_PER_BUNDLE = 999
 const ENTRIES_PER_DEVICE = 3
+const BUNDLES_AT_ONCE = 3
 const WORN_SINCE = '2020-01-01T00:00:00.000Z'
 
 /** Devices `from` to `until` (exclusive), each worn by a patient of its own. */
 export async function admitDevices (server: Pick<Server, 'url'>, token: string, from: number, until: number): Promise<void> {
   const perBundle = ENTRIES_PER_BUNDLE / ENTRIES_PER_DEVICE
-  for (let first = from; first < until; first += perBundle) {
-    const entry = Array.from({ length: Math.min(perBundle, until - first) }, (_, index) => entriesOf(first + index)).flat()
-    const answer = await fetch(`${server.url}/fhir`, {
-      method: 'POST',
-      headers: { 'Content-Type': 'application/fhir+json', Authorization: `Bearer ${token}` },
-      body: JSON.stringify({ resourceType: 'Bundle', type: 'transaction', entry })
-    })
-    const text = await answer.text()
-    if (!answer.ok) throw new Error(`the server did not take the devices: ${answer.status} ${text.slice(0, 500)}`)
+  let next = from
+  const admitNext = async () => {
+    while (next < until) {
+      const first = next
+      next += perBundle
+      await admitBundle(server, token, first, Math.min(next, until))
+    }
   }
+  await Promise.all(Array.from({ length: BUNDLES_AT_ONCE }, admitNext))
+}
+
+async function admitBundle (server: Pick<Server, 'url'>, token: string, from: number, until: number): Promise<void> {
+  const entry = Array.from({ length: until - from }, (_, index) => entriesOf(from + index)).flat()
+  const answer = await fetch(`${server.url}/fhir`, {
+    method: 'POST',
+    headers: { 'Content-Type': 'application/fhir+json', Authorization: `Bearer ${token}` },
+    body: JSON.stringify({ resourceType: 'Bundle', type: 'transaction', entry })
+  })
+  const text = await answer.text()
+  if (!answer.ok) throw new Error(`the server did not take the devices: ${answer.status} ${text.slice(0, 500)}`)
 }
 
 function entriesOf (device: number): object[] {
