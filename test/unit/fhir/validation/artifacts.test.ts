@@ -19,7 +19,7 @@ test('each artifact says what it is, under the name of its file', () => {
 })
 
 test('every code of our systems that is emitted or stored is defined, under its display', () => {
-  const defined = new Map(ARTIFACTS.flatMap(([, artifact]) =>
+  const defined = new Map<string, unknown>(ARTIFACTS.flatMap(([, artifact]) =>
     artifact['resourceType'] === 'CodeSystem' ? (artifact['concept'] as Json[]).map(concept => [`${String(artifact['url'])}|${String(concept['code'])}`, concept['display']] as const) : []))
   const wrong = new Set<string>()
   JSON.stringify([...GOLDEN.flatMap(golden), ...METRICS, readmeBundle()], (_key, value: unknown) => {
