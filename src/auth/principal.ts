@@ -27,7 +27,8 @@ export interface Reach {
 const IN_COMPARTMENT: ReadonlyMap<string, string> = new Map([
   ['Patient', 'cruds'],
   ['Observation', 'cruds'],
-  ['DeviceUseStatement', 'cruds'],
+  // Whose readings are whose is decided by staff: an association written for a past period would give a patient another one's readings.
+  ['DeviceUseStatement', 'rs'],
   ['Device', 'rs'],
   ['DeviceMetric', 'rs'],
   ['Provenance', 'rs'],

@@ -90,8 +90,7 @@ function isWithin (resource: StoredResource, allowed: Visibility): boolean {
   return allowed.some(term => {
     if (term.filters.some(filter => !matchesType(resource, filter.parameter, filter.anyOf))) return false
     if (term.patientId === undefined) return true
-    if (resource.resourceType === 'Patient') return resource.id === term.patientId
-    return resource.resourceType === 'DeviceUseStatement' && resource.subject.reference === `Patient/${term.patientId}`
+    return resource.resourceType === 'Patient' && resource.id === term.patientId
   })
 }
 
