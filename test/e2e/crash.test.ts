@@ -3,7 +3,6 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadDeviceModels } from '../../src/config/device-models.ts'
-import { MODELS_FOLDER } from '../../src/config/product.ts'
 import { isAtRest, ledgerGaps, seriesSums, storedSeries, wrongWindows } from '../support/brute-force.ts'
 import { createFhirClient, eventually } from '../support/fhir-client.ts'
 import { endPostmaster, makeDataDir, type Oxbow, postmasterPid, removeDataDir, runServe, startOxbow } from '../support/oxbow-process.ts'
@@ -153,7 +152,7 @@ function isReleased (key: string): boolean {
 }
 
 test('every window says what its readings say, computed all at once', async () => {
-  const models = await loadDeviceModels(MODELS_FOLDER)
+  const models = await loadDeviceModels('mappings/models')
   await asOwner(dataDir, async view => {
     const all = await storedSeries(view)
     expect(all.length).toBe(DEVICES.length)
