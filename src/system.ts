@@ -149,7 +149,7 @@ async function build (ground: Ground): Promise<System> {
     linkagePool: stores.pool('oxbow_linkage'),
     series,
     sizesMs: [...new Set([config['stream.windowSize'], ...Object.values(config['stream.windowSizes'])])],
-    isSettled: createSettledCheck(bus, series, now),
+    isSettled: createSettledCheck({ bus, series, mark: ingest.inFlight.mark, forget: identity.resolver.forget, now }),
     models,
     requarantine: ingest.requarantine,
     releaseDevice: telemetry => { ingest.releaser.associationRecorded([telemetry]) },

@@ -16,11 +16,12 @@ import { CONTENT_LIMITS } from './decode/content.ts'
 import type { BodyLimits } from './decode/decode-body.ts'
 import { DECODE_LIMITS } from './decode/record.ts'
 import { createIdentify } from './identify.ts'
+import { createInFlight, type InFlight } from './in-flight.ts'
 import { openQuarantine, type Quarantine } from './quarantine/quarantine.ts'
 import type { DeviceIndexOf } from './quarantine/quarantine-item.ts'
 import { createQuarantineReview, expireItems, type ExpiryOptions, type QuarantineReview } from './quarantine/quarantine-review.ts'
 import { createReleaser, type Releaser } from './quarantine/release.ts'
-import { createReleaseItems } from './quarantine/release-items.ts'
+import { createReleaseItems, type ReleaseItems } from './quarantine/release-items.ts'
 import { requarantine, type ReturnedReading } from './quarantine/requarantine.ts'
 
 export interface IngestOptions {
@@ -58,6 +59,8 @@ export interface Ingest {
   /** Call `start` before the door opens; a process that only reviews does not start it. */
   releaser: Releaser
   review: QuarantineReview
+  /** Of everything that identifies readings here and appends them. */
+  inFlight: Pick<InFlight, 'mark'>
   /** To be run about hourly. */
   expire (): Promise<number>
   /** Readings of a device that no association covers any more. */
@@ -94,19 +97,26 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
     resolve: options.resolve, firmwareNumber: options.firmwareNumber, models: options.models, checkLimits, onUnknownFirmware: raiseOnce(events)
   })
   const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
-  const releaseItems = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}` })
+  const inFlight = createInFlight()
+  const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}` })
+  const releaseItems: ReleaseItems = (items, how) => inFlight.run(() => release(items, how))
   const releaser = createReleaser({
     quarantine, releaseItems, events, ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })
   })
-  const acceptFrom = (inlet: string) => createAccept({
-    publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits, inlet: `${inlet}/${instance}`
-  })
+  const acceptFrom = (inlet: string): Accept => {
+    const accept = createAccept({
+      publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits, inlet: `${inlet}/${instance}`
+    })
+    return body => inFlight.run(() => accept(body))
+  }
+  const review = createQuarantineReview({ publish, dataKeys, pool, quarantine, releaseItems, identify, accept: acceptFrom('resubmit'), limits, now })
   return {
     accept: acceptFrom('http'),
     counters,
     quarantine,
     releaser,
-    review: createQuarantineReview({ publish, dataKeys, pool, quarantine, releaseItems, identify, accept: acceptFrom('resubmit'), limits, now }),
+    review: { ...review, resubmit: ids => inFlight.run(() => review.resubmit(ids)) },
+    inFlight,
     expire: () => expireItems({ pool, quarantine, events, now, ...options.expiry }),
     async requarantine (deviceId, readings) {
       const visit = releaser.enterGate()

@@ -21,7 +21,7 @@ export interface LinkageJobsParts {
   /** Window sizes in use, ms. */
   sizesMs: readonly number[]
   /** True once every reading that was on its way when the job was first seen is stored. */
-  isSettled: (job: { id: number }) => Promise<boolean>
+  isSettled: (job: { id: number, device: string }) => Promise<boolean>
   models: DeviceModels
   /** Readings of a device that nobody wears any more → quarantine, durable when it resolves. */
   requarantine: (telemetry: string, readings: readonly ReturnedReading[]) => Promise<void>

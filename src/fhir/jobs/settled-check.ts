@@ -5,22 +5,41 @@ import type { EpochMs } from '../../model/units.ts'
 import type { Bus } from '../../platform/bus/bus.ts'
 import type { SeriesStore } from '../../stores/series/series-store.ts'
 
-/** Longest time between a reading's identification and its append: a request that takes longer has failed. */
-const APPEND_MAX_MS = 5_000
+export interface SettledCheckParts {
+  bus: Pick<Bus, 'ends'>
+  series: Pick<SeriesStore, 'resumePoints'>
+  /** Of `ingest/in-flight.ts`. */
+  mark: () => () => boolean
+  /** The resolver forgets these Devices: what is identified from then on is identified under the new association. */
+  forget: (devices: readonly string[]) => void
+  now: () => EpochMs
+}
+
+/** Until another process has forgotten the device too, and appended what it had identified; what takes it longer is found by `recheck.ts`. */
+const OTHERS_MS = 5_000
 const KEPT_MAX = 10_000
 
-/** True once the stream has passed the end of the bus as it stood `APPEND_MAX_MS` after the job was first asked about. */
-export function createSettledCheck (bus: Pick<Bus, 'ends'>, series: Pick<SeriesStore, 'resumePoints'>, now: () => EpochMs): (job: { id: number }) => Promise<boolean> {
-  const seen = new Map<number, { since: EpochMs, ends?: readonly number[] }>()
-  return async ({ id }) => {
-    const noted = seen.get(id) ?? { since: now() }
+interface Noted { since: EpochMs, isEnded: () => boolean, ends?: readonly number[] }
+
+/** True once no request is under way that may have been identified before the job was first asked about, and the stream has passed the end
+ *  of the bus as it stood then. No request is given up for its length: while one hangs, the job waits. */
+export function createSettledCheck ({ bus, series, mark, forget, now }: SettledCheckParts): (job: { id: number, device: string }) => Promise<boolean> {
+  const seen = new Map<number, Noted>()
+  function note ({ id, device }: { id: number, device: string }): Noted {
+    // In one tick: a request that is not in the mark asks a resolver that has forgotten.
+    forget([device])
+    const noted = { since: now(), isEnded: mark() }
     if (seen.size >= KEPT_MAX) seen.clear()
     seen.set(id, noted)
-    if (now() - noted.since < APPEND_MAX_MS) return false
+    return noted
+  }
+  return async job => {
+    const noted = seen.get(job.id) ?? note(job)
+    if (now() - noted.since < OTHERS_MS || !noted.isEnded()) return false
     noted.ends ??= bus.ends(READINGS)
     const points = await series.resumePoints(READINGS)
     const isPast = noted.ends.every((end, partition) => end === 0 || (points.get(partition) ?? 0) >= end)
-    if (isPast) seen.delete(id)
+    if (isPast) seen.delete(job.id)
     return isPast
   }
 }
