@@ -3,6 +3,7 @@
 import type { Resource } from '@medplum/fhirtypes'
 import { ServiceError } from '../../model/errors.ts'
 import { type Caller, isSearchable, isStored } from './interaction.ts'
+import type { Visibility } from '../views/observation-query.ts'
 import type { ResourceReader, StoredType } from './resource-store.ts'
 
 /** A copy in which every `Reference.reference` is what `replace` gives for it. */
@@ -35,6 +36,9 @@ export function storedTarget (reference: string, baseUrl: string): { type: Store
   return { type, id: match[2]!, ...(match[3] === undefined ? {} : { versionId: match[3] }) }
 }
 
+/** Whether nothing of the type is hidden. */
+export function seesAll (visibleTo: Visibility): boolean { return visibleTo.some(term => term.patientId === undefined && term.filters.length === 0) }
+
 /** smart.md §6 rule 7: a resource may not point to what its writer may not read.
  *  @param written `Type/id` written by the same transaction, which need no check
  *  @throws ServiceError forbidden SCOPE_INSUFFICIENT, incorrect FHIR_BUSINESS_RULE (absent, for a caller who may read all of the type) */
@@ -50,8 +54,7 @@ export async function assertReferences (
       ? await reader.read(target.type, target.id, visibleTo, caller.now)
       : await reader.vread(target.type, target.id, target.versionId, visibleTo, caller.now)
     if (found !== undefined) continue
-    const seesAll = visibleTo.some(term => term.patientId === undefined && term.filters.length === 0)
-    throw seesAll
+    throw seesAll(visibleTo)
       ? new ServiceError('incorrect', 'FHIR_BUSINESS_RULE', `a reference names a ${target.type} that does not exist: create it first, or in the same transaction`)
       : new ServiceError('forbidden', 'SCOPE_INSUFFICIENT', `a reference names a ${target.type} outside what this token may read`)
   }

@@ -55,8 +55,8 @@ export interface ResourceReader {
 
 /** One database transaction. It sees its own writes. */
 export interface ResourceTransaction extends ResourceReader {
-  /** Serialises with every other transaction that asks for the same tokens, then gives at most `limit` matches of any-of within all-of. */
-  matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number): Promise<readonly StoredVersion[]>
+  /** Serialises with every other transaction that asks for the same tokens, then gives at most `limit` visible matches of any-of within all-of. */
+  matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number, visibleTo: Visibility, now: EpochMs): Promise<readonly StoredVersion[]>
   /** `resource.id` is set by the caller and new. @throws ServiceError conflict FHIR_CONFLICT (id or a unique identifier is taken), FHIR_BUSINESS_RULE */
   create (resource: StoredResource, now: EpochMs): Promise<StoredVersion>
   /** A new version; the same content again makes none. @param ifMatch version the caller believes current

@@ -5,7 +5,7 @@ import { ServiceError } from '../../model/errors.ts'
 import type { Answer, Caller, FhirDeps, Interaction } from './interaction.ts'
 import type { Token, Visibility } from '../views/observation-query.ts'
 import { InvalidResource } from './outcome.ts'
-import { assertReferences } from './references.ts'
+import { assertReferences, seesAll } from './references.ts'
 import type { ResourceTransaction, StoredResource, StoredType, StoredVersion } from './resource-store.ts'
 import { parseSearchRequest, parseTokens } from './search-request.ts'
 
@@ -17,7 +17,7 @@ export interface PlacedWrite {
   existing?: StoredVersion
 }
 
-/** Finds the id of a write. @throws ServiceError conflict FHIR_MULTIPLE_MATCHES, incorrect FHIR_INVALID */
+/** Finds the id of a write. @throws ServiceError conflict FHIR_MULTIPLE_MATCHES, incorrect FHIR_INVALID, forbidden SCOPE_INSUFFICIENT */
 export async function placeWrite (interaction: Interaction, caller: Caller, deps: FhirDeps, transaction: ResourceTransaction): Promise<PlacedWrite> {
   const type = interaction.type as StoredType
   if (interaction.code === 'update') {
@@ -28,23 +28,20 @@ export async function placeWrite (interaction: Interaction, caller: Caller, deps
   const found = await matchIdentifier(type, interaction.ifNoneExist, caller, transaction)
   if (found.length > 1) throw new ServiceError('conflict', 'FHIR_MULTIPLE_MATCHES', 'If-None-Exist matches several resources: name one')
   const [existing] = found
-  return existing === undefined ? { interaction, type, id: deps.newId() } : { interaction, type, id: existing.resource.id!, existing }
+  if (existing !== undefined) return { interaction, type, id: existing.resource.id!, existing }
+  // A hidden match must not be doubled, and a refusal only then would tell of it: who sees a part of the type creates nothing under a condition.
+  if (!seesAll(caller.access(type, 's'))) throw new ServiceError('forbidden', 'SCOPE_INSUFFICIENT', `If-None-Exist matches nothing that this token may search; to create, it must be allowed to search every ${type}`)
+  return { interaction, type, id: deps.newId() }
 }
 
-/** Matches of a conditional query, at most two; conditions on anything but `identifier` are refused.
- *  @throws ServiceError incorrect FHIR_PARAMETER, forbidden SCOPE_INSUFFICIENT */
+/** Matches of a conditional query that the caller may see, at most two; conditions on anything but `identifier` are refused.
+ *  What is hidden is no match, so that nothing tells it from what is absent. @throws ServiceError incorrect FHIR_PARAMETER, forbidden SCOPE_INSUFFICIENT */
 export async function matchIdentifier (type: StoredType, query: string, caller: Caller, transaction: ResourceTransaction): Promise<readonly StoredVersion[]> {
   const visibleTo = caller.access(type, 's')
   const { pairs } = parseSearchRequest({ query: query.replace(/^\?/, '') }, new Set(['identifier']), { lenient: false })
   const identifiers: Token[][] = pairs.map(parseTokens)
   if (identifiers.length === 0) throw new ServiceError('incorrect', 'FHIR_PARAMETER', 'a condition names an identifier')
-  const found = await transaction.matchForWrite(type, identifiers, 2)
-  for (const version of found) {
-    const visible = await transaction.read(type, version.resource.id!, visibleTo, caller.now)
-    // A hidden match is neither used nor doubled; the answer is that of any refused write.
-    if (visible === undefined) throw new ServiceError('forbidden', 'SCOPE_INSUFFICIENT', 'the condition reaches outside what this token may search')
-  }
-  return found
+  return transaction.matchForWrite(type, identifiers, 2, visibleTo, caller.now)
 }
 
 /** Writes one placed resource. @param written `Type/id` of everything the same transaction writes */
@@ -74,7 +71,7 @@ async function update (
     return answer(201, await transaction.create(state, caller.now))
   } catch (error) {
     // The id is taken by a resource this caller may not see (smart.md §6 rule 7).
-    if (error instanceof ServiceError && error.code === 'FHIR_CONFLICT' && allowed.every(term => term.patientId !== undefined || term.filters.length > 0)) throw absent()
+    if (error instanceof ServiceError && error.code === 'FHIR_CONFLICT' && !seesAll(allowed)) throw absent()
     throw error
   }
 }

@@ -105,9 +105,9 @@ function createTransaction (client: PoolClient, options: RepositoryOptions) {
 
   const transaction: ResourceTransaction = {
     ...createReader(client),
-    async matchForWrite (type, identifiers, limit) {
+    async matchForWrite (type, identifiers, limit, visibleTo, now) {
       for (const name of lockNames(type, identifiers)) await lockName(client, name)
-      const query: ResourceQuery = { identifiers, lastUpdated: [], references: [], visibleTo: [{ filters: [] }], now: EVER, asOf: EVER }
+      const query: ResourceQuery = { identifiers, lastUpdated: [], references: [], visibleTo, now, asOf: EVER }
       return (await searchResources(client, type, query, { descending: false, limit })).map(parse)
     },
     create,

@@ -164,6 +164,39 @@ test('an id that a hidden resource has is answered like an absent one', async ()
   expect(refusal(await api.ask({ method: 'PUT', url: '/Device/dev-bert', body: own }, named))).toBe('404 not-found')
 })
 
+test('a condition answers alike whether what it names is hidden or absent', async () => {
+  const named = (value: string) => [{ system: 'urn:oid:1.2.3', value }]
+  await api.ask({ method: 'POST', url: '/Patient', body: patient('x', named('hidden-mrn')) })
+  await api.ask({ method: 'PUT', url: '/Device/dev-hidden', body: { ...reader('dev-hidden', 'reader-hidden'), identifier: named('hidden-mrn') } })
+  const tx = (resource: object, url: string, more = {}) => ({ method: 'POST', url: '', body: { resourceType: 'Bundle', type: 'transaction', entry: [{ resource, request: { method: 'POST', url, ...more } }] } }) as const
+  const staff: Caller = { scope: 'patient/*.rs system/DeviceUseStatement.c', patient: 'pat-anna' }
+  const readers: Caller = { scope: 'system/Device.cs?type=urn:types|reader' }
+  const typed = { ...reader('x', 'reader-own'), type: { coding: [{ system: 'urn:types', code: 'reader' }] } }
+  const attempts: [number, Caller, (value: string) => Parameters<FhirApi['ask']>[0]][] = [
+    [412, staff, value => ({ method: 'POST', url: '/DeviceUseStatement', body: { ...association('x', 'dev-anna', 'x', '2026-02-12T00:00:00Z'), subject: { reference: `Patient?identifier=urn:oid:1.2.3|${value}` } } })],
+    [412, staff, value => ({ method: 'POST', url: '/DeviceUseStatement', body: { ...association('x', 'x', 'pat-anna', '2026-02-12T00:00:00Z'), device: { reference: `Device?identifier=urn:oid:1.2.3|${value}` } } })],
+    [412, staff, value => tx({ ...association('x', 'dev-anna', 'x', '2026-02-12T00:00:00Z'), subject: { reference: `Patient?identifier=urn:oid:1.2.3|${value}` } }, 'DeviceUseStatement')],
+    [412, ANNA, value => ({ method: 'PUT', url: '/Patient/pat-anna', body: { ...patient('pat-anna'), link: [{ other: { reference: `Patient?identifier=urn:oid:1.2.3|${value}` }, type: 'seealso' }] } })],
+    [403, ANNA, value => ({ method: 'POST', url: '/Patient', body: patient('y', named(value)), headers: { 'if-none-exist': `identifier=urn:oid:1.2.3|${value}` } })],
+    [403, ANNA, value => tx(patient('y', named(value)), 'Patient', { ifNoneExist: `identifier=urn:oid:1.2.3|${value}` })],
+    [403, readers, value => ({ method: 'POST', url: '/Device', body: typed, headers: { 'if-none-exist': `identifier=urn:oid:1.2.3|${value}` } })]
+  ]
+  for (const [place, [status, caller, attempt]] of attempts.entries()) {
+    const hidden = await api.ask(attempt('hidden-mrn'), caller)
+    const absent = await api.ask(attempt('nobodys-mrn'), caller)
+    expect([place, hidden.statusCode, hidden.body]).toEqual([place, absent.statusCode, absent.body])
+    expect([place, hidden.statusCode]).toEqual([place, status])
+  }
+})
+
+test('a hidden match is not counted beside a visible one', async () => {
+  const shared = [{ system: 'urn:oid:1.2.3', value: 'shared-mrn' }]
+  expect((await api.ask({ method: 'PUT', url: '/Patient/pat-anna', body: patient('pat-anna', shared) })).statusCode).toBe(200)
+  for (let count = 0; count < 3; count++) await api.ask({ method: 'POST', url: '/Patient', body: patient('x', shared) })
+  const answer = await api.ask({ method: 'POST', url: '/Patient', body: patient('y', shared), headers: { 'if-none-exist': 'identifier=urn:oid:1.2.3|shared-mrn' } }, ANNA)
+  expect([answer.statusCode, answer.json()]).toMatchObject([200, { id: 'pat-anna' }])
+})
+
 test('71, 72: nothing is deleted', async () => {
   expect(refusal(await api.ask({ method: 'DELETE', url: '/Patient?identifier=x' }, ANNA))).toBe('405 not-supported')
   expect(refusal(await api.ask({ method: 'DELETE', url: '/Patient/pat-bert' }, ANNA))).toBe('405 not-supported')

@@ -62,7 +62,7 @@ test('a failing transaction leaves nothing behind', async () => {
 test('of twenty conditional creates of one identifier one creates', async () => {
   const { repository } = testRepository(database.pool)
   const results = await Promise.all(Array.from({ length: 20 }, (_, n) => repository.transaction(async transaction => {
-    const found = await transaction.matchForWrite('Patient', [[{ system: 'urn:mrn', code: 'M1' }]], 2)
+    const found = await transaction.matchForWrite('Patient', [[{ system: 'urn:mrn', code: 'M1' }]], 2, VISIBLE_ALL, NOW)
     if (found[0] !== undefined) return false
     await transaction.create(patient(`p-conditional-${n}`, [{ system: 'urn:mrn', value: 'M1' }]), NOW)
     return true
