@@ -10,7 +10,7 @@ import { lookbackCount } from './plausibility.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
 import { sameContent } from './same-content.ts'
 import type { OpenSeries } from './series-state.ts'
-import type { DueAmendment, Settled } from './sink.ts'
+import type { Due, DueAmendment, Settled } from './sink.ts'
 
 export interface DueWindows {
   windows: readonly DueAmendment[]
@@ -18,12 +18,18 @@ export interface DueWindows {
   names: readonly { sid: Sid, model: ModelKey, series: number }[]
 }
 
-export interface Amendments { revisions: Revision[], settled: Settled[], causes: { cause: AmendmentCause, count: number }[] }
+export interface Amendments {
+  revisions: Revision[]
+  settled: Settled[]
+  /** Marks put off until their windows are closed. */
+  due: Due[]
+  causes: { cause: AmendmentCause, count: number }[]
+}
 
 export interface Amender {
   /** What is due now; asks the store at most once a second. */
   ask (now: EpochMs): Promise<DueWindows>
-  /** Revisions of these windows. One not yet closed is settled without: it will be closed in the ordinary way.
+  /** Revisions of these windows. The mark of one not yet closed is put off: memory may close it on less than the store holds.
    *  @param open holds every series named, so that it is known how far each is closed */
   amend (due: DueWindows, now: EpochMs, open: ReadonlyMap<Sid, OpenSeries>): Promise<Amendments>
 }
@@ -57,7 +63,7 @@ export function createAmender (parts: AmendParts & Pick<PipelineParts, 'partitio
       const sids = await parts.sink.sidsOf([...new Set(windows.map(window => window.series))])
       return { windows, names: [...sids].map(([series, name]) => ({ series, ...name })) }
     },
-    amend: async (due, now, open) => due.windows.length === 0 ? { revisions: [], settled: [], causes: [] } : await amendAll(parts, due, now, open)
+    amend: async (due, now, open) => due.windows.length === 0 ? { revisions: [], settled: [], due: [], causes: [] } : await amendAll(parts, due, now, open)
   }
 }
 
@@ -66,10 +72,16 @@ async function amendAll (parts: AmendParts, { windows, names }: DueWindows, now:
   const contexts = await parts.contexts([...sidOf.values()])
   const ledger = groupBy(await parts.sink.latestOfWindows(windows), row => windowKey(row))
   const revisions: Revision[] = []
+  const settled: Settled[] = []
+  const due: Due[] = []
   const counts = new Map<AmendmentCause, number>()
   for (const window of windows) {
     const sid = sidOf.get(window.series)!
-    if (isStillOpen(open.get(sid), window)) continue
+    if (isStillOpen(open.get(sid), window)) {
+      due.push({ ...window, notBefore: epochMs(now + parts.settings.silenceMs) })
+      continue
+    }
+    settled.push(window)
     const context = contexts.get(sid)
     const latest = ledger.get(windowKey(window)) ?? []
     const drafts = context === undefined ? [] : await draftsOf(parts, window, context, latest)
@@ -77,7 +89,7 @@ async function amendAll (parts: AmendParts, { windows, names }: DueWindows, now:
     revisions.push(...next)
     if (next.length > 0) counts.set(window.cause, (counts.get(window.cause) ?? 0) + next.length)
   }
-  return { revisions, settled: [...windows], causes: [...counts].map(([cause, count]) => ({ cause, count })) }
+  return { revisions, settled, due, causes: [...counts].map(([cause, count]) => ({ cause, count })) }
 }
 
 function isStillOpen (series: OpenSeries | undefined, window: DueAmendment): boolean {

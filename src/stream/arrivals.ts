@@ -89,10 +89,12 @@ function placeRepeated (there: StoredReading, row: RowIn, count: Count, findings
   else count.duplicate++
   if (repetition.kind !== 'fill') return false
   const values = [...there.values]
-  for (const channel of repetition.channels) {
-    const value = row.values[channel]!
-    values[channel] = value
-    findings.fills.push({ series: row.series, takenAt: row.takenAt, sequence: row.sequence, channel, value })
+  for (const field of repetition.fields) {
+    const value = (typeof field === 'number' ? row.values[field] : row[field])!
+    if (typeof field === 'number') values[field] = value
+    else if (field === 'battery') there.battery = row.battery
+    else there.quality = row.quality
+    findings.fills.push({ series: row.series, takenAt: row.takenAt, sequence: row.sequence, field, value })
   }
   there.values = values
   return true

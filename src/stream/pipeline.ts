@@ -168,18 +168,19 @@ async function place (parts: PipelineParts, arrivals: ReadonlyMap<Sid, readonly 
 function mergeLookBack (series: OpenSeries, row: RowIn): void {
   const position = lowerBound(series.readings, row.takenAt, row.sequence)
   const there = series.readings[position]
-  if (there?.takenAt === row.takenAt && there.sequence === row.sequence) there.values = row.values
+  if (there?.takenAt === row.takenAt && there.sequence === row.sequence) series.readings[position] = row
   else series.readings.splice(position, 0, row)
 }
 
-/** Marks the closed windows that a reading touches: its own, the next (whose flags look back), and the one before (whose deficit looks ahead). */
+/** Marks the closed windows that a new or filled reading changes; the first reading behind a closed window may end its deficit. */
 function markDue (settings: PipelineSettings, series: OpenSeries, reading: StoredReading, due: Due[], now: EpochMs): void {
+  const notBefore = epochMs(now + settings.silenceMs)
   for (const { sizeMs, closedThrough } of series.groups) {
     const own = windowStartOf(reading.takenAt, sizeMs)
-    const first = Object.keys(settings.deficits).length > 0 ? own - sizeMs : own
-    if (first + sizeMs > closedThrough || (own + sizeMs > closedThrough && !isFirstOpen(series, reading, closedThrough))) continue
-    for (let start = first; start <= own + sizeMs && start + sizeMs <= closedThrough; start += sizeMs) {
-      due.push({ series: series.series, partition: series.partition, windowStart: epochMs(start), sizeMs, cause: 'late', notBefore: epochMs(now + settings.silenceMs) })
+    const mark = { series: series.series, partition: series.partition, sizeMs, cause: 'late' as const, notBefore }
+    if (own + sizeMs <= closedThrough) due.push({ ...mark, windowStart: own, lookback: lookbackCount(series.model) })
+    else if (Object.keys(settings.deficits).length > 0 && own <= closedThrough && isFirstOpen(series, reading, closedThrough)) {
+      due.push({ ...mark, windowStart: epochMs(own - sizeMs) })
     }
   }
 }
@@ -216,7 +217,7 @@ type Amended = Awaited<ReturnType<Amender['amend']>>
 function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Work, windowsClosed: number, amended: Amended): Step | undefined {
   const revisions = [...work.revisions, ...amended.revisions]
   const settled = [...work.settled, ...amended.settled]
-  if (taken.length === 0 && revisions.length === 0 && settled.length === 0 && work.closed.length === 0) return undefined
+  if (taken.length === 0 && revisions.length === 0 && settled.length === 0 && amended.due.length === 0 && work.closed.length === 0) return undefined
   return {
     windowsClosed,
     windowsAmended: amended.causes,
@@ -228,7 +229,7 @@ function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Wor
       fills: work.fills,
       revisions,
       closed: work.closed,
-      due: work.due,
+      due: [...work.due, ...amended.due],
       settled,
       counters: [...work.counts.values()]
     }

@@ -92,6 +92,9 @@ async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsum
   const taken = await consumer.take(parts.recordsMax, AbortSignal.any([stop, AbortSignal.timeout(parts.tickMs)]))
   const step = await pipeline.step(taken, parts.now())
   if (step === undefined) return
+  // The time of the commit, not of the step that led to it: what was issued before a search must be there for it.
+  const issued = parts.now()
+  for (const revision of step.commit.revisions) revision.issued = issued
   await parts.sink.commit(step.commit)
   for (const { partition, nextOffset } of taken) consumer.release(partition, nextOffset)
   reportStep(parts.report, step)

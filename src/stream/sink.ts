@@ -15,14 +15,23 @@ export interface WindowKey { series: number, windowStart: EpochMs, sizeMs: numbe
 /** One window of one metric: all its revisions. */
 export interface LedgerKey extends WindowKey { metric: string }
 
-/** A value for a channel that is absent in a stored row; a present value stays. */
-export interface Fill extends RowKey { channel: number, value: number }
+/** A field of a reading: a channel position, or what else a sensor says of itself. */
+export type FilledField = number | 'battery' | 'quality'
+
+/** A value for a field that is absent in a stored row; a present value stays. */
+export interface Fill extends RowKey { field: FilledField, value: number }
 
 /** All windows of this size ending at or before `through` are closed. */
 export interface Closed { series: number, sizeMs: number, through: EpochMs }
 
 /** A window to be written again, not before `notBefore`. A repeated mark: the later `notBefore` and the strongest cause win. */
-export interface Due extends WindowKey { partition: number, cause: AmendmentCause, notBefore: EpochMs }
+export interface Due extends WindowKey {
+  partition: number
+  cause: AmendmentCause
+  notBefore: EpochMs
+  /** The readings of the window changed: the window before it and those of the next `lookback` readings are marked as well. Absent: only itself. */
+  lookback?: number
+}
 
 export interface DueAmendment extends Due { asOf: EpochMs }
 

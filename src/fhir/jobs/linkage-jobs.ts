@@ -9,6 +9,7 @@ import { finishRecalibration, openRecalibrations } from '../../stores/linkage/ca
 import { firmwareTexts } from '../../stores/linkage/firmware.ts'
 import type { Span } from '../../stores/linkage/span.ts'
 import type { SeriesStore } from '../../stores/series/series-store.ts'
+import { lookbackCount } from '../../stream/plausibility.ts'
 import type { RowIn } from '../../stream/sink.ts'
 import { runRelabelJobs } from './relabel.ts'
 
@@ -101,6 +102,7 @@ async function recalibrate ({ linkagePool, series, contextChanged, now }: Linkag
 
 function relabelActions (parts: LinkageJobsParts): Parameters<typeof runRelabelJobs<RowIn>>[0] {
   const { series, sizesMs, contextChanged, now } = parts
+  const lookback = Math.max(...[...parts.models.values()].map(lookbackCount))
   const numberOf = async (sid: Sid): Promise<number | undefined> => (await series.numbersOf([sid])).get(sid)
   return {
     isSettled: parts.isSettled,
@@ -109,14 +111,14 @@ function relabelActions (parts: LinkageJobsParts): Parameters<typeof runRelabelJ
       if (from === undefined) return 0
       const name = (await series.sidsOf([from])).get(from)!
       const to = (await series.series([{ sid: target, model: name.model }])).get(target)!
-      const { moved, dropped } = await series.moveReadings({ from, to, ...timesOf(span, now()), sizesMs, limit, now: now() })
+      const { moved, dropped } = await series.moveReadings({ from, to, ...timesOf(span, now()), sizesMs, lookback, limit, now: now() })
       contextChanged([sid, target])
       return moved + dropped
     },
     takeReadings: async (sid, span, limit, keep) => {
       const from = await numberOf(sid)
       if (from === undefined) return 0
-      const count = await series.takeReadings({ from, ...timesOf(span, now()), sizesMs, limit, now: now() }, keep)
+      const count = await series.takeReadings({ from, ...timesOf(span, now()), sizesMs, lookback, limit, now: now() }, keep)
       contextChanged([sid])
       return count
     },

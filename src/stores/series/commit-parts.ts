@@ -74,13 +74,13 @@ function readingParts ({ fresh, late }: SeriesCommit, { buffers, days }: PartsOp
   return parts
 }
 
-/** One statement per day and channel: with the day as a constant only its partition is looked at. */
+/** One statement per day and field: with the day as a constant only its partition is looked at. */
 function fillParts (fills: readonly Fill[]): BatchPart[] {
-  const groups = Map.groupBy(fills, ({ takenAt, channel }) => `${dayOf(takenAt)}/${channel}`)
+  const groups = Map.groupBy(fills, ({ takenAt, field }) => `${dayOf(takenAt)}/${field}`)
   return [...groups.values()].map(group => {
-    const { takenAt, channel } = group[0]!
+    const { takenAt, field } = group[0]!
     const start = dayOf(takenAt) * DAY_MS
-    const column = `v${Number(channel)}`
+    const column = typeof field === 'number' ? `v${field}` : field
     return `update series.reading r set ${column} = u.value
       from unnest(${numberArray(group.map(fill => fill.series))}::int[], ${numberArray(group.map(fill => fill.takenAt))}::float8[],
         ${numberArray(group.map(fill => fill.sequence))}::bigint[], ${numberArray(group.map(fill => fill.value))}::float8[]) u (series, ms, sequence, value)
@@ -161,6 +161,11 @@ function stateParts ({ closed, settled, due, resume }: SeriesCommit): BatchPart[
   if (due.length > 0) {
     parts.push(`select series.mark_due(${column(due, row => row.series)}, ${column(due, row => row.sizeMs)}, ${column(due, row => row.windowStart)}, ` +
       `${column(due, row => row.partition)}, ${column(due, row => codeOfCause(row.cause))}, ${column(due, row => row.notBefore)})`)
+  }
+  const wide = due.filter(({ lookback }) => lookback !== undefined)
+  if (wide.length > 0) {
+    parts.push(`select series.mark_neighbours(${column(wide, row => row.series)}, ${column(wide, row => row.sizeMs)}, ${column(wide, row => row.windowStart)}, ` +
+      `${column(wide, row => row.partition)}, ${codeOfCause('late')}, ${column(wide, row => row.notBefore)}, ${column(wide, row => row.lookback!)})`)
   }
   if (resume.length > 0) {
     parts.push(`select series.resume_at(${textArray(resume.map(point => point.topic))}, ${column(resume, point => point.partition)}, ${column(resume, point => point.nextOffset)})`)

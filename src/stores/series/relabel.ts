@@ -15,6 +15,8 @@ export interface RelabelStep {
   until: EpochMs
   /** Window sizes in use: windows of these that held or get a reading are marked as due with cause `association`. */
   sizesMs: readonly number[]
+  /** Readings behind a window whose own windows depend on it (`lookbackCount`): these are marked as well. */
+  lookback: number
   /** Most readings of this step. */
   limit: number
   now: EpochMs
@@ -23,8 +25,8 @@ export interface RelabelStep {
 /** Moves the oldest readings of the span to another series, in one transaction with the marks of the windows on both sides.
  *  @returns `moved` + `dropped` (the target held that reading already: counted as duplicate there); 0 + 0: nothing is left */
 export async function moveReadings (pool: Pool, step: RelabelStep & { to: number }): Promise<{ moved: number, dropped: number }> {
-  const [row] = await rowsOf(pool, 'select moved, dropped from series.move_readings($1, $2, $3, $4, $5, $6, $7)',
-    [step.from, step.to, timeParameter(step.since), timeParameter(step.until), step.limit, step.sizesMs, timeParameter(step.now)])
+  const [row] = await rowsOf(pool, 'select moved, dropped from series.move_readings($1, $2, $3, $4, $5, $6, $7, $8)',
+    [step.from, step.to, timeParameter(step.since), timeParameter(step.until), step.limit, step.sizesMs, timeParameter(step.now), step.lookback])
   const [moved, dropped] = row!
   return { moved: moved as number, dropped: dropped as number }
 }
@@ -38,8 +40,8 @@ export async function takeReadings (pool: Pool, step: RelabelStep, keep: (rows: 
     if (found.length === 0) return 0
     const rows = found.map(decodeReading)
     await keep(rows)
-    await rowsOf(client, 'select series.remove_readings($1, $2, $3, $4, $5)',
-      [step.from, rows.map(({ takenAt }) => timeParameter(takenAt)), rows.map(({ sequence }) => sequence), step.sizesMs, timeParameter(step.now)])
+    await rowsOf(client, 'select series.remove_readings($1, $2, $3, $4, $5, $6)',
+      [step.from, rows.map(({ takenAt }) => timeParameter(takenAt)), rows.map(({ sequence }) => sequence), step.sizesMs, timeParameter(step.now), step.lookback])
     return rows.length
   })
 }

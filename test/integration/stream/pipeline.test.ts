@@ -16,7 +16,8 @@ import { sameContent } from '../../../src/stream/same-content.ts'
 import { testDatabase, type TestDatabase } from '../../support/postgres.ts'
 import { modelOf, PO2, SPO2, START, storedReading } from '../../support/stored-reading.ts'
 
-const model = modelOf(PO2, SPO2)
+// Flags that look back over many readings, so that a late one reaches far.
+const model = modelOf({ ...PO2, flatLineCount: 12, maxSlewPerSecond: 9 }, SPO2)
 const MODEL = 'Example Sensors Inc./TO2-READER-2'
 const SIZE = 60_000
 const settings: PipelineSettings = {
@@ -91,7 +92,7 @@ async function expectAsComputedAtOnce (sid: Sid, readings: readonly StoredReadin
 
 const schedule = fc.record({
   /** Per second of six minutes: present, its delay in s, whether it is sent twice, and the size of the jitter. */
-  seconds: fc.array(fc.record({ present: fc.integer({ min: 0, max: 9 }), delay: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 0, max: 8 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 200 }) }), twice: fc.integer({ min: 0, max: 9 }), jitter: fc.integer({ min: -20, max: 20 }), po2: fc.integer({ min: 150, max: 450 }) }), { minLength: 30, maxLength: 360 }),
+  seconds: fc.array(fc.record({ present: fc.integer({ min: 0, max: 9 }), delay: fc.oneof({ weight: 6, arbitrary: fc.integer({ min: 0, max: 8 }) }, { weight: 1, arbitrary: fc.integer({ min: 0, max: 200 }) }), twice: fc.integer({ min: 0, max: 9 }), jitter: fc.integer({ min: -20, max: 20 }), po2: fc.oneof(fc.integer({ min: 150, max: 450 }), fc.constant(300)) }), { minLength: 30, maxLength: 360 }),
   batch: fc.integer({ min: 1, max: 40 }),
   crashes: fc.array(fc.integer({ min: 0, max: 60 }), { maxLength: 3 }),
   crashBeforeCommit: fc.boolean()
@@ -137,8 +138,8 @@ test('late data gives revision 2, amended; the same data again gives nothing', a
   const sid = drawSid()
   const pipeline = pipelineFor(1)
   await pipeline.resume(epochMs(START))
-  const readings = Array.from({ length: 120 }, (_, index) => storedReading(START + index * 1_000, [40, 97])).filter((_, index) => index !== 30)
-  const late = storedReading(START + 30_000, [12, 97])
+  const readings = Array.from({ length: 120 }, (_, index) => storedReading(START + index * 1_000, [40 + index % 5 / 10, 97])).filter((_, index) => index !== 30)
+  const late = storedReading(START + 30_000, [39.5, 97])
   const steps: [Reading[], number][] = [[readings, 120_000], [[late], 121_000], [[late], 122_000], [[], 190_000], [[late], 200_000], [[], 270_000]]
   let offset = 0
   for (const [list, at] of steps) {

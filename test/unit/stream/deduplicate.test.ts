@@ -1,7 +1,8 @@
 import { expect, test } from 'vitest'
+import { millivolt, percent } from '../../../src/model/units.ts'
 import { compareRepeated } from '../../../src/stream/deduplicate.ts'
 
-const of = (...values: (number | undefined)[]) => ({ values })
+const of = (...values: (number | undefined)[]) => ({ values, battery: undefined, quality: undefined })
 
 test('the same values are a duplicate', () => {
   expect(compareRepeated(of(1, undefined, 3), of(1, undefined, 3))).toEqual({ kind: 'duplicate' })
@@ -16,10 +17,18 @@ test('another value at a channel that has one is a conflict, whatever else it wo
 })
 
 test('a value for an absent channel fills it', () => {
-  expect(compareRepeated(of(1, undefined), of(1, 5))).toEqual({ kind: 'fill', channels: [1] })
-  expect(compareRepeated(of(), of(7))).toEqual({ kind: 'fill', channels: [0] })
+  expect(compareRepeated(of(1, undefined), of(1, 5))).toEqual({ kind: 'fill', fields: [1] })
+  expect(compareRepeated(of(), of(7))).toEqual({ kind: 'fill', fields: [0] })
 })
 
 test('zero and minus zero are the same value', () => {
   expect(compareRepeated(of(0), of(-0))).toEqual({ kind: 'duplicate' })
+})
+
+test('battery and quality are compared and filled like a channel', () => {
+  const bare = of(1)
+  const told = { ...bare, battery: millivolt(3_700), quality: percent(90) }
+  expect(compareRepeated(bare, told)).toEqual({ kind: 'fill', fields: ['battery', 'quality'] })
+  expect(compareRepeated(told, bare)).toEqual({ kind: 'duplicate' })
+  expect(compareRepeated(told, { ...told, battery: millivolt(3_600) })).toEqual({ kind: 'conflict' })
 })

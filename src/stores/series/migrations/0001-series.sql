@@ -293,6 +293,28 @@ begin
          as_of = greatest(a.as_of + interval '1 ms', excluded.as_of);
 end $$;
 
+-- What a changed window changes beside itself: the window before it, whose deficit looks ahead, and every window that holds one of the next
+-- `lookback` readings, whose flags look back.
+create function series.mark_neighbours (series_in int[], sizes int[], starts_ms float8[], partitions int[], cause int, not_before_ms float8[], lookbacks int[])
+returns void language sql set timezone = 'UTC' as $$
+  select series.mark_due(array_agg(s), array_agg(size), array_agg(start), array_agg(part), array_agg(cause), array_agg(due)) from (
+    select u.s, u.size, near.start, u.part, u.due
+      from unnest(series_in, sizes, starts_ms, partitions, not_before_ms, lookbacks) u (s, size, start, part, due, lookback)
+      cross join lateral (
+        select u.start - u.size as start
+        union
+        select floor(extract(epoch from r.taken_at)::float8 * 1000 / u.size) * u.size from (
+          select inside.taken_at
+            from (select day from series.day where series = u.s and day >= to_timestamp((u.start + u.size) / 1000)::date order by day limit 4) d
+            cross join lateral (
+              select taken_at from series.reading
+               where series = u.s and taken_at >= greatest(to_timestamp((u.start + u.size) / 1000), d.day::timestamptz) and taken_at < (d.day + 1)::timestamptz
+               order by taken_at limit u.lookback) inside
+           order by inside.taken_at limit u.lookback) r
+      ) near) w
+  having count(*) > 0
+$$;
+
 create function series.settle (series_in int[], sizes int[], starts_ms float8[], as_of_ms float8[]) returns void language plpgsql as $$
 begin
   delete from series.amendment_due a using unnest(series_in, sizes, starts_ms, as_of_ms) u (s, size, start, as_of)
@@ -320,15 +342,19 @@ end $$;
 -- ---------------------------------------------------------------- late correction of an association
 
 -- Windows of the given sizes that hold the given times, marked to be written again.
-create function series.mark_windows (target int, sizes int[], times timestamptz[], part int, cause int, due timestamptz) returns void language sql as $$
+create function series.mark_windows (target int, sizes int[], times timestamptz[], part int, cause int, due timestamptz, lookback int) returns void language sql as $$
   select series.mark_due(array_agg(target), array_agg(size), array_agg(start), array_agg(part), array_agg(cause), array_agg(extract(epoch from due)::float8 * 1000))
+    from (select distinct size, floor(extract(epoch from t)::float8 * 1000 / size) * size as start
+            from unnest(sizes) size, unnest(times) t) w
+  having count(*) > 0;
+  select series.mark_neighbours(array_agg(target), array_agg(size), array_agg(start), array_agg(part), cause, array_agg(extract(epoch from due)::float8 * 1000), array_agg(lookback))
     from (select distinct size, floor(extract(epoch from t)::float8 * 1000 / size) * size as start
             from unnest(sizes) size, unnest(times) t) w
   having count(*) > 0
 $$;
 
 -- Moves at most `most` readings, oldest first, to another series. One that the target holds already is dropped and counted as duplicate there.
-create function series.move_readings (source int, target int, since timestamptz, before timestamptz, most int, sizes int[], at timestamptz)
+create function series.move_readings (source int, target int, since timestamptz, before timestamptz, most int, sizes int[], at timestamptz, lookback int)
 returns table (moved int, dropped int) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set plan_cache_mode = force_custom_plan as $$
 declare
@@ -351,8 +377,8 @@ begin
   if moved > 0 then
     moved := moved - dropped;
     insert into series.day select distinct target, t::date from unnest(times) t on conflict do nothing;
-    perform series.mark_windows(target, sizes, times, part, 1, at);
-    perform series.mark_windows(source, sizes, times, coalesce((select bus_partition from series.sid where number = source), part), 1, at);
+    perform series.mark_windows(target, sizes, times, part, 1, at, lookback);
+    perform series.mark_windows(source, sizes, times, coalesce((select bus_partition from series.sid where number = source), part), 1, at, lookback);
     if dropped > 0 then
       insert into series.counter_delta values (array[target], array[floor(extract(epoch from at) / 3600)::int], array[0], array[-dropped], array[dropped], array[0]);
     end if;
@@ -361,7 +387,7 @@ begin
 end $$;
 
 -- Deletes readings that are durable elsewhere by now, and marks their windows.
-create function series.remove_readings (source int, times timestamptz[], sequences bigint[], sizes int[], at timestamptz) returns int language plpgsql security definer
+create function series.remove_readings (source int, times timestamptz[], sequences bigint[], sizes int[], at timestamptz, lookback int) returns int language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' set plan_cache_mode = force_custom_plan as $$
 declare
   removed int;
@@ -371,7 +397,7 @@ begin
   delete from series.reading r using unnest(times, sequences) u (t, n)
    where r.series = source and r.taken_at = u.t and r.sequence = u.n and r.taken_at between low and high;
   get diagnostics removed = row_count;
-  perform series.mark_windows(source, sizes, times, coalesce((select bus_partition from series.sid where number = source), 0), 1, at);
+  perform series.mark_windows(source, sizes, times, coalesce((select bus_partition from series.sid where number = source), 0), 1, at, lookback);
   return removed;
 end $$;
 
@@ -383,7 +409,7 @@ grant select on all tables in schema series to oxbow_series, oxbow_series_ro;
 grant insert on series.sid, series.channel, series.metric, series.provenance, series.reading, series.day, series.window_revision, series.view,
   series.writer, series.resume_point, series.progress, series.amendment_due, series.counter, series.counter_delta to oxbow_series;
 grant update (bus_partition) on series.sid to oxbow_series;
-grant update (v0, v1, v2, v3, v4, v5, v6, v7) on series.reading to oxbow_series;
+grant update (battery, quality, v0, v1, v2, v3, v4, v5, v6, v7) on series.reading to oxbow_series;
 grant update on series.writer, series.resume_point, series.progress, series.amendment_due, series.counter to oxbow_series;
 grant delete on series.amendment_due, series.counter_delta to oxbow_series;
 grant execute on all functions in schema series to oxbow_series;

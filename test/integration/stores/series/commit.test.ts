@@ -81,8 +81,8 @@ test('a fill gives a value to an absent channel and to no other', async () => {
   await store.commit(commitOf({ fresh: [rowOf(series, at(0), { values: [41.2] }), rowOf(series, at(day), { values: [undefined, 97] })] }))
   await store.commit(commitOf({
     fills: [
-      { series, takenAt: at(0), sequence: 0, channel: 1, value: 0.1 + 0.2 }, { series, takenAt: at(0), sequence: 0, channel: 0, value: 1 },
-      { series, takenAt: at(day), sequence: 0, channel: 0, value: 5e-324 }, { series, takenAt: at(day), sequence: 1, channel: 3, value: 4 }
+      { series, takenAt: at(0), sequence: 0, field: 1, value: 0.1 + 0.2 }, { series, takenAt: at(0), sequence: 0, field: 0, value: 1 },
+      { series, takenAt: at(day), sequence: 0, field: 0, value: 5e-324 }, { series, takenAt: at(day), sequence: 1, field: 3, value: 4 }
     ]
   }))
   expect((await stored(series)).map(({ values }) => values)).toEqual([[41.2, 0.1 + 0.2], [5e-324, 97]])

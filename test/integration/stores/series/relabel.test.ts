@@ -6,7 +6,7 @@ import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 import { at, commitOf, MINUTE, rowOf, sidOf, T0 } from '../../../support/series.ts'
 
 const DAY = 86_400_000
-const ALL = { since: epochMs(0), until: epochMs(Infinity), sizesMs: [MINUTE, 30_000], now: at(DAY) }
+const ALL = { since: epochMs(0), until: epochMs(Infinity), sizesMs: [MINUTE, 30_000], lookback: 0, now: at(DAY) }
 let database: TestDatabase
 let store: SeriesStore
 let nextSid = 1
@@ -38,7 +38,8 @@ test('readings move in bounded steps, oldest first, and both sides have their wi
   const expected = (series: number) => windows.map(([start, sizeMs]) => ({ series, start, sizeMs, cause: 'association' }))
   expect((await dueOf(1))).toEqual(expect.arrayContaining(expected(from.series)))
   expect((await dueOf(2))).toEqual(expect.arrayContaining(expected(to.series)))
-  expect([(await dueOf(1)).length, (await dueOf(2)).length]).toEqual([7, 7])
+  // And the window before each, whose deficit looks ahead, where it is none of these.
+  expect([(await dueOf(1)).length, (await dueOf(2)).length]).toEqual([12, 12])
 })
 
 test('a reading that the target holds already is dropped and counted as duplicate, so that the sums still hold', async () => {
@@ -70,5 +71,14 @@ test('taken readings are deleted once they were kept elsewhere, and stay when th
   expect([await take(), await take(), await take()]).toEqual([2, 1, 0])
   expect(kept).toEqual(rows)
   expect(await stored(from.series)).toEqual([])
-  expect((await dueOf(5)).length).toBe(4)
+  expect((await dueOf(5)).length).toBe(8)
+})
+
+test('windows of the readings that look back to a moved one are marked, as far as the models look back and no further', async () => {
+  const [from, to] = [await newSeries(6), await newSeries(7)]
+  const later = [5, 9, 9.5, 14, 20].map(minutes => rowOf(from.series, at(minutes * MINUTE)))
+  await store.commit(commitOf({ fresh: [rowOf(from.series, at(0)), ...later] }))
+  await store.moveReadings({ ...ALL, sizesMs: [MINUTE], from: from.series, to: to.series, until: at(MINUTE), limit: 10, lookback: 4 })
+  const starts = (await dueOf(6)).map(({ start }) => start / MINUTE).sort((a, b) => a - b)
+  expect(starts).toEqual([-1, 0, 5, 9, 14])
 })

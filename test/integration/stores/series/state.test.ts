@@ -62,7 +62,7 @@ test('a closed series tells its highest time, also when its last day holds no ro
   const [one, two] = [await newSeries(), await newSeries()]
   await store.commit(commitOf({ fresh: rows(one.series, -2 * DAY, 3, DAY), closed: [{ series: one.series, sizeMs: MINUTE, through: at(MINUTE) }] }))
   expect((await store.states([one.series])).get(one.series)).toMatchObject({ rows: [], highest: T0 })
-  await store.moveReadings({ from: one.series, to: two.series, since: T0, until: at(1), sizesMs: [MINUTE], limit: 10, now: at(DAY) })
+  await store.moveReadings({ from: one.series, to: two.series, since: T0, until: at(1), sizesMs: [MINUTE], lookback: 0, limit: 10, now: at(DAY) })
   expect((await store.states([one.series])).get(one.series)).toMatchObject({ rows: [], highest: at(-DAY) })
 })
 
