@@ -18,7 +18,7 @@ import { DECODE_LIMITS } from './decode/record.ts'
 import { createIdentify } from './identify.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
 import { openQuarantine, type Quarantine } from './quarantine/quarantine.ts'
-import type { DeviceIndexOf } from './quarantine/quarantine-item.ts'
+import { type DeviceIndexOf, returnedSource } from './quarantine/quarantine-item.ts'
 import { createQuarantineReview, expireItems, type ExpiryOptions, type QuarantineReview } from './quarantine/quarantine-review.ts'
 import { createReleaser, type Releaser } from './quarantine/release.ts'
 import { createReleaseItems, type ReleaseItems } from './quarantine/release-items.ts'
@@ -122,7 +122,7 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
       const visit = releaser.enterGate()
       try {
         visit.willWait(deviceId, 'not-associated')
-        await requarantine(quarantine, deviceId, readings, now(), `series/${instance}`)
+        await requarantine(quarantine, deviceId, readings, now(), returnedSource(instance))
       } finally {
         visit.end()
       }

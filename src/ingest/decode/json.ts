@@ -21,8 +21,8 @@ const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$/
 
 const UNREADABLE: DecodedBody = { unreadable: 'malformed', detail: 'the body is not valid JSON in UTF-8 without a byte order mark' }
 
-/** `application/json`: one object or one array of objects. */
-export function decodeJson (body: Buffer, limits: DecodeLimits): DecodedBody {
+/** `application/json`: one object or one array of objects. @param mayBeEmpty a record of schema v2 without any value is read too */
+export function decodeJson (body: Buffer, limits: DecodeLimits, mayBeEmpty = false): DecodedBody {
   const spans = scanBody(body, limits.recordsMax)
   assertCount(spans, limits)
   if (spans.depths.some(depth => depth > limits.depthMax)) {
@@ -34,7 +34,7 @@ export function decodeJson (body: Buffer, limits: DecodeLimits): DecodedBody {
   if (typeof parsed !== 'object' || parsed === null || values.length !== spans.starts.length) {
     return { unreadable: 'malformed', detail: 'the body is neither a JSON object nor an array of objects' }
   }
-  return readAll(body, spans, values, limits)
+  return readAll(body, spans, values, limits, mayBeEmpty)
 }
 
 /** `application/x-ndjson`: one object per line; a bad line is one malformed record. */
@@ -68,14 +68,14 @@ function assertCount (spans: Spans, limits: DecodeLimits): void {
   throw new ServiceError('incorrect', 'INPUT_TOO_LARGE', `a body holds at most ${limits.recordsMax} records: send several requests`)
 }
 
-function readAll (source: Buffer, spans: Spans, values: readonly unknown[], limits: DecodeLimits): DecodedBody {
+function readAll (source: Buffer, spans: Spans, values: readonly unknown[], limits: DecodeLimits, mayBeEmpty = false): DecodedBody {
   const records: DecodedRecord[] = []
   const rejected: RejectedRecord[] = []
   for (let index = 0; index < values.length; index++) {
     const start = spans.starts[index]!
     const end = spans.ends[index]!
     const value = values[index]
-    const read = end - start > limits.recordBytesMax ? TOO_LARGE : readRecord(value, spans.members[index]!)
+    const read = end - start > limits.recordBytesMax ? TOO_LARGE : readRecord(value, spans.members[index]!, mayBeEmpty)
     if (read.reason === undefined) {
       const f = read.fields
       records.push({
@@ -107,7 +107,7 @@ function whatIsKnown (value: unknown): Pick<RejectedRecord, 'schemaId' | 'device
 }
 
 /** Fields that are null are absent; one that the schema does not have makes the record malformed, so that nothing misspelled is lost in silence. */
-function readRecord (value: unknown, members: number): Read {
+function readRecord (value: unknown, members: number, mayBeEmpty: boolean): Read {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return malformed()
   const record = value as Fields
   const deviceId = record['deviceId']
@@ -138,7 +138,7 @@ function readRecord (value: unknown, members: number): Read {
     quality: wholeNumber(record['signal_quality']),
     firmware: firmware as string | undefined ?? undefined
   }
-  return hasValue(fields) ? { reason: undefined, fields } : malformed()
+  return hasValue(fields) || (mayBeEmpty && fields.channels !== undefined) ? { reason: undefined, fields } : malformed()
 }
 
 function noTime (time: unknown): Read {

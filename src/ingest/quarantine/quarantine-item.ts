@@ -67,6 +67,15 @@ export interface ItemHead {
 /** An open item with its sealed bytes. */
 export interface SealedItem extends ItemHead { sealed: Buffer }
 
+/** Inlet of readings that the series store gave back. */
+const RETURNED_INLET = 'series/'
+
+/** @param instance told apart in source positions */
+export function returnedSource (instance: string): string { return RETURNED_INLET + instance }
+
+/** True for a reading that was stored before: it is one even without any value, as a documented zero of all its channels leaves it. */
+export function wasStored ({ source }: Pick<ItemHead, 'source'>): boolean { return source.startsWith(RETURNED_INLET) }
+
 export function newItemId (): string { return randomUUID() }
 
 export function sealItem (key: SealingKey, id: string, { source, start, end }: RecordBytes): Buffer {

@@ -12,7 +12,7 @@ import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.
 import type { Failure, Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
 import type { SourcePosition } from '../raw-frame.ts'
-import type { SealedItem } from './quarantine-item.ts'
+import { type SealedItem, wasStored } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
 import { schemaIdOf } from '../decode/schema-registry.ts'
 
@@ -112,8 +112,8 @@ async function openAll (deps: ReleaseDeps, items: readonly SealedItem[]): Promis
 }
 
 /** The one record of an item of kind `record` or `field`. */
-export function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId'>, bytes: Buffer, limits: DecodeLimits): DecodedBody {
-  if (item.content !== 'avro') return decodeJson(bytes, limits)
+export function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId' | 'source'>, bytes: Buffer, limits: DecodeLimits): DecodedBody {
+  if (item.content !== 'avro') return decodeJson(bytes, limits, wasStored(item))
   const schemaId = schemaIdOf(item.schemaId)
   if (schemaId === undefined) return { unreadable: 'schema-unknown', detail: 'the schema id is not registered' }
   return decodeAvroRecord(bytes, schemaId, limits)

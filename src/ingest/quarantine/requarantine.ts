@@ -13,12 +13,12 @@ export interface ReturnedReading {
   firmware: string | undefined
 }
 
-/** Resolves when they stand in quarantine, written anew in schema v2. A reading without any value holds nothing that could be lost and is
- *  passed over. @throws ServiceError unavailable STORE_UNAVAILABLE */
+/** Resolves when all stand in quarantine, written anew in schema v2; also those without any value, which say that the device measured nothing.
+ *  @param source of `returnedSource` @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function requarantine (
   quarantine: Pick<Quarantine, 'add'>, deviceId: string, readings: readonly ReturnedReading[], now: EpochMs, source: string
 ): Promise<void> {
-  const items = readings.filter(hasValue).map((returned, place): NewItem => {
+  const items = readings.map((returned, place): NewItem => {
     const bytes = Buffer.from(JSON.stringify(asRecord(deviceId, returned)))
     return {
       kind: 'record', reason: 'not-associated', schemaId: 2, content: 'json', source, place, deviceId, eventTime: returned.reading.takenAt,
@@ -26,10 +26,6 @@ export async function requarantine (
     }
   })
   await quarantine.add(items)
-}
-
-function hasValue ({ reading }: ReturnedReading): boolean {
-  return reading.battery !== undefined || reading.quality !== undefined || reading.values.some(value => value !== undefined)
 }
 
 function asRecord (deviceId: string, { reading, model, firmware }: ReturnedReading): object {

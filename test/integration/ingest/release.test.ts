@@ -184,12 +184,21 @@ test('readings that the series store gives back wait as readings of their device
     { reading: { takenAt: epochMs(TAKEN_AT + 1_000), sequence: 4, values: [38.2, undefined], battery: undefined, quality: undefined }, model: READER, firmware: '2.4.1' },
     { reading: { takenAt: epochMs(TAKEN_AT + 2_000), sequence: 0, values: [], battery: undefined, quality: undefined }, model: READER, firmware: undefined }
   ])
-  expect(await open()).toEqual(['not-associated'])
+  expect(await open()).toEqual(['not-associated', 'not-associated'])
   wear(0)
   ingest.releaser.associationRecorded([deviceId])
   await ingest.releaser.settled()
   const [batch] = (await system.batches()).filter(one => one.sid === sid)
-  expect(batch).toMatchObject({ schemaId: 2, readings: [{ sequence: 4, values: [38.2], firmware: 3 }] })
+  expect(batch).toMatchObject({ schemaId: 2, readings: [{ sequence: 4, values: [38.2], firmware: 3 }, { takenAt: TAKEN_AT + 2_000, sequence: 0, firmware: 0 }] })
+  expect(batch!.readings[1]!.values.every(value => value === undefined)).toBe(true)
+})
+
+test('a record without any value stays malformed when it comes from outside, at the door and re-submitted', async () => {
+  const empty = { deviceId, timestamp_utc: TAKEN_AT, sequence: 1, channels: [] }
+  await ingest.accept({ bytes: json([empty]), contentType: 'application/json', contentEncoding: '' })
+  const items = await ingest.review.list({ reasons: ['malformed'], states: ['held'], deviceId, limit: 10 })
+  expect(items).toHaveLength(1)
+  expect(await ingest.review.resubmit([items[0]!.id])).toEqual({ resubmitted: 0, remaining: [{ id: items[0]!.id, reason: 'malformed' }] })
 })
 
 test('devices with more waiting items than one page are drained whole', async () => {
