@@ -154,10 +154,10 @@ function isTime (value: string): boolean { return /^\d{4}-\d{2}-\d{2}([ T][0-9:.
 test('none of it stands in the log of the server, of PostgreSQL, in metrics or in what verbs print', async () => {
   const logs: Haystack[] = [
     { name: 'log of the server', bytes: Buffer.from(oxbow.stderr() + oxbow.stdout()) },
-    ...readdirSync(dataDir).filter(name => name.startsWith('postgres.log')).map(name => ({ name, bytes: readFileSync(join(dataDir, name)) }))
+    // The log of PostgreSQL, and whatever else stands beside its folder.
+    ...readdirSync(dataDir, { withFileTypes: true }).filter(entry => entry.isFile()).map(({ name }) => ({ name, bytes: readFileSync(join(dataDir, name)) }))
   ]
-  expect(logs.length).toBeGreaterThan(1)
-  expect(logs.every(({ bytes }) => bytes.length > 100)).toBe(true)
+  expect(logs.filter(({ bytes }) => bytes.length > 100).map(({ name }) => name)).toEqual(expect.arrayContaining(['log of the server', 'postgres.log']))
   const { rows: sids } = await asOwner(dataDir, view => view.pool('linkage').query<{ sid: string }>('select sid from linkage.sid_map'))
   expect(findCanaries([...logs, ...written], [...everyText, ...Object.values(ids), ...sids.map(({ sid }) => sid)])).toEqual([])
 })
