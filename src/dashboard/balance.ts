@@ -13,6 +13,8 @@ export interface DoorHour {
   returned: number
   /** Left quarantine and went the way of the accepted. */
   released: number
+  /** Fields that left quarantine and filled their readings: no readings of their own. */
+  fieldsResubmitted: number
 }
 
 /** Counted in the transaction that stored them (`stores/series/counters.ts`), over all series. */
@@ -27,7 +29,7 @@ export interface HourBalance {
   /** Kept apart and not released, whatever became of it since. */
   quarantined: number
   released: number
-  /** Duplicates and conflicts. */
+  /** Duplicates and conflicts, without fields that were re-submitted: their readings are counted once, when they came in. */
   suppressed: number
   /** Accepted or released, and not yet stored or suppressed: on the bus. */
   onTheWay: number
@@ -40,9 +42,11 @@ export function balance (door: readonly DoorHour[], stored: ReadonlyMap<EpochMs,
   const atDoor = new Map(door.map(row => [row.hour, row]))
   const hours = [...new Set([...atDoor.keys(), ...stored.keys()])].sort((a, b) => a - b)
   return hours.map(hour => {
-    const { received = 0, accepted = 0, quarantined = 0, returned = 0, released = 0 } = atDoor.get(hour) ?? {}
+    const { received = 0, accepted = 0, quarantined = 0, returned = 0, released = 0, fieldsResubmitted = 0 } = atDoor.get(hour) ?? {}
     const counts = stored.get(hour) ?? { accepted: 0, stored: 0, duplicate: 0, conflict: 0 }
-    const suppressed = counts.duplicate + counts.conflict
+    const repeated = counts.duplicate + counts.conflict
+    // One that is still on the bus the store has not counted yet.
+    const suppressed = repeated - Math.min(repeated, fieldsResubmitted)
     const difference = accepted + released - counts.stored - suppressed
     return {
       hour, received, returned, stored: counts.stored, quarantined: quarantined + returned - released, released, suppressed,

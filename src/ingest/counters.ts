@@ -108,18 +108,18 @@ async function writeCounts (pool: Pool, accepted: readonly [hour: number, count:
   })
 }
 
-/** Raises `accepted` of each hour to what the series store counted for it, less what was released from quarantine of that hour. Call when the
- *  stream has caught up with the bus. @param counted readings by arrival hour, over all sids */
+/** Raises `accepted` of each hour to what the series store counted for it, less what of that hour was released from quarantine or re-submitted as
+ *  a field: neither is a reading that the door accepted. Call when the stream has caught up with the bus. @param counted readings by arrival hour, over all sids */
 async function settleAccepted (pool: Pool, counted: ReadonlyMap<EpochMs, number>): Promise<void> {
   await pool.query(`INSERT INTO ingest.arrival (hour, accepted)
-    SELECT c.hour, greatest(0, c.readings - coalesce((SELECT sum(q.released) FROM ingest.quarantined q WHERE q.hour = c.hour), 0))
+    SELECT c.hour, greatest(0, c.readings - coalesce((SELECT sum(q.released + q.fields_resubmitted) FROM ingest.quarantined q WHERE q.hour = c.hour), 0))
     FROM unnest($1::timestamptz[], $2::bigint[]) AS c (hour, readings) ORDER BY c.hour
     ON CONFLICT (hour) DO UPDATE SET accepted = greatest(arrival.accepted, excluded.accepted)`,
   [[...counted.keys()].map(hour => new Date(hour)), [...counted.values()]]).catch((error: unknown) => { throw asStoreError(error) })
 }
 
 /** Without rows a sum is null. */
-const SUMS = ['records', 'fields', 'returned', 'released', 'resubmitted', 'discarded']
+const SUMS = ['records', 'fields', 'returned', 'released', 'resubmitted', 'discarded', 'fields_resubmitted']
   .map(name => `coalesce(sum(${name}), 0)::bigint AS ${name}`).join(', ')
 
 /** One hour of arrival: received = accepted + quarantined. Of quarantined and returned together, what is not released, resubmitted or discarded
@@ -135,6 +135,8 @@ export interface ArrivalHour {
   released: number
   resubmitted: number
   discarded: number
+  /** Of `fields`; each fills its reading, and the series store counts it as one more repetition. */
+  fieldsResubmitted: number
 }
 
 /** Hours in [from, until), ascending. */
@@ -142,7 +144,7 @@ export async function arrivalHours (pool: Pool, from: EpochMs, until: EpochMs): 
   const { rows } = await pool.query<Record<Exclude<keyof ArrivalHour, 'hour'>, number> & { hour: Date }>(`
     SELECT hour, coalesce(accepted, 0) + coalesce(records, 0) AS received, coalesce(accepted, 0) AS accepted, coalesce(records, 0) AS quarantined,
       coalesce(fields, 0) AS fields, coalesce(returned, 0) AS returned, coalesce(released, 0) AS released, coalesce(resubmitted, 0) AS resubmitted,
-      coalesce(discarded, 0) AS discarded
+      coalesce(discarded, 0) AS discarded, coalesce(fields_resubmitted, 0) AS "fieldsResubmitted"
     FROM ingest.arrival FULL JOIN (SELECT hour, ${SUMS} FROM ingest.quarantined GROUP BY hour) AS q USING (hour)
     WHERE hour >= $1 AND hour < $2 ORDER BY hour`, [new Date(from), new Date(until)]).catch((error: unknown) => { throw asStoreError(error) })
   return rows.map(row => ({ ...row, hour: epochMs(row.hour.getTime()) }))

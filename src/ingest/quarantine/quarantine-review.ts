@@ -118,7 +118,8 @@ async function resubmitField (deps: ReviewDeps, item: SealedItem): Promise<boole
   const decoded = decodeItem(item, await deps.quarantine.open(item), deps.limits)
   const whole = decoded.unreadable === undefined ? decoded.records[0] : undefined
   if (whole === undefined) return false
-  const { groups, failures } = await deps.identify([onlyField(whole, item.field)], deps.now())
+  // In the hour in which its reading arrived, so that the store counts it where the item is counted.
+  const { groups, failures } = await deps.identify([onlyField(whole, item.field)], { arrivedAt: [item.arrivedAt], judgedAt: deps.now() })
   const failure = failures[0]
   if (failure !== undefined) {
     await deps.quarantine.keep([{ id: item.id, kind: 'field', reason: failure.reason }])

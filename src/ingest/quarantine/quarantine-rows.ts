@@ -91,14 +91,16 @@ export async function settleItems (db: Db, ids: readonly string[], state: FinalS
       FROM open WHERE i.id = open.id
       RETURNING i.kind, i.arrived_at, i.index_version, i.device_index, i.sealed_length),
     counted AS (
-      INSERT INTO ingest.quarantined (hour, index_version, device_index, released, resubmitted, discarded)
+      INSERT INTO ingest.quarantined (hour, index_version, device_index, released, resubmitted, fields_resubmitted, discarded)
       SELECT date_trunc('hour', arrived_at, 'UTC'), coalesce(index_version, 0), coalesce(device_index, ''),
         count(*) FILTER (WHERE kind = 'record' AND $2 IN ('released', 'resubmitted')),
         count(*) FILTER (WHERE kind = 'body' AND $2 = 'resubmitted'),
-        count(*) FILTER (WHERE $2 = 'discarded')
-      FROM settled WHERE kind <> 'field' GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
+        count(*) FILTER (WHERE kind = 'field' AND $2 = 'resubmitted'),
+        count(*) FILTER (WHERE kind <> 'field' AND $2 = 'discarded')
+      FROM settled GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
       ON CONFLICT (hour, index_version, device_index) DO UPDATE SET released = quarantined.released + excluded.released,
-        resubmitted = quarantined.resubmitted + excluded.resubmitted, discarded = quarantined.discarded + excluded.discarded)
+        resubmitted = quarantined.resubmitted + excluded.resubmitted, discarded = quarantined.discarded + excluded.discarded,
+        fields_resubmitted = quarantined.fields_resubmitted + excluded.fields_resubmitted)
     SELECT count(*)::int AS items, coalesce(sum(sealed_length), 0)::bigint AS bytes FROM settled`,
   [ids, state, new Date(now), note ?? null])
   return rows[0]!
