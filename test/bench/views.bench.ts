@@ -102,7 +102,7 @@ function namingOf (n: number): Naming {
     sid: sidOf(n), model: MODEL, association: `association-${n}`, patient: `patient-${n}`, device: `device-${n}`, deviceIdentifier: `bench-${n}`,
     deviceVersions: [{ versionId: 1, recordedAt, firmware: '2.4.1' }],
     metrics: new Map([['tissue-po2', { id: `metric-${n}`, identifier: `bench-${n}/tissue-po2`, versions: [{ versionId: 1, recordedAt }] }]]),
-    calibrations: new Map(), firmware: new Map([[1, '2.4.1']]), isDemo: false
+    calibrations: new Map(), firmware: new Map([[1, '2.4.1']]), demoMarks: []
   })
 }
 

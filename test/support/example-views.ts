@@ -55,7 +55,7 @@ export const CONTEXT: ViewContext = {
   ]),
   calibrations: new Map([[7, 'cal-000042-7']]),
   firmware: new Map([[1, '1.2.3']]),
-  isDemo: false
+  demoMarks: []
 }
 
 /** Mappings of the folder, and their texts under the version that the examples pin. */

@@ -35,7 +35,7 @@ const MODEL: DeviceModel = {
 const WEARER: ViewContext = {
   ...CONTEXT,
   model: 'Example Sensors Inc./EIGHT-CHANNELS',
-  metrics: new Map([...UNITS.map(([kind]) => kind as string), 'signal-quality-index'].map(metric => [metric, { id: `dm-000042-${metric}`, identifier: `device-42/${metric}`, versions: [] }]))
+  metrics: new Map([...UNITS.map(([kind]) => kind as string), 'signal-quality-index'].map(metric => [metric, { id: `dm-000042-${metric}`, identifier: `device-42/${metric}`, versions: [{ versionId: 1, recordedAt: at('2026-01-01T00:00:00Z') }] }]))
 }
 
 /** A Bundle of type collection (fhir-modelling.md §8: golden files). */

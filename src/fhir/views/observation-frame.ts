@@ -10,6 +10,7 @@ import { mappedRow, type Mapping, type Mappings } from './mapping.ts'
 import type { Coding, Concept } from './mapping-schema.ts'
 import type { Naming } from './naming.ts'
 import type { Pipeline, Pipelines } from './pipelines.ts'
+import { metricSince } from './view-context.ts'
 import { IDENTIFIER_KIND, type View } from './view-name.ts'
 
 export interface Frame {
@@ -22,12 +23,14 @@ export interface Frame {
   unit: string
   unitText: string
   resolution: number
-  profile: string
+  /** When the DeviceMetric of the metric was there first; Infinity: never. What was issued before is `unmeasured`. */
+  metricSince: number
+  measured: { profile: string, device: string }
+  unmeasured: { profile: string, device: string }
   /** From `"identifier"` to the first part of its value. */
   identifier: string
   /** `category` and `code`. */
   category: string
-  device: string
   /** SampledData before `period`, and between `period` and `data`. */
   sampledHead: string
   sampledTail: string
@@ -92,17 +95,20 @@ function createFrame (view: NamedView, naming: Naming, tools: FrameTools): Frame
   const texts = mapping.file.views[kind]
   if (texts === undefined) return undefined
   const metric = channel?.metric ?? row.metric
-  // The profile of SampledData wants a DeviceMetric; a device may have none for its signal quality.
-  const isProfiled = kind !== 'sampled' || naming.context.metrics.has(metric)
+  const found = naming.context.metrics.get(metric)
+  const profile = `,"profile":${JSON.stringify(texts.profile)}`
+  const device = (reference: string) => `,"device":${mapping.file.device === 'reader' ? naming.reader : reference}`
   const limits = range === undefined ? '' : `,"lowerLimit":${range.low},"upperLimit":${range.high}`
   return {
     kind, naming, mapping, pipeline, channel, unit,
     unitText: mapping.unitText(unit),
     resolution: mapping.file.resolution ?? channel?.resolution ?? 0.001,
-    profile: isProfiled ? `,"profile":${JSON.stringify(texts.profile)}` : '',
+    metricSince: found === undefined ? Infinity : metricSince(found),
+    measured: { profile, device: device(naming.metric(metric)) },
+    // The profile of SampledData wants a DeviceMetric; a device may have none for its signal quality.
+    unmeasured: { profile: kind === 'sampled' ? '' : profile, device: device(naming.reader) },
     identifier: `,"identifier":[{"system":"${identifierSystem(IDENTIFIER_KIND[kind])}","value":"${naming.context.association}/`,
     category: `,"category":[{"coding":[${codingText(texts.category)}]}],"code":${conceptText(texts.code)}`,
-    device: `,"device":${mapping.file.device === 'reader' ? naming.reader : naming.metric(metric)}`,
     sampledHead: `,"valueSampledData":{"origin":{"value":0${unitTail(unit, mapping.unitText(unit))},"period":`,
     sampledTail: `,"factor":1${limits},"dimensions":1,"data":"`,
     provenance: []

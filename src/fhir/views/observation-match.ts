@@ -6,6 +6,7 @@ import type { Coding } from './mapping-schema.ts'
 import type { PublishedView } from './observation-load.ts'
 import { type DateCondition, matchesDate, type ObservationQuery, type Token, type Visibility, type VisibilityTerm } from './observation-query.ts'
 import { effectiveOf } from './observation-value.ts'
+import { metricAt } from './view-context.ts'
 import { nameOfView } from './view-name.ts'
 import { isEnded } from './window-history.ts'
 
@@ -52,7 +53,7 @@ function subjectOf ({ frame, context }: PublishedView): { type: 'Patient' | 'Dev
 }
 
 function deviceOf ({ view, frame, context }: PublishedView): { type: 'Device' | 'DeviceMetric', id: string } {
-  const metric = frame.mapping.file.device === 'reader' ? undefined : context.metrics.get(frame.channel?.metric ?? view.row.metric)
+  const metric = frame.mapping.file.device === 'reader' ? undefined : metricAt(context, frame.channel?.metric ?? view.row.metric, view.row.issued)
   return metric === undefined ? { type: 'Device', id: context.device } : { type: 'DeviceMetric', id: metric.id }
 }
 

@@ -9,7 +9,7 @@ import { decimalText } from './decimal.ts'
 import { SIGNAL_QUALITY } from './mapping.ts'
 import { conceptText, durationText, type Frame, unitTail } from './observation-frame.ts'
 import { derivedFromText } from './observation-source.ts'
-import { versionAt } from './view-context.ts'
+import { metricAt, versionAt } from './view-context.ts'
 import type { View } from './view-name.ts'
 
 export interface ValueText {
@@ -138,7 +138,7 @@ function panelComponent (view: View, frame: Frame, metric: string, value: number
   const code = conceptText(mapped?.code ?? { coding: [{ system: METRIC_CODES, code: of }] })
   const unit = channel?.unit ?? (metric === SIGNAL_QUALITY ? '%' : '1')
   const tail = unitTail(unit, frame.mapping.unitText(unit))
-  const limits = versionAt(frame.naming.context.metrics.get(metric)?.versions ?? [], view.row.issued)
+  const limits = versionAt(metricAt(frame.naming.context, metric, view.row.issued)?.versions ?? [], view.row.issued)
   const low = limits?.alarmLow === undefined ? '' : `"low":{"value":${limits.alarmLow}${tail},`
   const high = limits?.alarmHigh === undefined ? '' : `"high":{"value":${limits.alarmHigh}${tail},`
   const range = low === '' && high === '' ? '' : `,"referenceRange":[{${low}${high}"type":{"coding":[{"system":"http://hl7.org/fhir/uv/pocd/CodeSystem/reference-range-type","code":"alarm-limits"}]}}]`

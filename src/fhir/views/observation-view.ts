@@ -3,7 +3,7 @@
 import { CANONICAL, instant } from '../../model/identifier.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { DEMO_CODING } from '../words/demo-coding.ts'
-import { deviceVersionOf } from './view-context.ts'
+import { deviceVersionOf, isDemoAt } from './view-context.ts'
 import { type Frame, type FrameTools, frameOf, provenanceText, windowText } from './observation-frame.ts'
 import { effectiveText, isDerived, valueText } from './observation-value.ts'
 import type { Naming } from './naming.ts'
@@ -23,19 +23,20 @@ const SECURITY = {
 export function renderObservation (view: View, naming: Naming, tools: FrameTools, bundled?: ReadonlySet<string>): string {
   const { row } = view
   const frame = frameOf(view, naming, tools)
+  const metric = row.issued < frame.metricSince ? frame.unmeasured : frame.measured
   const isError = row.status === 'entered-in-error' || view.isWithdrawn === true
   const value = isError ? undefined : valueText(view, frame, bundled)
   const trust = isError ? 'reliable' : value!.isAbsent ? 'unreliable' : row.flags === 0 ? 'reliable' : 'uncertain'
-  return head(view, frame, isError || value!.isBare ? '' : frame.profile, SECURITY[trust]) +
+  return head(view, frame, isError || value!.isBare ? '' : metric.profile, SECURITY[trust]) +
     extensions(view, frame, tools) +
     frame.identifier + nameOfView(view).name + '"}],"status":"' + (isError ? 'entered-in-error' : row.status) + '"' +
     frame.category + `,"subject":${subject(view, frame)}` +
-    effectiveText(view) + `,"issued":"${instant(row.issued)}"` + frame.device +
+    effectiveText(view) + `,"issued":"${instant(row.issued)}"` + metric.device +
     (trust === 'uncertain' ? QUESTIONABLE : '') + (value?.text ?? '') + '}'
 }
 
 function head (view: View, frame: Frame, profile: string, security: string): string {
-  const tag = frame.naming.context.isDemo ? `,"tag":[${DEMO_TAG}]` : ''
+  const tag = isDemoAt(frame.naming.context, view.row.issued) ? `,"tag":[${DEMO_TAG}]` : ''
   if (frame.naming.isStored) {
     return `{"resourceType":"Observation","id":"${view.id}","meta":{"versionId":"${view.row.revision}",` +
       `"lastUpdated":"${instant(view.row.issued)}"${profile}${security}${tag}}`

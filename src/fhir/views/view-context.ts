@@ -25,9 +25,12 @@ export interface MetricContext {
   id: string
   /** Value of its identifier of system `device-metric`. */
   identifier: string
-  /** Ascending by versionId. */
+  /** Those that name the metric, ascending by versionId. */
   versions: readonly MetricVersion[]
 }
+
+/** Whether the patient or the device was marked DEMO from then on. */
+export interface DemoMark { recordedAt: EpochMs, isDemo: boolean }
 
 /** A new object whenever anything in it changed: the frames of the views are kept by it. */
 export interface ViewContext {
@@ -47,8 +50,8 @@ export interface ViewContext {
   calibrations: ReadonlyMap<number, string>
   /** Firmware texts by number. */
   firmware: ReadonlyMap<number, string>
-  /** The patient or the device is marked DEMO. */
-  isDemo: boolean
+  /** Ascending by recordedAt; the first also holds before it. None: never. */
+  demoMarks: readonly DemoMark[]
 }
 
 /** Version in force at `time`: the newest recorded by then, else the first; `undefined` when there is none. */
@@ -57,6 +60,16 @@ export function versionAt<V extends { recordedAt: EpochMs }> (versions: readonly
   for (const version of versions) if (version.recordedAt <= time) found = version
   return found
 }
+
+/** The DeviceMetric of a metric when it was there at `time`: one that comes later changes nothing already shown. */
+export function metricAt (context: ViewContext, metric: string, time: EpochMs): MetricContext | undefined {
+  const found = context.metrics.get(metric)
+  return found === undefined || time < metricSince(found) ? undefined : found
+}
+
+export function metricSince ({ versions }: MetricContext): number { return Math.min(...versions.map(({ recordedAt }) => recordedAt)) }
+
+export function isDemoAt ({ demoMarks }: ViewContext, time: EpochMs): boolean { return versionAt(demoMarks, time)?.isDemo ?? false }
 
 /** The Device version that a firmware belongs to: the newest with this firmware recorded by `time`, else the one in force then. */
 export function deviceVersionOf (context: ViewContext, firmware: number, time: EpochMs): DeviceVersion | undefined {

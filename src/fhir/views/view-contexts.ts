@@ -1,16 +1,15 @@
 /** Sids → what views show around them (`view-context.ts`), read from the linkage store in batches and kept until it changes. */
 
-import type { Device, DeviceMetric, Patient, Resource } from '@medplum/fhirtypes'
+import type { Device, DeviceMetric, Resource } from '@medplum/fhirtypes'
 import type { Pool } from 'pg'
 import type { Sid } from '../../model/reading.ts'
 import { calibrationTexts } from '../../stores/linkage/calibration.ts'
 import { firmwareTexts } from '../../stores/linkage/firmware.ts'
-import { readMany } from '../../stores/linkage/resource.ts'
-import { type DeviceFacts, deviceFacts, placesOf, type SidPlace, type VersionText } from '../../stores/linkage/sid-lookup.ts'
+import { type DeviceFacts, deviceFacts, patientVersions, placesOf, type SidPlace, type VersionText } from '../../stores/linkage/sid-lookup.ts'
 import { CALIBRATION_RECORD } from '../resources/calibration-record.ts'
 import { DEMO_CODING } from '../words/demo-coding.ts'
 import { firmwareOf, metricOf, RANGE_TYPES, REFERENCE_RANGE, telemetryName } from '../resources/device-rules.ts'
-import type { DeviceVersion, MetricContext, MetricVersion, ViewContext } from './view-context.ts'
+import { type DemoMark, type DeviceVersion, type MetricContext, type MetricVersion, versionAt, type ViewContext } from './view-context.ts'
 
 export interface ViewContextsOptions {
   pool: Pool
@@ -67,20 +66,27 @@ export function createViewContexts ({ pool, contextsMax = 10_000 }: ViewContexts
 async function loadContexts (pool: Pool, sids: readonly Sid[], firmware: ReadonlyMap<number, string>): Promise<ViewContext[]> {
   const places = await placesOf(pool, sids)
   const facts = await deviceFacts(pool, [...new Set(places.map(({ device }) => device))])
-  const patients = await readMany(pool, 'Patient', [...new Set(places.map(({ patient }) => patient))])
-  const demoPatients = new Set(patients.filter(({ text }) => isDemo(JSON.parse(text) as Patient)).map(({ id }) => id))
+  const patients = await patientVersions(pool, [...new Set(places.map(({ patient }) => patient))])
+  const patientMarks = new Map([...patients].map(([id, versions]) => [id, versions.map(readMark)]))
   const devices = new Map([...facts].map(([id, one]) => [id, readDevice(one)]))
   return places.flatMap(place => {
     const device = devices.get(place.device)
-    return device === undefined ? [] : [toContext(place, device, demoPatients.has(place.patient), firmware)]
+    return device === undefined ? [] : [toContext(place, device, patientMarks.get(place.patient) ?? [], firmware)]
   })
 }
 
-type DeviceView = Pick<ViewContext, 'model' | 'deviceIdentifier' | 'deviceVersions' | 'metrics' | 'calibrations' | 'isDemo'>
+type DeviceView = Pick<ViewContext, 'model' | 'deviceIdentifier' | 'deviceVersions' | 'metrics' | 'calibrations' | 'demoMarks'>
 
-function toContext (place: SidPlace, device: DeviceView, isDemoPatient: boolean, firmware: ReadonlyMap<number, string>): ViewContext {
+function toContext (place: SidPlace, device: DeviceView, patientMarks: readonly DemoMark[], firmware: ReadonlyMap<number, string>): ViewContext {
   const { sid, association, patient } = place
-  return { ...device, sid, association, patient, device: place.device, firmware, isDemo: device.isDemo || isDemoPatient }
+  return { ...device, sid, association, patient, device: place.device, firmware, demoMarks: eitherMarked(device.demoMarks, patientMarks) }
+}
+
+/** Where one of both becomes marked or stops to be. */
+function eitherMarked (one: readonly DemoMark[], other: readonly DemoMark[]): DemoMark[] {
+  const times = [...new Set([...one, ...other].map(({ recordedAt }) => recordedAt))].sort((a, b) => a - b)
+  const marks = times.map(time => ({ recordedAt: time, isDemo: versionAt(one, time)?.isDemo === true || versionAt(other, time)?.isDemo === true }))
+  return marks.filter(({ isDemo }, place) => isDemo !== marks[place - 1]?.isDemo)
 }
 
 function readDevice (facts: DeviceFacts): DeviceView {
@@ -92,7 +98,7 @@ function readDevice (facts: DeviceFacts): DeviceView {
     deviceVersions: facts.versions.map(readDeviceVersion),
     metrics: readMetrics(facts.metricVersions, telemetry),
     calibrations: calibrationTexts(facts.calibrations),
-    isDemo: isDemo(device)
+    demoMarks: facts.versions.map(readMark)
   }
 }
 
@@ -104,12 +110,14 @@ function readDeviceVersion ({ version, recordedAt, text }: VersionText): DeviceV
 function readMetrics (versions: readonly VersionText[], telemetry: string | undefined): Map<string, MetricContext> {
   const metrics = new Map<string, MetricContext>()
   for (const [id, all] of Map.groupBy(versions, version => version.id)) {
-    const resources = all.map(({ text }) => JSON.parse(text) as DeviceMetric)
-    const metric = metricOf(resources.at(-1)!, telemetry)
-    if (metric === undefined) continue
-    metrics.set(metric, {
-      id, identifier: `${telemetry}/${metric}`, versions: all.map(({ version, recordedAt }, place) => readMetricVersion(version, recordedAt, resources[place]!))
+    const named = all.flatMap(({ version, recordedAt, text }) => {
+      const resource = JSON.parse(text) as DeviceMetric
+      const metric = metricOf(resource, telemetry)
+      return metric === undefined ? [] : [{ metric, version: readMetricVersion(version, recordedAt, resource) }]
     })
+    // A DeviceMetric that has its name keeps it.
+    const metric = named.at(-1)?.metric
+    if (metric !== undefined) metrics.set(metric, { id, identifier: `${telemetry}/${metric}`, versions: named.map(({ version }) => version) })
   }
   return metrics
 }
@@ -130,6 +138,7 @@ function readMetricVersion (versionId: number, recordedAt: MetricVersion['record
   }
 }
 
-function isDemo (resource: Resource): boolean {
-  return resource.meta?.tag?.some(({ system, code }) => system === DEMO_CODING.system && code === DEMO_CODING.code) ?? false
+function readMark ({ recordedAt, text }: VersionText): DemoMark {
+  const { meta } = JSON.parse(text) as Resource
+  return { recordedAt, isDemo: meta?.tag?.some(({ system, code }) => system === DEMO_CODING.system && code === DEMO_CODING.code) ?? false }
 }

@@ -76,6 +76,11 @@ export async function deviceFacts (db: Database, devices: readonly string[]): Pr
   }]))
 }
 
+/** All recorded versions of each Patient, ascending. */
+export async function patientVersions (db: Database, ids: readonly string[]): Promise<Map<string, VersionText[]>> {
+  return versionTexts(db, `select h.*, h.id as device from fhir.history h where h.type = 'Patient' and h.id = any($1)`, ids)
+}
+
 async function places (db: Database, column: string, ids: readonly string[]): Promise<SidPlace[]> {
   const { rows } = await db.query<PlaceRow>(`${PLACE} where ${column} = any($1) order by m.sid`, [ids])
   return rows.map(row => {
@@ -84,9 +89,10 @@ async function places (db: Database, column: string, ids: readonly string[]): Pr
   })
 }
 
-async function versionTexts (db: Database, sql: string, devices: readonly string[]): Promise<Map<string, VersionText[]>> {
+/** @param sql gives rows of the history and, as `device`, the id they belong to */
+async function versionTexts (db: Database, sql: string, ids: readonly string[]): Promise<Map<string, VersionText[]>> {
   const { rows } = await db.query<{ device: string, id: string, version: number, at: number, text: string }>(
-    `select device, id, version, (extract(epoch from last_updated) * 1000)::float8 as at, content::text as text from (${sql}) h order by id, version`, [devices])
+    `select device, id, version, (extract(epoch from last_updated) * 1000)::float8 as at, content::text as text from (${sql}) h order by id, version`, [ids])
   const found = new Map<string, VersionText[]>()
   for (const { device, id, version, at, text } of rows) {
     const known = found.get(device)

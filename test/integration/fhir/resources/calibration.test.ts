@@ -102,7 +102,7 @@ test('views get everything around a sid, anew when it changed', async () => {
   await record(future)
   const [before] = (await contexts.of([sid, 's1unknown' as Sid], [firmware, 0])).values()
   expect(before).toMatchObject({
-    sid, association: 'a-view', patient: 'p-view', device: 'd-view', deviceIdentifier: 'device-view', isDemo: false,
+    sid, association: 'a-view', patient: 'p-view', device: 'd-view', deviceIdentifier: 'device-view', demoMarks: [{ recordedAt: NOW, isDemo: false }],
     deviceVersions: [{ versionId: 1, recordedAt: NOW, firmware: '1.2.3' }]
   })
   expect(before?.metrics.get('tissue-po2')).toMatchObject({

@@ -5,13 +5,15 @@ import { createObservations } from '../../../../src/fhir/views/observations.ts'
 import { VISIBLE_ALL } from '../../../../src/fhir/views/observation-query.ts'
 import { recordMappings } from '../../../../src/fhir/views/record-mappings.ts'
 import { createPipelines, pipelineSettings } from '../../../../src/fhir/views/pipelines.ts'
+import { DEMO_CODING } from '../../../../src/fhir/words/demo-coding.ts'
+import { identifierSystem } from '../../../../src/model/identifier.ts'
 import type { Sid } from '../../../../src/model/reading.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { viewsOf } from '../../../../src/model/view-ids.ts'
 import type { WindowRevision } from '../../../../src/model/window.ts'
 import { recordTexts } from '../../../../src/stores/series/pinned-texts.ts'
-import { MODELS } from '../../../support/linkage-fixtures.ts'
-import { DAG, MINUTE, T0, testWard, type Ward, windowOf } from '../../../support/views.ts'
+import { create, MODELS, patient, reader, update } from '../../../support/linkage-fixtures.ts'
+import { DAG, MINUTE, queryOf, T0, testWard, type Ward, windowOf } from '../../../support/views.ts'
 
 let ward: Ward
 let sid: Sid
@@ -51,6 +53,50 @@ test('late data give version 2, and version 1 keeps its bytes', async () => {
   expect(JSON.parse((await text(idOf(row)))!.text)).toMatchObject({ meta: { versionId: '2' }, status: 'amended' })
   expect(await text(idOf(row), '1')).toEqual(first)
   expect((await ward.observations.historyTexts(idOf(row), VISIBLE_ALL)).map(version => version.versionId)).toEqual(['2', '1'])
+})
+
+test('a Patient or Device that is marked DEMO later, and no longer, changes nothing that was written before', async () => {
+  const sidOf = await ward.admit('marked')
+  const commit = async (minute: number) => {
+    const row = windowOf(ward.mappings, sidOf, minute)
+    await ward.commit([row])
+    return { id: idOf(row), text: (await text(idOf(row), '1'))!.text, issued: row.issued }
+  }
+  const tagged = { meta: { tag: [DEMO_CODING] } }
+  const before = await commit(0)
+  await update(ward.repository, { ...patient('pat-marked'), ...tagged }, epochMs(before.issued + 1))
+  ward.contexts.forget('all')
+  const during = await commit(1)
+  await update(ward.repository, patient('pat-marked'), epochMs(during.issued + 1))
+  await update(ward.repository, { ...reader('dev-marked', 'reader-marked'), ...tagged }, epochMs(during.issued + 2))
+  ward.contexts.forget('all')
+  const after = await commit(2)
+  await update(ward.repository, reader('dev-marked', 'reader-marked'), epochMs(after.issued + 1))
+  ward.contexts.forget('all')
+  const unmarked = await commit(3)
+  expect([before, during, after, unmarked].map(one => one.text.includes('"DEMO"'))).toEqual([false, true, true, false])
+  for (const one of [before, during, after, unmarked]) expect((await text(one.id, '1'))!.text).toBe(one.text)
+})
+
+test('a DeviceMetric that comes later names the windows issued from then on', async () => {
+  const sidOf = await ward.admit('measured')
+  const commit = async (minute: number) => {
+    const row = windowOf(ward.mappings, sidOf, minute, { metric: 'signal-quality-index' })
+    await ward.commit([row])
+    return { id: idOf(row), text: (await text(idOf(row), '1'))!.text, issued: row.issued }
+  }
+  const before = await commit(0)
+  await create(ward.repository, {
+    resourceType: 'DeviceMetric', id: 'dm-late', category: 'measurement', type: { text: 'signal quality' }, source: { reference: 'Device/dev-measured' },
+    identifier: [{ system: identifierSystem('device-metric'), value: 'reader-measured/signal-quality-index' }]
+  }, epochMs(before.issued + 1))
+  ward.contexts.forget('all')
+  const after = await commit(1)
+  expect((await text(before.id, '1'))!.text).toBe(before.text)
+  const meta = (one: typeof before) => { const { device, meta } = JSON.parse(one.text) as { device: object, meta: { profile?: string[] } }; return [device, meta.profile?.length] }
+  expect([meta(before), meta(after)]).toEqual([[{ reference: 'Device/dev-measured' }, undefined], [{ reference: 'DeviceMetric/dm-late' }, 1]])
+  const found = async (device: string) => (await ward.observations.searchTexts(queryOf({ devices: [{ type: device === 'dm-late' ? 'DeviceMetric' : 'Device', id: device }] }), VISIBLE_ALL, T0)).texts.map(({ id }) => id)
+  expect([await found('dev-measured'), await found('dm-late')]).toEqual([[before.id], [after.id]])
 })
 
 test('before a withdrawal every version is gone, the last one keeps identifier and no value', async () => {

@@ -7,13 +7,14 @@ import { renderObservation } from '../../../../src/fhir/views/observation-view.t
 import { renderProvenance } from '../../../../src/fhir/views/provenance-view.ts'
 import { endedView, shownView, type View } from '../../../../src/fhir/views/view-name.ts'
 import { viewsOf } from '../../../../src/model/view-ids.ts'
+import { epochMs } from '../../../../src/model/units.ts'
 import type { WindowRevision } from '../../../../src/model/window.ts'
 import { CONTEXT, exampleTools, ROWS } from '../../../support/example-views.ts'
 
 const MAPPING_OF = { sampled: 'tissue-po2', panel: 'panel', spo2: 'spo2', battery: 'battery-voltage', hour: 'tissue-po2' } as const
 const NAMINGS: readonly (readonly [string, Naming])[] = [
   ['served', serverNaming(CONTEXT)],
-  ['served, demonstration', serverNaming({ ...CONTEXT, isDemo: true })],
+  ['served, demonstration', serverNaming({ ...CONTEXT, demoMarks: [{ recordedAt: epochMs(0), isDemo: true }] })],
   ['sent', bundleNaming(CONTEXT, { system: 'urn:oid:1.2.3', value: 'MRN 1' })]
 ]
 

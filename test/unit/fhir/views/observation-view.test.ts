@@ -152,7 +152,7 @@ test('tissue oxygen carries no code of arterial saturation and no vital-signs ca
 })
 
 test('a demonstration patient is marked in every view', () => {
-  const naming = serverNaming({ ...CONTEXT, isDemo: true })
+  const naming = serverNaming({ ...CONTEXT, demoMarks: [{ recordedAt: epochMs(0), isDemo: true }] })
   const found = JSON.parse(renderObservation(identified({ kind: 'sampled', row: ROWS.sampled }), naming, exampleTools('tissue-po2'))) as { meta: object }
   expect(found.meta).toMatchObject({ tag: [{ code: 'DEMO' }] })
 })
