@@ -174,7 +174,8 @@ test('a calibration with effect in the past corrects the windows it covers; what
   const { body } = await ward.ehr.get<{ extension: object[] }>(path)
   const changed = JSON.parse(JSON.stringify(body).replace('"value":1.5', '"value":1.6')) as object
   expect((await ward.ehr.send('PUT', path, changed)).status).toBe(422)
-  expect((await ward.ehr.send('PUT', path, { ...body, extension: [] })).status).toBe(422)
+  const { extension: _record, ...without } = body
+  expect((await ward.ehr.send('PUT', path, without)).status).toBe(422)
 })
 
 /** A version of the DeviceMetric with a calibration: value + offset. Gives the path of the DeviceMetric. */
