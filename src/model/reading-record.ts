@@ -2,7 +2,8 @@
  *  Written and read by hand: every reading passes here twice, and a general codec takes an object of its own for each. */
 
 import { ServiceError } from './errors.ts'
-import type { Reading, ReadingBatch, Sid } from './reading.ts'
+import { isSid } from './handle.ts'
+import type { Reading, ReadingBatch } from './reading.ts'
 import { epochMs, millivolt, percent } from './units.ts'
 
 /** Registered as subject `oxbow.readings.v1`, version 1. `present` has bit i set when channel i has a value; `values` holds the present ones in channel order. */
@@ -101,10 +102,11 @@ function putLong (bytes: Buffer, start: number, value: number): number {
   return at
 }
 
-/** @throws when the bytes are not such a record: only our own writer fills the topic, so this is a broken program. */
+/** @throws ServiceError fault when the bytes are not such a record, or its sid is none (prefix, length, case, check symbol): only our own writer fills the topic, so this is a broken program. */
 export function decodeReadingBatch (bytes: Uint8Array): ReadingBatch {
   const cursor: Cursor = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0 }
-  const sid = takeText(cursor) as Sid
+  const sid = takeText(cursor)
+  if (!isSid(sid)) throw damaged()
   const model = takeText(cursor)
   const schemaId = takeLong(cursor)
   const receivedAt = epochMs(takeLong(cursor))

@@ -4,6 +4,7 @@ import { expect, test } from 'vitest'
 import type { ReadingBatch, Sid } from '../../../src/model/reading.ts'
 import { decodeReadingBatch, encodeReadingBatch, READINGS_SCHEMA } from '../../../src/model/reading-record.ts'
 import { epochMs, millivolt, percent } from '../../../src/model/units.ts'
+import { drawSid } from '../../../src/security/sid.ts'
 
 const TYPE = avro.Type.forSchema(READINGS_SCHEMA as unknown as avro.Schema, { wrapUnions: false })
 
@@ -18,7 +19,7 @@ const reading = fc.record({
 })
 
 const batch: fc.Arbitrary<ReadingBatch> = fc.record({
-  sid: fc.string({ minLength: 1, maxLength: 29 }).map(text => text as Sid),
+  sid: fc.infiniteStream(fc.uint8Array({ minLength: 16, maxLength: 16 })).map(draws => drawSid(() => draws.next().value!)),
   model: fc.string({ unit: 'grapheme', maxLength: 80 }),
   schemaId: fc.integer({ min: 0, max: 2 ** 31 - 1 }),
   receivedAt: fc.integer({ min: 0, max: 4e13 }).map(epochMs),
@@ -56,4 +57,19 @@ test('bytes that were cut or changed are refused, or read as another batch, and 
     expect(() => decodeReadingBatch(bytes.subarray(0, at % bytes.length))).toThrow()
     expect(() => decodeReadingBatch(Buffer.concat([bytes, Buffer.from([0])]))).toThrow()
   }))
+})
+
+const SID = 's100041061050r3gg28a1c60t3gf6'
+
+test.each([
+  ['a wrong check symbol', `${SID.slice(0, 28)}7`], ['a changed digit', SID.replace('r3', 'r4')], ['upper case', SID.toUpperCase()], ['an upper prefix', `S1${SID.slice(2)}`],
+  ['one symbol less', SID.slice(0, 28)], ['one symbol more', `${SID}0`], ['a blank in front', ` ${SID}`], ['the handle of a patient', `j1${SID.slice(2)}`],
+  ['a device identifier', 'SN-0001'], ['nothing', '']
+])('a record whose sid has %s is refused, and not repeated in the error', (_, sid) => {
+  const bytes = encodeReadingBatch({ sid: sid as Sid, model: 'm', schemaId: 2, receivedAt: epochMs(1), readings: [] })
+  expect(() => decodeReadingBatch(bytes)).toThrow(expect.objectContaining({ category: 'fault', message: 'a record of the readings topic is damaged' }))
+})
+
+test('a record with a sid is taken', () => {
+  expect(decodeReadingBatch(encodeReadingBatch({ sid: SID as Sid, model: 'm', schemaId: 2, receivedAt: epochMs(1), readings: [] })).sid).toBe(SID)
 })
