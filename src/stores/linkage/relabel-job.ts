@@ -65,3 +65,18 @@ export async function withDeviceJobs<T> (client: Database, device: string, work:
     await client.query('select pg_advisory_unlock(hashtextextended($1, 0))', [key])
   }
 }
+
+/** Time that a sid lost and does not hold now. */
+export interface LostTime { device: string, sid: Sid, span: Span }
+
+/** Of jobs done since `time`, without Devices that have an open job; ascending by sid and time. */
+export async function lostTimes (db: Database, time: EpochMs): Promise<LostTime[]> {
+  const { rows } = await db.query<{ device: string, sid: Sid, lower: number, upper: number | null }>(
+    `select device, sid, ${rangeColumns('span')} from (
+       select m.device, m.sid, unnest(range_agg(j.span) - tstzmultirange(m.valid)) as span
+       from linkage.relabel_job j join linkage.sid_map m using (sid)
+       where j.state = 'done' and j.done_at >= $1 and not exists (select from linkage.relabel_job o where o.device = m.device and o.state = 'open')
+       group by m.device, m.sid, m.valid) lost
+     order by sid, lower(span)`, [instant(time)])
+  return rows.map(({ device, sid, lower, upper }) => ({ device, sid, span: fromRange(lower, upper)! }))
+}
