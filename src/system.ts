@@ -32,7 +32,6 @@ import type { DeviceModels } from './model/device-model.ts'
 import { ServiceError } from './model/errors.ts'
 import { identifierSystem } from './model/identifier.ts'
 import { RAW, READINGS } from './model/streams.ts'
-import type { Sid } from './model/reading.ts'
 import type { EpochMs } from './model/units.ts'
 import { createEvents, type Events } from './observability/events.ts'
 import { startHostWatch } from './observability/host-watch.ts'
@@ -51,7 +50,7 @@ import { createSidResolver } from './stores/linkage/resolve-sid.ts'
 import { createSidContexts } from './stores/linkage/sid-contexts.ts'
 import { storedByHour } from './stores/series/counters.ts'
 import { createSeriesStore, type SeriesStore } from './stores/series/series-store.ts'
-import { startRunners } from './stream/start-runners.ts'
+import { type Runners, startRunners } from './stream/start-runners.ts'
 import { streamSettings } from './stream/stream-settings.ts'
 
 
@@ -271,14 +270,14 @@ async function openDoor ({ config, events, now, running }: Ground, { stores, bus
 }
 
 /** Whatever another process changed is forgotten here too; what the feed may have missed is looked for. */
-async function openFeed ({ running }: Ground, stores: Stores, identity: Identity, ingest: Ingest, contextChanged: (sids: readonly Sid[]) => void): Promise<void> {
+async function openFeed ({ running }: Ground, stores: Stores, identity: Identity, ingest: Ingest, contextChanged: Runners['contextChanged']): Promise<void> {
   const feed = await createChangeFeed({
     pool: stores.pool('oxbow_linkage'),
     onChange: change => {
       identity.resolver.forget(change === 'all' ? 'all' : change.devices)
       identity.viewContexts.forget(change === 'all' ? 'all' : change.devices)
-      if (change !== 'all') contextChanged(change.sids)
-      else ingest.releaser.releaseAll().catch(() => { /* the hourly sweep looks again */ })
+      contextChanged(change === 'all' ? 'all' : change.sids)
+      if (change === 'all') ingest.releaser.releaseAll().catch(() => { /* the hourly sweep looks again */ })
     }
   })
   running.push({ name: 'change feed', stop: feed.close })

@@ -32,17 +32,21 @@ export interface RunnerReport {
 }
 
 export interface Runner {
-  contextChanged (sids: readonly Sid[]): void
+  /** `'all'`: changes may have been missed; all memory is thrown away after the step at hand and read again from the store. */
+  contextChanged (sids: readonly Sid[] | 'all'): void
   /** Lets the commit in flight finish; resolves when the runner stands. */
   stop (): Promise<void>
 }
 
 export function startRunner (parts: RunnerParts): Runner {
   const stop = new AbortController()
-  let pipeline: Pipeline | undefined
-  const running = keepRunning(parts, stop.signal, started => { pipeline = started })
+  let current: Memory | undefined
+  const running = keepRunning(parts, stop.signal, started => { current = started })
   return {
-    contextChanged: sids => { pipeline?.contextChanged(sids) },
+    contextChanged: sids => {
+      if (sids === 'all') current?.isStale.abort()
+      else current?.pipeline.contextChanged(sids)
+    },
     stop: async () => {
       stop.abort()
       await running
@@ -50,11 +54,14 @@ export function startRunner (parts: RunnerParts): Runner {
   }
 }
 
-async function keepRunning (parts: RunnerParts, stop: AbortSignal, onPipeline: (pipeline: Pipeline) => void): Promise<void> {
+/** What a runner knows between two steps; aborted when it can no longer be trusted as a whole. */
+interface Memory { pipeline: Pipeline, isStale: AbortController }
+
+async function keepRunning (parts: RunnerParts, stop: AbortSignal, onStart: (memory: Memory) => void): Promise<void> {
   let waitMs = parts.retryMs
   while (!stop.aborted) {
     try {
-      await runOnce(parts, stop, onPipeline, () => {
+      await runOnce(parts, stop, onStart, () => {
         parts.report.recovered(parts.writer)
         waitMs = parts.retryMs
       })
@@ -66,11 +73,13 @@ async function keepRunning (parts: RunnerParts, stop: AbortSignal, onPipeline: (
   }
 }
 
-/** From the resume point until told to stop. */
-async function runOnce (parts: RunnerParts, stop: AbortSignal, onPipeline: (pipeline: Pipeline) => void, onCommit: () => void): Promise<void> {
+/** From the resume point until told to stop, or to begin again. */
+async function runOnce (parts: RunnerParts, stop: AbortSignal, onStart: (memory: Memory) => void, onCommit: () => void): Promise<void> {
   const { bus, sink, partitions, now } = parts
   const pipeline = createPipeline({ ...parts, topic: READINGS })
-  onPipeline(pipeline)
+  const isStale = new AbortController()
+  onStart({ pipeline, isStale })
+  const end = AbortSignal.any([stop, isStale.signal])
   const consumer = await bus.consume({
     topic: READINGS,
     partitions,
@@ -82,7 +91,7 @@ async function runOnce (parts: RunnerParts, stop: AbortSignal, onPipeline: (pipe
   try {
     await pipeline.resume(now())
     onCommit()
-    while (!stop.aborted) await turn(parts, pipeline, consumer, stop)
+    while (!end.aborted) await turn(parts, pipeline, consumer, end)
   } finally {
     await consumer.close()
   }

@@ -13,7 +13,8 @@ export interface RunnersParts extends Omit<RunnerParts, 'writer' | 'partitions' 
 }
 
 export interface Runners {
-  contextChanged (sids: readonly Sid[]): void
+  /** `'all'`: changes may have been missed, nothing in memory is sure. */
+  contextChanged (sids: readonly Sid[] | 'all'): void
   stop (): Promise<void>
 }
 
