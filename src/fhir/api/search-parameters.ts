@@ -1,7 +1,9 @@
 /** The search parameters of every type (one table: parser and CapabilityStatement read it) and parsed pairs → query. */
 
 import type { EpochMs } from '../../model/units.ts'
-import type { DateCondition, DeviceRef, ObservationQuery, ObservationRef, SortKey, SubjectRef, Token } from '../views/observation-query.ts'
+import {
+  type DateCondition, type DeviceRef, type ObservationQuery, type ObservationRef, type SortKey, STATUS_SYSTEM, type SubjectRef, type Token
+} from '../views/observation-query.ts'
 import type { StoredQuery, StoredType } from './resource-store.ts'
 import { parseDateCondition } from './search-date.ts'
 import { parseReferences, parseTokens, refused, refusedModifier, type SearchPair, valuesOfPair } from './search-request.ts'
@@ -117,8 +119,6 @@ function idLists (pairs: readonly SearchPair[]): string[][] {
     return valuesOfPair(pair)
   })
 }
-
-const STATUS_SYSTEM = 'http://hl7.org/fhir/observation-status'
 
 function statuses (pair: SearchPair): string[] {
   return parseTokens(pair).flatMap((token: Token) => {

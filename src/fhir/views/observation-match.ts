@@ -4,7 +4,7 @@ import { identifierSystem } from '../../model/identifier.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { Coding } from './mapping-schema.ts'
 import type { PublishedView } from './observation-load.ts'
-import { type DateCondition, matchesDate, type ObservationQuery, type Token, type Visibility, type VisibilityTerm } from './observation-query.ts'
+import { type DateCondition, matchesDate, type ObservationQuery, STATUS_SYSTEM, type Token, type Visibility, type VisibilityTerm } from './observation-query.ts'
 import { effectiveOf } from './observation-value.ts'
 import { metricAt } from './view-context.ts'
 import { nameOfView } from './view-name.ts'
@@ -36,10 +36,10 @@ function matchesFilter (found: PublishedView, { parameter, anyOf }: VisibilityTe
   switch (parameter) {
     case 'category':
     case 'code': return matchesAny(anyOf, codingsOf(found, parameter))
-    case 'status': return anyOf.some(token => token.code === statusOf(found))
+    case 'status': return anyOf.some(token => (token.system === undefined || token.system === STATUS_SYSTEM) && (token.code === undefined || token.code === statusOf(found)))
     case 'device': {
       const { type, id } = deviceOf(found)
-      return anyOf.some(token => token.code === id || token.code === `${type}/${id}`)
+      return anyOf.some(token => token.system === undefined && (token.code === id || token.code === `${type}/${id}`))
     }
     // No search parameter of Observation: the term grants nothing here.
     case 'type': return false

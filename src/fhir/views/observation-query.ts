@@ -6,6 +6,9 @@ import type { EpochMs } from '../../model/units.ts'
 /** `system` absent: any system; `''`: only codes without a system. `code` absent: any code of the system. */
 export interface Token { system?: string, code?: string }
 
+/** Code system of `Observation.status`. */
+export const STATUS_SYSTEM = 'http://hl7.org/fhir/observation-status'
+
 export type DatePrefix = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb' | 'ap'
 
 /** A date as half-open range [from, until) at its own precision: `2026-02` is the whole month. For `ap` the range is already widened. */

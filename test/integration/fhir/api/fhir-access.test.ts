@@ -253,6 +253,13 @@ test('a granular scope is a filter of its grant', async () => {
   expect((await api.ask({ url: `/Observation/${found.entry![0]!.resource!.id}` }, vitals)).statusCode).toBe(200)
 })
 
+test('a granular scope means a code in its system', async () => {
+  const count = async (filter: string) => bundleOf(await api.ask({ url: '/Observation?patient=pat-anna' }, { scope: `system/Observation.rs?${filter}` })).entry?.length ?? 0
+  const { device } = (await api.ask({ url: `/Observation/${annasWindow}` })).json() as { device: { reference: string } }
+  for (const filter of ['status=final', 'status=http://hl7.org/fhir/observation-status|final', 'status=http://other|x,final', `device=${device.reference}`]) expect([filter, await count(filter) > 0]).toEqual([filter, true])
+  for (const filter of ['status=http://other|final', 'status=|final', 'status=amended', `device=http://other|${device.reference}`]) expect([filter, await count(filter)]).toEqual([filter, 0])
+})
+
 test('without a token nothing but metadata is answered', async () => {
   expect((await api.app.inject({ url: '/fhir/metadata' })).statusCode).toBe(200)
   for (const url of ['/fhir/Patient', '/fhir/Patient/pat-anna', '/fhir/Observation', '/fhir/Observation/x/_history/1']) {
