@@ -33,6 +33,8 @@ export function parseSearchRequest (
   const pairs: SearchPair[] = []
   const ignored = new Set<string>()
   for (const [key, value] of merged(sent.query, sent.form)) {
+    // PostgreSQL has no text with U+0000.
+    if (key.includes('\0') || value.includes('\0')) throw refused('a name or value holds the character U+0000, which stands in no text here')
     const colon = key.indexOf(':')
     const name = colon < 0 ? key : key.slice(0, colon)
     if (ANYWHERE.has(name)) continue

@@ -21,7 +21,7 @@ const SPECIAL: Readonly<Record<string, PrimitiveCheck>> = {
   positiveInt: wholeNumber(1, 'must be a whole number, 1 or more'),
   string: text,
   markdown: text,
-  xhtml: value => typeof value === 'string' ? narrativeProblem(value) : NO_STRING,
+  xhtml: value => typeof value !== 'string' ? NO_STRING : CONTROL.test(value) ? 'must not hold control characters' : narrativeProblem(value),
   uri,
   url: uri,
   canonical: uri,
@@ -78,6 +78,8 @@ function patternCheck (name: string, { pattern }: Primitive): PrimitiveCheck {
   return value => {
     if (typeof value !== 'string') return NO_STRING
     if (value.length > LENGTH_MAX || !expression.test(value)) return problem
+    // Expressions of R4 such as that of `code` let control characters through.
+    if (CONTROL.test(value)) return 'must not hold control characters'
     return isDated && !isCalendarDay(value) ? 'must be a day of the calendar' : undefined
   }
 }

@@ -1,4 +1,4 @@
-import type { Bundle, DeviceMetric, Patient } from '@medplum/fhirtypes'
+import type { Bundle, DeviceMetric, OperationOutcome, Patient } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { epochMs } from '../../../../src/model/units.ts'
 import { bundleOf, type FhirApi, fhirApi, refusal } from '../../../support/fhir-api.ts'
@@ -175,6 +175,30 @@ test('unknown types, operations and interactions are refused', async () => {
   expect(refusal(await api.ask({ method: 'DELETE', url: `/Observation/${id}` }))).toBe('405 not-supported')
   expect(refusal(await api.ask({ method: 'PATCH', url: `/Observation/${id}`, body: [] }))).toBe('405 not-supported')
   expect(refusal(await api.ask({ method: 'POST', url: '/Observation', body: { resourceType: 'Observation' } }))).toBe('405 not-supported')
+})
+
+test('U+0000 is refused with 400 wherever a text can stand', async () => {
+  for (const url of ['/Patient?identifier=a%00b', '/Patient?identifier=%00|b', '/Device?_id=%00', '/Observation?_id=%00', '/Observation?identifier=a%00/b', '/Observation?code=%00', '/DeviceMetric?source=%00', '/Patient?%00=x']) {
+    expect([url, refusal(await api.ask({ url }))]).toEqual([url, '400 invalid'])
+    const [path, body] = url.split('?')
+    expect([url, refusal(await api.ask({ method: 'POST', url: `${path}/_search`, body: body! }))]).toEqual([url, '400 invalid'])
+  }
+  expect(refusal(await api.ask({ method: 'POST', url: '/Patient', body: patient('x'), headers: { 'if-none-exist': 'identifier=a%00b' } }))).toBe('400 invalid')
+  for (const url of ['/Patient/%00', '/Observation/a%00', '/Device/x/_history/%00', '/Observation/x/_history/%00']) expect([url, refusal(await api.ask({ url }))]).toEqual([url, '404 not-found'])
+  const spoilt: [string, object][] = [
+    ['Patient.identifier[0].value', { identifier: [{ system: 'urn:oid:1.2.3', value: 'a\0' }] }], ['Patient.identifier[0].system', { identifier: [{ system: 'http://a/\0', value: 'a' }] }],
+    ['Patient.gender', { gender: '\0' }], ['Patient.language', { language: 'de\0' }], ['Patient.meta.tag[0].code', { meta: { tag: [{ code: 'a\0' }] } }],
+    ['Patient.text.div', { text: { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml">a\0</div>' } }],
+    ['Patient.managingOrganization.reference', { managingOrganization: { reference: 'Organization/\0' } }], ['Patient.link[0].other.reference', { link: [{ type: 'refer', other: { reference: 'Patient/\0' } }] }]
+  ]
+  for (const [place, part] of spoilt) {
+    const answer = await api.ask({ method: 'POST', url: '/Patient', body: { resourceType: 'Patient', ...part } })
+    expect([place, answer.statusCode]).toEqual([place, 400])
+    expect((answer.json() as OperationOutcome).issue.flatMap(issue => issue.expression)).toContain(place)
+  }
+  expect((await api.ask({ method: 'POST', url: '/Patient', body: { resourceType: 'Patient', 'a\0': 1 } })).statusCode).toBe(400)
+  expect((await api.ask({ method: 'PUT', url: '/Patient/nul', body: patient('nul\0') })).statusCode).toBe(400)
+  expect((await api.ask({ method: 'POST', url: '/DeviceUseStatement', body: { ...association('x', 'dev-anna', 'x', '2026-02-12T00:00:00Z'), subject: { reference: 'Patient?identifier=a%00b' } } })).statusCode).toBe(400)
 })
 
 test('only JSON is spoken', async () => {
