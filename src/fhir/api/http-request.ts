@@ -34,17 +34,30 @@ const DEPTH_MAX = 64
 
 /** @throws ServiceError incorrect INPUT_UNREADABLE */
 export function parseJsonBody (text: string): unknown {
-  if (isDeeperThan(text, DEPTH_MAX)) throw unreadable(`the body nests deeper than ${DEPTH_MAX} levels`)
+  const { depth, members } = scan(text)
+  if (depth > DEPTH_MAX) throw unreadable(`the body nests deeper than ${DEPTH_MAX} levels`)
+  let value: unknown
   try {
-    return JSON.parse(text)
+    value = JSON.parse(text)
   } catch {
     throw unreadable('the body is not JSON')
   }
+  // Which of two values was meant nobody can say: each reader would take another.
+  if (members !== membersOf(value)) throw unreadable('an object of the body has the same key twice')
+  return value
 }
 
-// Before parsing: the checks behind it walk the value by recursion.
-function isDeeperThan (text: string, depthMax: number): boolean {
+function membersOf (value: unknown): number {
+  if (value === null || typeof value !== 'object') return 0
+  const inner = Object.values(value)
+  return inner.reduce((sum: number, one) => sum + membersOf(one), Array.isArray(value) ? 0 : inner.length)
+}
+
+/** Before parsing: the checks behind it walk the value by recursion. Stops once it is too deep. @returns depth and how many members objects have */
+function scan (text: string): { depth: number, members: number } {
   let depth = 0
+  let deepest = 0
+  let members = 0
   let inString = false
   for (let at = 0; at < text.length; at++) {
     const symbol = text.charCodeAt(at)
@@ -53,10 +66,12 @@ function isDeeperThan (text: string, depthMax: number): boolean {
       else if (symbol === 0x22) inString = false
     } else if (symbol === 0x22) inString = true
     else if (symbol === 0x7b || symbol === 0x5b) {
-      if (++depth > depthMax) return true
+      if (++depth > deepest) deepest = depth
+      if (deepest > DEPTH_MAX) break
     } else if (symbol === 0x7d || symbol === 0x5d) depth--
+    else if (symbol === 0x3a) members++
   }
-  return false
+  return { depth: deepest, members }
 }
 
 function unreadable (message: string): ServiceError { return new ServiceError('incorrect', 'INPUT_UNREADABLE', message) }

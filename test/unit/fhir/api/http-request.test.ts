@@ -24,3 +24,11 @@ test('a body is JSON of reasonable depth', () => {
   expect(parseJsonBody('{"a":["[[[","\\"["]}')).toEqual({ a: ['[[[', '"['] })
   for (const text of ['', '{', '{"a":NaN}', '['.repeat(1_000_000)]) expect(() => parseJsonBody(text)).toThrow(expect.objectContaining({ code: 'INPUT_UNREADABLE' }))
 })
+
+test('a body in which an object has a key twice is refused', () => {
+  const body = '{"a":{"b":":","c":[{"b":1},{"b":2}]},"__proto__":{"toString":1},"\\u0062":1,"":null}'
+  expect(parseJsonBody(body)).toEqual(JSON.parse(body))
+  for (const text of ['{"a":1,"a":1}', '{"x":[{"id":"1","id":"2"}]}', '{"a":1,"\\u0061":2}', '{"__proto__":1,"__proto__":2}', '[[{"a":{},"a":{}}]]']) {
+    expect(() => parseJsonBody(text), text).toThrow(expect.objectContaining({ code: 'INPUT_UNREADABLE', message: expect.stringContaining('twice') as string }))
+  }
+})
