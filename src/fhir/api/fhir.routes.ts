@@ -80,7 +80,9 @@ function addInteraction (app: FastifyInstance, type: SearchableType, code: Inter
 function refuseRest (app: FastifyInstance, type: SearchableType): void {
   const config: RouteDeclaration = { access: 'token', audit: 'none' }
   const refuse = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, code: string): void => {
-    app.route({ method, url: `/fhir/${type}${path}`, config, handler: async () => { throw unsupported(code, type) } })
+    const answer = async () => { throw unsupported(code, type) }
+    // Before the body: a patch comes in formats that nothing here reads.
+    app.route({ method, url: `/fhir/${type}${path}`, config, onRequest: answer, handler: answer })
   }
   refuse('PATCH', '/:id', 'patch')
   refuse('DELETE', '/:id', 'delete')

@@ -201,6 +201,18 @@ test('U+0000 is refused with 400 wherever a text can stand', async () => {
   expect((await api.ask({ method: 'POST', url: '/DeviceUseStatement', body: { ...association('x', 'dev-anna', 'x', '2026-02-12T00:00:00Z'), subject: { reference: 'Patient?identifier=a%00b' } } })).statusCode).toBe(400)
 })
 
+test('what a type does not offer is answered 405 in any format, and only with a token', async () => {
+  const types = ['application/json-patch+json', 'application/fhir+json', 'application/fhir+xml', 'text/plain', 'nonsense']
+  for (const type of types) {
+    for (const [method, url] of [['PATCH', '/Observation/x'], ['PUT', '/Observation/x'], ['DELETE', '/Observation/x'], ['POST', '/Observation'], ['PATCH', '/Patient/x'], ['PUT', '/Patient'], ['DELETE', '/Device/x']] as const) {
+      const answer = await api.ask({ method, url, body: '[{"op":', headers: { 'content-type': type } })
+      expect([type, method, url, refusal(answer)]).toEqual([type, method, url, '405 not-supported'])
+    }
+  }
+  const without = await api.app.inject({ method: 'PATCH', url: '/fhir/Observation/x', payload: '[]', headers: { 'content-type': types[0]! } })
+  expect(refusal(without)).toBe('401 login')
+})
+
 test('only JSON is spoken', async () => {
   expect((await api.ask({ url: '/Patient/pat-anna', headers: { accept: 'application/fhir+xml' } })).statusCode).toBe(406)
   expect((await api.ask({ url: '/Patient/pat-anna?_format=xml' })).statusCode).toBe(406)
