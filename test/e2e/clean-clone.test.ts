@@ -2,12 +2,12 @@
 
 import { execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { tmpdir } from 'node:os'
 import { delimiter, join } from 'node:path'
 import { expect, test } from 'vitest'
 import { type Bundle, eventually, type Observation } from '../support/fhir-client.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const isClone = existsSync('.git')
 
@@ -33,8 +33,7 @@ async function freePort (): Promise<number> {
 }
 
 test.skipIf(!isClone)('npm start on a clean clone, then the README\'s commands, end in a final Observation', async () => {
-  const parent = mkdtempSync(join(tmpdir(), 'oxbow-clone-'))
-  chmodSync(parent, 0o755)
+  const parent = temporaryFolder('clone')
   const clone = join(parent, 'oxbow')
   execFileSync('git', ['clone', '--quiet', '--no-hardlinks', process.cwd(), clone])
   const port = await freePort()

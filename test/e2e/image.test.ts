@@ -2,12 +2,12 @@
 
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type DockerStage, type DockerStep, parseDockerfile } from '../support/dockerfile.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const STAGES = parseDockerfile(readFileSync('docker/Dockerfile', 'utf8'))
 /** Steps that only make sense inside an image: they change the machine's users, or say how it is run. */
@@ -21,8 +21,7 @@ let final: string
 const children: ChildProcess[] = []
 
 beforeAll(() => {
-  folder = mkdtempSync(join(tmpdir(), 'oxbow-test-image-'))
-  chmodSync(folder, 0o755)
+  folder = temporaryFolder('image')
   for (const stage of STAGES) runStage(stage)
   final = rootOf(STAGES.at(-1)!) + '/oxbow'
   // What the image has not got, the program must not need.

@@ -1,10 +1,10 @@
 /** Started with an older Node, each entrance ends at once with one line that names the version needed. */
 
 import { execFileSync, spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { chmodSync, cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { delimiter, join, resolve } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 /** Node 24 that says it is Node 20: shows the guards themselves, on any machine. */
 const PRETENDED = ['--import', `data:text/javascript,${encodeURIComponent("Object.defineProperty(process.versions, 'node', { value: '20.20.2' })")}`]
@@ -12,7 +12,7 @@ const PRETENDED = ['--import', `data:text/javascript,${encodeURIComponent("Objec
 const OLD_NODE = (process.env['PATH'] ?? '').split(delimiter).filter(folder => !folder.includes('node_modules')).map(folder => join(folder, 'node')).find(isOld)
 
 let folder: string
-beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'oxbow-test-node-')) })
+beforeAll(() => { folder = temporaryFolder('node') })
 afterAll(() => { rmSync(folder, { recursive: true, force: true }) })
 
 function isOld (program: string): boolean {

@@ -2,14 +2,14 @@
 
 import { randomBytes } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
-import { chmod, mkdtemp } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import type { TestProject } from 'vitest/node'
 import { freePort, handOver, initialise, type Postmaster, runAsUser, startPostmaster } from '../../src/platform/postgres/postmaster.ts'
 import { provisionRoles } from '../../src/platform/postgres/provision.ts'
 import { assertNode } from './assert-node.ts'
+import { leaveRoot, takeRoot } from './temporary-root.ts'
 
 declare module 'vitest' {
   export interface ProvidedContext {
@@ -32,22 +32,26 @@ const SETTINGS = {
 
 export async function setup (project: TestProject): Promise<void> {
   assertNode()
-  store[SHARED] ??= { cluster: startCluster(), users: 0 }
+  const root = takeRoot(project)
+  store[SHARED] ??= { cluster: startCluster(root), users: 0 }
   store[SHARED].users++
   project.provide('adminUrl', (await store[SHARED].cluster).adminUrl)
 }
 
 export async function teardown (): Promise<void> {
   const shared = store[SHARED]
-  if (shared === undefined || --shared.users > 0) return
-  store[SHARED] = undefined
-  const { postmaster, folder } = await shared.cluster
-  await postmaster.stop()
-  rmSync(folder, { recursive: true, force: true })
+  if (shared !== undefined && --shared.users === 0) {
+    store[SHARED] = undefined
+    const { postmaster, folder } = await shared.cluster
+    await postmaster.stop()
+    rmSync(folder, { recursive: true, force: true })
+  }
+  leaveRoot()
 }
 
-async function startCluster (): Promise<Cluster> {
-  const folder = await mkdtemp(join(tmpdir(), 'oxbow-test-'))
+async function startCluster (root: string): Promise<Cluster> {
+  const folder = join(root, 'cluster')
+  await mkdir(folder)
   try {
     return await startIn(folder)
   } catch (error) {
@@ -58,7 +62,6 @@ async function startCluster (): Promise<Cluster> {
 
 async function startIn (folder: string): Promise<Cluster> {
   const runAs = await runAsUser()
-  await chmod(folder, 0o755)
   await handOver(folder, runAs)
   const password = randomBytes(18).toString('base64url')
   const data = join(folder, 'data')

@@ -1,7 +1,6 @@
 /** The room of ingest on a real bus database, real keys and the embedded bus; who wears what is a list the test changes. */
 
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pool } from 'pg'
 import { type Ingest, type IngestOptions, openIngest } from '../../src/ingest/open-ingest.ts'
@@ -20,6 +19,7 @@ import { createDataKeys, type DataKeys } from '../../src/security/data-keys.ts'
 import { MODELS, READER } from './ingest-door.ts'
 import { type TestDatabase, testDatabase } from './postgres.ts'
 import { TAKEN_AT } from './telemetry.ts'
+import { temporaryFolder } from './temporary-folder.ts'
 
 export interface Worn { deviceId: string, sid: Sid, from: number, until?: number, patientId?: string }
 
@@ -43,7 +43,8 @@ export interface IngestSystem {
 }
 
 export async function ingestSystem (): Promise<IngestSystem> {
-  const [database, keys, folder] = await Promise.all([testDatabase('bus'), testDatabase('keys'), mkdtemp(join(tmpdir(), 'oxbow-ingest-'))])
+  const [database, keys] = await Promise.all([testDatabase('bus'), testDatabase('keys')])
+  const folder = temporaryFolder('ingest')
   const now = () => system.now
   const keyRing = await createLocalKeyRing({ file: join(folder, 'keys.json'), pool: keys.pool, now })
   const blindIndex = await loadBlindIndex(keyRing, 1)

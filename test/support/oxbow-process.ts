@@ -2,10 +2,10 @@
 
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { temporaryFolder } from './temporary-folder.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 const START_TIMEOUT_MS = 60_000
@@ -31,9 +31,7 @@ export interface Oxbow {
 
 /** A data directory that the postgres user can reach, also when the tests run as root. */
 export function makeDataDir (): string {
-  const parent = mkdtempSync(join(tmpdir(), 'oxbow-e2e-'))
-  chmodSync(parent, 0o755)
-  return join(parent, 'data')
+  return join(temporaryFolder('e2e'), 'data')
 }
 
 /** Removes the data directory, the keys beside it and the folder that holds both. */

@@ -113,3 +113,8 @@ test('every page and file that README and docs name in their text is there', () 
   const named = PAGES.flatMap(({ path, text }) => [...text.matchAll(/`((?:docs|docker|mappings|src|test|fhir-profiles)\/[\w./-]+)`/g)].map(([, name]) => ({ path, name: name! })))
   expect(named.filter(({ name }) => !existsSync(name) && !name.includes('<'))).toEqual([])
 })
+
+test('tests make their folders in one place, which fails a run that leaves one behind', () => {
+  const makers = FILES.filter(path => path.startsWith('test/') && path.endsWith('.ts') && !path.startsWith('test/bench/') && /\bmkdtemp(?:Sync)?\(/.test(readFileSync(path, 'utf8')))
+  expect(makers).toEqual(['test/support/temporary-folder.ts', 'test/support/temporary-root.ts'])
+})

@@ -1,11 +1,11 @@
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decodeJwt, decodeProtectedHeader } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createLocalIssuer, localAddresses, localTokenKeyFile, type TokenRequest } from '../../../src/auth/local-issuer.ts'
 import { createTokenVerifier } from '../../../src/auth/verify-token.ts'
 import { epochMs } from '../../../src/model/units.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 const NOW = Date.UTC(2026, 1, 3, 4, 5, 6)
 const now = () => epochMs(NOW)
@@ -18,7 +18,7 @@ const verifier = async (path = file, publicUrl = 'https://oxbow.example') =>
   createTokenVerifier({ issuers: [(await open(path, publicUrl)).trusted], fhirBase: localAddresses(publicUrl).audience, now })
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'oxbow-tokens-'))
+  folder = temporaryFolder('tokens')
   file = join(folder, 'keys.tokens.json')
 })
 

@@ -2,8 +2,7 @@
 
 import { createServer, type Server } from 'node:http'
 import { once } from 'node:events'
-import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { createContext } from '../../bench/bench-context.ts'
@@ -14,9 +13,10 @@ import type { LoadPlan } from '../../bench/load/plan.ts'
 import { parseOptions } from '../../bench/options.ts'
 import { assertResult, type BenchGroup, runBench } from '../../bench/run-bench.ts'
 import { assertAnswers } from '../../bench/stand.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 let folder: string
-beforeEach(async () => { folder = await mkdtemp(join(tmpdir(), 'oxbow-bench-test-')) })
+beforeEach(() => { folder = temporaryFolder('bench') })
 afterEach(async () => { await rm(folder, { recursive: true }) })
 
 const NOW = Date.UTC(2026, 10, 24)

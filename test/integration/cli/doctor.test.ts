@@ -1,6 +1,4 @@
-import { chmodSync } from 'node:fs'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { doctorVerb } from '../../../src/cli/doctor.ts'
@@ -11,13 +9,11 @@ import { createLocalKeyRing } from '../../../src/platform/keys/local.ts'
 import { openStores } from '../../../src/platform/postgres/open-stores.ts'
 import { keyFileOf } from '../../../src/platform/keys/key-file.ts'
 import { testStores } from '../../support/postgres.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 let folder: string
 const dataDir = () => join(folder, 'data')
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'oxbow-test-doctor-'))
-  chmodSync(folder, 0o755)
-})
+beforeAll(() => { folder = temporaryFolder('doctor') })
 afterAll(() => rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }))
 
 interface Report { ok: boolean, stores: { store: string, database: string, role: string }[], checks: { name: string, verdict: string, message: string }[] }

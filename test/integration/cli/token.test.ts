@@ -1,15 +1,15 @@
-import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { decodeJwt } from 'jose'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { tokenVerb } from '../../../src/cli/token.ts'
 import { epochMs } from '../../../src/model/units.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 const NOW = Date.UTC(2026, 1, 3, 4, 5, 6)
 let folder: string
 
-beforeAll(async () => { folder = await mkdtemp(join(tmpdir(), 'oxbow-token-verb-')) })
+beforeAll(() => { folder = temporaryFolder('token') })
 afterAll(async () => { await rm(folder, { recursive: true, force: true }) })
 
 async function run (...args: string[]) {

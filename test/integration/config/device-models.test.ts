@@ -1,9 +1,9 @@
-import { mkdtemp, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { expect, test } from 'vitest'
+import { expect, onTestFinished, test } from 'vitest'
 import { loadDeviceModels } from '../../../src/config/device-models.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 test('the shipped models load', async () => {
   const models = await loadDeviceModels(fileURLToPath(new URL('../../../mappings/models', import.meta.url)))
@@ -14,7 +14,8 @@ test('the shipped models load', async () => {
 })
 
 test('a folder that is not there is named as the problem', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'models-'))
+  const folder = temporaryFolder('models')
+  onTestFinished(() => rm(folder, { recursive: true }))
   await expect(loadDeviceModels(join(folder, 'none'))).rejects.toMatchObject({ code: 'MODEL_INVALID' })
   await writeFile(join(folder, 'x.json'), '[]')
   await expect(loadDeviceModels(folder)).rejects.toMatchObject({ code: 'MODEL_INVALID', message: expect.stringContaining('x.json: the file: must be object') })

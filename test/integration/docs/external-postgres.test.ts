@@ -1,9 +1,8 @@
 /** The script that docs/operations.md gives to administrators, run as it stands on a fresh PostgreSQL: enough for Oxbow, and no more than it needs. */
 
 import { randomBytes } from 'node:crypto'
-import { chmodSync, readFileSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readFileSync } from 'node:fs'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -13,6 +12,7 @@ import { epochMs } from '../../../src/model/units.ts'
 import { openStores } from '../../../src/platform/postgres/open-stores.ts'
 import { freePort, handOver, initialise, type Postmaster, runAsUser, startPostmaster } from '../../../src/platform/postgres/postmaster.ts'
 import { STORES } from '../../../src/platform/postgres/stores.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 const SCRIPT = readFileSync('docs/examples/external-postgres.sql', 'utf8')
 const PASSWORDS = new Map([...SCRIPT.matchAll(/CREATE ROLE (\w+) LOGIN PASSWORD '([^']+)'/g)].map(([, role, password]) => [role!, password!]))
@@ -26,8 +26,7 @@ let env: Record<string, string>
 const urlOf = (role: string, database: string) => `postgres://${role}:${PASSWORDS.get(role)}@127.0.0.1:${port}/${database}`
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'oxbow-test-external-'))
-  chmodSync(folder, 0o755)
+  folder = temporaryFolder('external')
   const runAs = await runAsUser()
   await handOver(folder, runAs)
   const password = randomBytes(18).toString('base64url')

@@ -1,13 +1,13 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
 import { environmentName, SETTINGS } from '../../../src/config/schema.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 let folder: string
-beforeAll(() => { folder = mkdtempSync(join(tmpdir(), 'oxbow-config-')) })
+beforeAll(() => { folder = temporaryFolder('config') })
 afterAll(() => { rmSync(folder, { recursive: true }) })
 
 function fileWith (content: string): string {

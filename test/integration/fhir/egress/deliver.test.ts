@@ -1,5 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { readdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { type DeliveryParts, deliverRound, type RoundResult } from '../../../../src/fhir/egress/deliver.ts'
@@ -8,6 +7,7 @@ import type { Sid } from '../../../../src/model/reading.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import type { WindowRevision } from '../../../../src/model/window.ts'
 import { type FhirReceiver, startReceiver } from '../../../support/fhir-receiver.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 import { MINUTE, T0, testWard, type Ward, windowOf } from '../../../support/views.ts'
 
 const SYSTEM = 'urn:oid:2.16.840.1.113883.19.5'
@@ -162,7 +162,7 @@ test('a window served reading by reading goes in several Bundles, its derived va
 })
 
 test('two destinations have a cursor each, and a token is read at every request', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'oxbow-egress-'))
+  const folder = temporaryFolder('egress')
   try {
     const tokenFile = join(folder, 'token')
     await writeFile(tokenFile, 'one\n')
@@ -180,7 +180,7 @@ test('two destinations have a cursor each, and a token is read at every request'
 })
 
 test('a folder holds each Bundle and its Observations as lines, whole files only, the same after a repeat', async () => {
-  const folder = await mkdtemp(join(tmpdir(), 'oxbow-egress-'))
+  const folder = temporaryFolder('egress')
   try {
     await ward.commit(all(anna, 0))
     const setting = { name: 'files', kind: 'directory', to: folder } as const

@@ -1,5 +1,4 @@
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { epochMs } from '../../../../src/model/units.ts'
@@ -8,14 +7,14 @@ import { startCluster } from '../../../../src/platform/postgres/cluster.ts'
 import { migrateStore } from '../../../../src/platform/postgres/migrate.ts'
 import { readPidFile } from '../../../../src/platform/postgres/postmaster.ts'
 import { STORES } from '../../../../src/platform/postgres/stores.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 
 const A = 'test.a.v1'
 const B = 'test.b.v1'
 const ROUNDS = 4
 
 test('PostgreSQL killed under load loses nothing that was acknowledged, and bus and consumer go on by themselves', async () => {
-  const parent = await mkdtemp(join(tmpdir(), 'oxbow-test-bus-'))
-  await chmod(parent, 0o755)
+  const parent = temporaryFolder('bus')
   const dataDir = join(parent, 'data')
   const cluster = await startCluster({ dataDir })
   await migrateStore(cluster.ownerUrl('bus'), STORES.bus)

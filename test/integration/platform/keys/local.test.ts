@@ -1,5 +1,4 @@
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Client } from 'pg'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
@@ -9,6 +8,7 @@ import { createLocalKeyRing } from '../../../../src/platform/keys/local.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { keyRingContract } from '../../../support/key-ring.contract.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 
 const now = () => epochMs(Date.UTC(2026, 1, 3, 4, 5, 6))
 const context = { store: 'archive', object: 's1000000000000000000000000000', purpose: 'raw' }
@@ -22,7 +22,7 @@ const openRing = (path = file, pool = database.pool) => createLocalKeyRing({ fil
 const failing = (code: string) => expect.objectContaining({ name: 'ServiceError', code })
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'oxbow-keys-'))
+  folder = temporaryFolder('keys')
   file = join(folder, 'keys.json')
   database = await testDatabase('keys')
   ring = await openRing()

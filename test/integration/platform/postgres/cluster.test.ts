@@ -1,8 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmodSync } from 'node:fs'
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -12,6 +10,7 @@ import { type Cluster, type ClusterOptions, type ClusterState, startCluster } fr
 import { createPool } from '../../../../src/platform/postgres/pool.ts'
 import { readPidFile } from '../../../../src/platform/postgres/postmaster.ts'
 import { STORE_NAMES, STORES } from '../../../../src/platform/postgres/stores.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 
 const isRoot = process.getuid?.() === 0
 let dataDir: string
@@ -21,14 +20,12 @@ const clusters: Cluster[] = []
 const processes: ChildProcess[] = []
 
 beforeAll(async () => {
-  template = await mkdtemp(join(tmpdir(), 'oxbow-test-cluster-'))
-  chmodSync(template, 0o755)
+  template = temporaryFolder('cluster')
   await (await startCluster({ dataDir: join(template, 'data') })).stop()
 })
 afterAll(() => rm(template, { recursive: true, force: true }))
-beforeEach(async () => {
-  const parent = await mkdtemp(join(tmpdir(), 'oxbow-test-cluster-'))
-  chmodSync(parent, 0o755)
+beforeEach(() => {
+  const parent = temporaryFolder('cluster')
   dataDir = join(parent, 'data')
 })
 afterEach(async () => {

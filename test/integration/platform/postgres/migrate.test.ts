@@ -1,17 +1,17 @@
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { migrateStore } from '../../../../src/platform/postgres/migrate.ts'
 import { STORE_NAMES, STORES, type Store } from '../../../../src/platform/postgres/stores.ts'
 import { emptyDatabase, type TestDatabase } from '../../../support/postgres.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 
 let database: TestDatabase
 let folder: string
 beforeEach(async () => {
   database = await emptyDatabase('series')
-  folder = await mkdtemp(join(tmpdir(), 'oxbow-test-migrate-'))
+  folder = temporaryFolder('migrate')
 })
 afterEach(async () => {
   await database.drop()

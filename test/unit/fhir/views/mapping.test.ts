@@ -1,10 +1,10 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, test } from 'vitest'
 import { createMappings, loadMappings, mappingProblems, mappingVersionOf } from '../../../../src/fhir/views/mapping.ts'
 import type { MappingFile } from '../../../../src/fhir/views/mapping-schema.ts'
 import { MAPPINGS, MODEL } from '../../../support/example-views.ts'
+import { temporaryFolder } from '../../../support/temporary-folder.ts'
 
 const files = loadMappings(MAPPINGS).all().map(({ file }) => file)
 const po2 = files.find(file => file.name === 'tissue-po2')!
@@ -48,7 +48,7 @@ test('mmHg and torr are texts, never units', () => {
 })
 
 test('all problems of all files are told at once, by file and field', () => {
-  const folder = mkdtempSync(join(tmpdir(), 'oxbow-mappings-'))
+  const folder = temporaryFolder('mappings')
   try {
     writeFileSync(join(folder, 'a.json'), '{')
     writeFileSync(join(folder, 'b.json'), JSON.stringify({ ...po2, version: 0, device: 'sensor' }))
