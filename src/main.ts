@@ -18,6 +18,7 @@ process.exitCode = await runVerb(process.argv.slice(2), {
   env: process.env,
   stdout: text => { process.stdout.write(text) },
   stderr: text => { process.stderr.write(text) },
+  isTerminal: process.stderr.isTTY === true,
   now: () => Date.now() as never,
   signal: stop.signal
 })

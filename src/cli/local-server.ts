@@ -6,6 +6,7 @@ import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
 import type { Config } from '../config/schema.ts'
 import { ServiceError } from '../model/errors.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
+import { givenUrl, readGivenFile, wrongUse } from './given.ts'
 import type { CliContext } from './verb.ts'
 
 const TOKEN_TTL_S = 600
@@ -27,9 +28,22 @@ export async function serverAddress (config: Config): Promise<string> {
   }
 }
 
+const REACH_TIMEOUT_MS = 10_000
+
+/** The address given, or that of the server on this machine, once a server has answered there. @throws ServiceError USAGE when none does */
+export async function reachServer (url: string | undefined, config: Config, signal: AbortSignal): Promise<string> {
+  const address = url === undefined ? await serverAddress(config) : givenUrl(url)
+  try {
+    await (await fetch(new URL('/health/live', address), { signal: AbortSignal.any([signal, AbortSignal.timeout(REACH_TIMEOUT_MS)]) })).arrayBuffer()
+  } catch {
+    throw wrongUse(url === undefined ? 'no server answers on this machine: start one with npm start, or name another with --url' : 'no server answers at the address of --url')
+  }
+  return address
+}
+
 /** Gives a token whenever one is needed: from a file, or issued here and renewed before it ends. */
 export function localTokens (config: Config, context: Pick<CliContext, 'now'>, scope: string, tokenFile?: string): () => Promise<string> {
-  if (tokenFile !== undefined) return async () => (await readFile(tokenFile, 'utf8')).trim()
+  if (tokenFile !== undefined) return async () => (await readGivenFile(tokenFile, '--token-file')).trim()
   let token = ''
   let renewAt = 0
   return async () => {

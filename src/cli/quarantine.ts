@@ -10,7 +10,7 @@ import { type EpochMs, epochMs } from '../model/units.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 /** The operators' view on the databases of this deployment, whether a server runs or not. */
-export type OpenReview = (context: CliContext) => Promise<{ review: QuarantineReview, close (): Promise<void> }>
+export type OpenReview = (context: CliContext, configFile?: string) => Promise<{ review: QuarantineReview, close (): Promise<void> }>
 
 const USAGE = `Usage: oxbow quarantine list     [filters] [--limit N] [--json]
        oxbow quarantine show     ID [--json]
@@ -31,6 +31,7 @@ Filters (resubmit and discard need --reason or ids; they touch open items only):
 
   --limit N            most items listed (default 100)
   --because TEXT       why, kept with the item; no patient data
+  --config FILE        settings as JSON, as for serve
   --json               the result as JSON
   --help               this text
 `
@@ -43,6 +44,7 @@ const OPTIONS = {
   until: { type: 'string' },
   limit: { type: 'string', default: '100' },
   because: { type: 'string' },
+  config: { type: 'string' },
   json: { type: 'boolean', default: false }
 } as const
 
@@ -60,9 +62,10 @@ export function createQuarantineVerb (openReview: OpenReview): Verb {
     usage: USAGE,
     run: async (args, context) => {
       const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
-      const [action, ...ids] = positionals
+      const [action, ...named] = positionals
+      const ids = [...new Set(named)]
       const job = assertJob(action, ids, values)
-      const { review, close } = await openReview(context)
+      const { review, close } = await openReview(context, values.config)
       try {
         return await job({ review, values, ids, context })
       } finally {
@@ -96,6 +99,7 @@ function assertJob (action: string | undefined, ids: readonly string[], values: 
 async function list ({ review, values, context }: Job): Promise<number> {
   const heads = await review.list({ ...filterOf(values), limit: Number(values.limit) })
   context.stdout(values.json ? `${JSON.stringify(heads.map(asJson))}\n` : heads.map(headLine).join(''))
+  if (heads.length === 0) context.stderr('oxbow quarantine: there are no such items\n')
   if (heads.length === Number(values.limit)) context.stderr(`oxbow quarantine: ${heads.length} items shown, there may be more (--limit)\n`)
   return EXIT.done
 }
@@ -110,21 +114,29 @@ async function show ({ review, values, ids, context }: Job): Promise<number> {
 async function resubmit (job: Job): Promise<number> {
   let resubmitted = 0
   let remaining = 0
-  for await (const ids of openIds(job)) {
-    const result = await job.review.resubmit(ids)
+  for await (const some of openIds(job)) {
+    const result = await job.review.resubmit(some)
     resubmitted += result.resubmitted
     remaining += result.remaining.length
   }
-  const { values, context } = job
+  const { values, context, ids } = job
   context.stdout(values.json ? `${JSON.stringify({ resubmitted, remaining })}\n` : `re-submitted ${resubmitted}, remaining ${remaining}\n`)
-  return remaining === 0 ? EXIT.done : EXIT.notSo
+  const settled = ids.length - resubmitted - remaining
+  if (settled > 0) context.stderr(settledLine(settled))
+  return remaining === 0 && settled <= 0 ? EXIT.done : EXIT.notSo
 }
 
 async function discard (job: Job): Promise<number> {
   let discarded = 0
   for await (const ids of openIds(job)) discarded += await job.review.discard(ids, job.values.because!)
   job.context.stdout(job.values.json ? `${JSON.stringify({ discarded })}\n` : `discarded ${discarded}\n`)
-  return job.ids.length === 0 || discarded === job.ids.length ? EXIT.done : EXIT.notSo
+  const settled = job.ids.length - discarded
+  if (settled > 0) job.context.stderr(settledLine(settled))
+  return settled <= 0 ? EXIT.done : EXIT.notSo
+}
+
+function settledLine (count: number): string {
+  return `oxbow quarantine: ${count} of the items named ${count === 1 ? 'is' : 'are'} settled already, or not there: 'oxbow quarantine show ID' tells\n`
 }
 
 /** The ids named, or those of open items that pass the filters, a page at a time. */

@@ -1,6 +1,5 @@
 /** `oxbow replay FILE`: a sensor's export → the ingest API, at its own speed or as fast as the server takes it. */
 
-import { readFile } from 'node:fs/promises'
 import { setTimeout as delay } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
 import { loadDeviceModels } from '../config/device-models.ts'
@@ -12,14 +11,20 @@ import type { DeviceModel, DeviceModels } from '../model/device-model.ts'
 import { ServiceError } from '../model/errors.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
 import { MODELS_FOLDER } from '../config/product.ts'
-import { localTokens, serverAddress } from './local-server.ts'
-import { createTelemetryClient, type TelemetryAnswer, type TelemetryClient, type TelemetryRecord } from './telemetry-client.ts'
+import { givenNumber, parseGivenJson, readGivenFile } from './given.ts'
+import { localTokens, reachServer } from './local-server.ts'
+import { addAnswer, countsLine, emptyTally, quarantineLines, type Tally } from './tally.ts'
+import { createTelemetryClient, type TelemetryClient, type TelemetryRecord } from './telemetry-client.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
+
+/** What a request takes by default (`ingest.recordsMax`). */
+const PER_REQUEST_MAX = 10_000
 
 const USAGE = `Usage: oxbow replay FILE [options]
 
 Reads a sensor's export (Moxy, Train.Red, VO2 Master, or CSV with --columns) and sends
-its samples through POST /ingest/telemetry. Standard output gets the counts.
+its samples through POST /ingest/telemetry. Standard output gets the counts, standard
+error the reasons of what was quarantined (exit code 1 then).
 
   --device ID          telemetry identifier of the device, for a file with one sensor
   --device NAME=ID     the same for one of several sensors; may be repeated
@@ -27,10 +32,11 @@ its samples through POST /ingest/telemetry. Standard output gets the counts.
                        Needed where the file names no date or no zone
   --speed N            N times as fast as recorded; without it as fast as the server takes it
   --columns FILE       column map of a plain CSV file (JSON, see docs/recordings.md)
-  --per-request N      samples in one request (default 100)
+  --per-request N      samples in one request (default 100, at most ${PER_REQUEST_MAX})
   --url URL            server (default: the one on this machine)
   --token-file FILE    bearer token (default: one issued by the server on this machine)
-  --json               counts as one JSON object
+  --config FILE        settings as JSON, as for serve
+  --json               counts and reasons as one JSON object
   --help               this text
 `
 
@@ -42,6 +48,7 @@ const OPTIONS = {
   'per-request': { type: 'string' },
   url: { type: 'string' },
   'token-file': { type: 'string' },
+  config: { type: 'string' },
   json: { type: 'boolean' }
 } as const
 
@@ -53,28 +60,29 @@ export const replayVerb: Verb = {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
     const [file] = positionals
     if (file === undefined || positionals.length > 1) throw usage('name one file')
-    const config = loadConfig(context.env)
-    const recording = readRecording(await readFile(file, 'utf8'), await columnMap(values.columns))
+    const speed = values.speed === undefined ? undefined : positive(values.speed, '--speed')
+    const perRequest = givenNumber(values['per-request'] ?? '100', '--per-request', { minimum: 1, maximum: PER_REQUEST_MAX, isWhole: true })
+    const config = loadConfig(context.env, values.config)
+    const recording = readRecording(await readGivenFile(file, 'FILE'), await columnMap(values.columns))
     const devices = devicesOf(recording, values.device ?? [])
     const at = startOf(recording, values.at, context.now())
     const records = recordsOf(recording, devices, at, await loadDeviceModels(MODELS_FOLDER))
     const client = createTelemetryClient({
-      url: values.url ?? await serverAddress(config),
+      url: await reachServer(values.url, config, context.signal),
       token: localTokens(config, context, '__telemetry.write', values['token-file']),
       signal: context.signal
     })
-    const speed = values.speed === undefined ? undefined : positive(values.speed, '--speed')
-    const perRequest = values['per-request'] === undefined ? 100 : positive(values['per-request'], '--per-request')
     const total = await sendAll(client, records, { speed, perRequest, context })
-    context.stdout(values.json ? `${JSON.stringify(total)}\n` : `sent ${total.received}, accepted ${total.accepted}, quarantined ${total.quarantined}\n`)
+    context.stdout(values.json ? `${JSON.stringify(total)}\n` : countsLine(total))
+    context.stderr(quarantineLines('replay', total))
     return total.quarantined === 0 ? EXIT.done : EXIT.notSo
   }
 }
 
 async function columnMap (file: string | undefined): Promise<ColumnMap | undefined> {
   if (file === undefined) return undefined
-  const map = JSON.parse(await readFile(file, 'utf8')) as Partial<ColumnMap>
-  if (typeof map.model !== 'string' || typeof map.time?.column !== 'string' || typeof map.metrics !== 'object') {
+  const map = parseGivenJson(await readGivenFile(file, '--columns'), '--columns') as Partial<ColumnMap> | null
+  if (typeof map?.model !== 'string' || typeof map.time?.column !== 'string' || typeof map.metrics !== 'object' || map.metrics === null) {
     throw usage('the column map needs model, time {column, form} and metrics {metric: column}')
   }
   return map as ColumnMap
@@ -135,8 +143,8 @@ function recordOf (sensor: RecordedSensor, sample: RecordedSample, deviceId: str
 interface SendOptions { speed: number | undefined, perRequest: number, context: CliContext }
 
 /** In order of time; at a speed, each batch goes when its last sample was taken. */
-async function sendAll (client: TelemetryClient, records: readonly TelemetryRecord[], { speed, perRequest, context }: SendOptions): Promise<TelemetryAnswer> {
-  const total = { received: 0, accepted: 0, quarantined: 0 }
+async function sendAll (client: TelemetryClient, records: readonly TelemetryRecord[], { speed, perRequest, context }: SendOptions): Promise<Tally> {
+  const total = emptyTally()
   const begun = context.now()
   const first = records[0]?.timestamp_utc ?? 0
   for (let start = 0; start < records.length; start += perRequest) {
@@ -145,13 +153,10 @@ async function sendAll (client: TelemetryClient, records: readonly TelemetryReco
       const dueMs = begun + (batch.at(-1)!.timestamp_utc - first) / speed - context.now()
       if (dueMs > 0) await delay(dueMs, undefined, { signal: context.signal })
     }
-    const answer = await client.send(batch)
-    total.received += answer.received
-    total.accepted += answer.accepted
-    total.quarantined += answer.quarantined
-    context.stderr(`\r${progressBar(total.received, records.length)}`)
+    addAnswer(total, await client.send(batch))
+    if (context.isTerminal) context.stderr(`\r${progressBar(total.received, records.length)}`)
   }
-  context.stderr('\n')
+  if (context.isTerminal) context.stderr('\n')
   return total
 }
 

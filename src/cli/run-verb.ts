@@ -1,5 +1,6 @@
 /** Words → verb: finds the verb, answers `--help`, and turns what it throws into a message and an exit code. */
 
+import { VERSION } from '../config/product.ts'
 import { ServiceError } from '../model/errors.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 import { VERBS } from './verbs.ts'
@@ -10,6 +11,10 @@ export async function runVerb (words: readonly string[], context: CliContext): P
     context.stdout(overview())
     return name === undefined ? EXIT.wrongUse : EXIT.done
   }
+  if (name === '--version' || name === 'version') {
+    context.stdout(`${VERSION}\n`)
+    return EXIT.done
+  }
   const verb = VERBS.find(candidate => candidate.name === name)
   if (verb === undefined) {
     context.stderr(`oxbow: no such verb; 'oxbow --help' lists them\n`)
@@ -19,7 +24,18 @@ export async function runVerb (words: readonly string[], context: CliContext): P
     context.stdout(verb.usage.endsWith('\n') ? verb.usage : `${verb.usage}\n`)
     return EXIT.done
   }
-  return runGuarded(verb, args, context)
+  return runGuarded(verb, withNegativeNumbers(args), context)
+}
+
+/** `--limit -3` → `--limit=-3`: parseArgs takes a negative number for an option, and the verb would not come to say its limits. */
+function withNegativeNumbers (args: readonly string[]): string[] {
+  const joined: string[] = []
+  for (const word of args) {
+    const last = joined.at(-1)
+    if (/^-\d/.test(word) && last !== undefined && /^--[a-z-]+$/.test(last)) joined[joined.length - 1] = `${last}=${word}`
+    else joined.push(word)
+  }
+  return joined
 }
 
 async function runGuarded (verb: Verb, args: readonly string[], context: CliContext): Promise<number> {
@@ -43,5 +59,5 @@ async function runGuarded (verb: Verb, args: readonly string[], context: CliCont
 function overview (): string {
   const width = Math.max(...VERBS.map(verb => verb.name.length))
   const lines = VERBS.map(verb => `  ${verb.name.padEnd(width)}  ${verb.summary}`)
-  return ['Usage: oxbow VERB [options]', '', ...lines, '', "'oxbow VERB --help' tells more of one verb.", ''].join('\n')
+  return ['Usage: oxbow VERB [options]', '', ...lines, '', "'oxbow VERB --help' tells more of one verb, 'oxbow --version' which version this is.", ''].join('\n')
 }

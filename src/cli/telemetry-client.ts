@@ -20,6 +20,7 @@ export interface TelemetryAnswer {
   accepted: number
   quarantined: number
   rejected?: readonly { index: number, reason: string }[]
+  fields?: readonly { index: number, field: string, reason: string }[]
 }
 
 export interface TelemetryClient {
@@ -44,7 +45,9 @@ export function createTelemetryClient ({ url, token, signal, attemptsMax = 8, ti
       const body = JSON.stringify(records)
       for (let attempt = 1; ; attempt++) {
         const answer = await post(address, await token(), body, AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]))
-        if (answer?.status === 200) return await answer.json() as TelemetryAnswer
+        // 400 too may be an answer: nothing could be read, and all of it is in quarantine.
+        const counts = answer?.status === 200 || answer?.status === 400 ? await countsOf(answer) : undefined
+        if (counts !== undefined) return counts
         signal.throwIfAborted()
         if (answer !== undefined && answer.status !== 429 && answer.status < 500) throw refused(answer.status)
         if (attempt === attemptsMax) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', `the server did not take the readings in ${attemptsMax} tries`)
@@ -62,6 +65,11 @@ async function post (address: URL, token: string, body: string, signal: AbortSig
   } catch {
     return undefined
   }
+}
+
+async function countsOf (answer: Response): Promise<TelemetryAnswer | undefined> {
+  const body = await answer.json().catch(() => undefined) as Partial<TelemetryAnswer> | undefined
+  return typeof body?.received === 'number' ? body as TelemetryAnswer : undefined
 }
 
 function refused (status: number): ServiceError {

@@ -18,7 +18,8 @@ need not run: the token is signed with the key file beside that of the key ring.
   --subject NAME       who uses it (default command-line)
   --patient ID         logical id of the patient in context, for scopes of patient/
   --fhir-user REF      Practitioner/ID or Patient/ID, for scopes of user/
-  --ttl SECONDS        how long it is valid (default 3600)
+  --ttl SECONDS        how long it is valid (default 3600, at most 315360000: ten years)
+  --config FILE        settings as JSON, as for serve
   --json               {"token": ..., "expiresAt": ...} as one JSON object
   --help               this text
 `
@@ -29,6 +30,7 @@ const OPTIONS = {
   patient: { type: 'string' },
   'fhir-user': { type: 'string' },
   ttl: { type: 'string', default: '3600' },
+  config: { type: 'string' },
   json: { type: 'boolean', default: false }
 } as const
 
@@ -42,8 +44,8 @@ export const tokenVerb: Verb = {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
     if (positionals.length !== 1 || positionals[0] !== 'create') throw usage("the one thing to do is 'create'")
     if (values.scope === undefined) throw usage('--scope is missing')
-    if (!/^\d{1,10}$/.test(values.ttl)) throw usage('--ttl must be a whole number of seconds')
-    const config = loadConfig(context.env)
+    if (!/^\d{1,10}$/.test(values.ttl)) throw usage('--ttl must be a whole number of seconds, at most 315360000')
+    const config = loadConfig(context.env, values.config)
     const issuer = await createLocalIssuer({
       file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now: context.now
     })

@@ -9,6 +9,8 @@ export interface CliContext {
   stdout (text: string): void
   /** Writes messages for people. */
   stderr (text: string): void
+  /** Whether a person sees standard error as it is written: progress is shown only then. Absent: not. */
+  readonly isTerminal?: boolean
   now (): EpochMs
   /** Aborted by SIGINT and SIGTERM. */
   readonly signal: AbortSignal

@@ -1,7 +1,7 @@
 /** What came in and what became of it → findings: law 4, quarantine, jobs. */
 
 import { balance, type DoorHour, shortHours, type StoredCounts, totalOf } from '../../dashboard/balance.ts'
-import type { ReasonCode } from '../../model/reason.ts'
+import type { OpenCount } from '../../ingest/quarantine/quarantine-rows.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { type Check, type Finding, note, ok, wrong } from './check.ts'
 
@@ -12,7 +12,7 @@ export interface FlowParts {
   /** Records stored, by partition. */
   resumePoints (): Promise<ReadonlyMap<number, number>>
   stored (): Promise<ReadonlyMap<EpochMs, StoredCounts>>
-  openItems (): Promise<readonly { reason: ReasonCode, waiting: number, held: number }[]>
+  openItems (): Promise<readonly OpenCount[]>
   openJobs (): Promise<{ relabel: number, recalibration: number }>
 }
 
@@ -44,8 +44,13 @@ async function counters (parts: FlowParts): Promise<Finding> {
   return ok(`${message}, in each of ${hours.length} hours`)
 }
 
-function quarantine (items: readonly { reason: ReasonCode, waiting: number, held: number }[]): Finding {
+function quarantine (items: readonly OpenCount[]): Finding {
   if (items.length === 0) return ok('empty')
+  const behind = items.find(({ reason }) => reason === 'behind-waiting')?.overdue ?? 0
+  if (behind > 0) {
+    return wrong(`${behind} readings have waited for more than a minute behind older ones of their device, which are released first`,
+      'start the server when none runs; look for job-failing and bus-behind in its log')
+  }
   const list = items.map(({ reason, waiting, held }) => `${reason} ${waiting + held}`).join(', ')
   const held = items.reduce((sum, item) => sum + item.held, 0)
   return note(`${items.reduce((sum, item) => sum + item.waiting + item.held, 0)} items are open: ${list}`,
