@@ -5,7 +5,12 @@ import { dirname, join, normalize } from 'node:path'
 
 export interface SourceFile { path: string, text: string }
 export interface Finding { file: string, what: string }
-export interface Law { name: string, check (files: readonly SourceFile[]): Finding[] }
+export interface Law {
+  name: string
+  /** Reads what is written for people as well (`readTexts`); every other law is given sources alone. */
+  readsTexts?: boolean
+  check (files: readonly SourceFile[]): Finding[]
+}
 
 /** Law 1: each may import itself and what stands before it. */
 const ROOMS = [
@@ -27,6 +32,15 @@ export function readTree (root: string): SourceFile[] {
     .filter(name => name.endsWith('.ts'))
     .sort()
     .map(name => ({ path: join(root, name), text: readFileSync(join(root, name), 'utf8') }))
+}
+
+/** What reaches users beside the program: README, docs, mappings, profiles. */
+export function readTexts (): SourceFile[] {
+  return ['docs', 'mappings', 'fhir-profiles']
+    .flatMap(root => readdirSync(root, { recursive: true, withFileTypes: true }).filter(entry => entry.isFile()).map(entry => join(entry.parentPath, entry.name)))
+    .concat('README.md')
+    .sort()
+    .map(path => ({ path, text: readFileSync(path, 'utf8') }))
 }
 
 function roomOf (path: string): string { return path.split('/')[1] ?? '' }
@@ -139,6 +153,7 @@ export const LAWS: readonly Law[] = [
   },
   {
     name: 'the series store is never called de-identified',
+    readsTexts: true,
     check: files => textFindings(files, /de-?identif/i, 'the word belongs to an export profile only', path => path.startsWith('src/exports/'))
   }
 ]
