@@ -1,6 +1,6 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { chmod, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdir, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -13,6 +13,8 @@ import { STORE_NAMES, STORES } from '../../../../src/platform/postgres/stores.ts
 import { temporaryFolder } from '../../../support/temporary-folder.ts'
 
 const isRoot = process.getuid?.() === 0
+/** An ordinary user cannot become another one; root can, so that a run as root shows both. */
+const FOR_ROOT = isRoot ? '' : ' (skipped: needs root, and this user is not)'
 let dataDir: string
 /** A folder as a first start leaves it, to copy: making it takes most of a test's time. */
 let template: string
@@ -73,9 +75,9 @@ async function killServer (signal: NodeJS.Signals): Promise<void> {
   await expect.poll(() => isAlive(pid), { timeout: 20_000 }).toBe(false)
 }
 /** A whole process with a cluster of its own, to be killed. */
-async function startElsewhere (): Promise<{ child: ChildProcess, url: string, ownerUrl: string }> {
+async function startElsewhere (as: { uid?: number, gid?: number } = {}): Promise<{ child: ChildProcess, url: string, ownerUrl: string }> {
   const script = fileURLToPath(new URL('../../../support/cluster-process.ts', import.meta.url))
-  const child = spawn(process.execPath, [script, dataDir], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, [script, dataDir], { ...as, cwd: '/', stdio: ['ignore', 'pipe', 'inherit'] })
   processes.push(child)
   const [line] = await once(child.stdout!, 'data') as [Buffer]
   return { child, ...JSON.parse(line.toString()) as { url: string, ownerUrl: string } }
@@ -259,10 +261,22 @@ test('a folder whose passwords are lost is refused, and not made anew', async ()
   await expect(start()).rejects.toMatchObject({ code: 'STORE_FOLDER', message: expect.stringContaining('postgres.json') })
 })
 
-test.skipIf(!isRoot)('as root, a folder that the user postgres cannot enter is named', async () => {
+const NOBODY = 65_534
+
+test.skipIf(!isRoot)(`as root, a folder that the user postgres cannot enter is named${FOR_ROOT}`, async () => {
   const closed = join(dataDir, '..')
   await chmod(closed, 0o700)
   await expect(start()).rejects.toMatchObject({ category: 'incorrect', code: 'STORE_FOLDER', message: expect.stringContaining(`cannot enter ${closed}:`) })
+})
+
+test.skipIf(!isRoot)(`an ordinary user's PostgreSQL runs as that user, and all it has is that user's${FOR_ROOT}`, async () => {
+  await chown(join(dataDir, '..'), NOBODY, NOBODY)
+  const { child, url } = await startElsewhere({ uid: NOBODY, gid: NOBODY })
+  expect(await query(url, 'SELECT current_user::text AS u')).toEqual([{ u: 'oxbow_series' }])
+  for (const file of ['postgres.json', 'postgres.log', 'postgres/postmaster.pid']) expect((await stat(join(dataDir, file))).uid, file).toBe(NOBODY)
+  const exited = once(child, 'exit')
+  child.kill('SIGTERM')
+  expect(await exited).toEqual([0, null])
 })
 
 test('no statement and no value reaches the log of the server, and each denial does', async () => {
