@@ -25,7 +25,7 @@ export interface Channel {
   maxSlewPerSecond?: number
   /** `no-reading`: the model documents 0 as "nothing measured", and 0 is stored as absent. */
   zeroMeans: 'zero' | 'no-reading'
-  /** `required`: without coefficients in force a value is `calibration-missing`. */
+  /** `required`: without coefficients in force the raw value is stored and stands in no window (`calibration-missing`). */
   calibration: 'none' | 'optional' | 'required'
   /** Identical samples in a row from which the rest is `flat-line`; absent: a steady value is believable. */
   flatLineCount?: number

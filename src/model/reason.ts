@@ -19,7 +19,7 @@ export const REASONS = {
   'linkage-unavailable': 'the identity store did not answer: the reading waits and is released by itself',
   'behind-waiting': 'older readings of the device are being released first: the reading follows by itself',
   'model-unknown': 'the device model is not in the registry: add it to mappings/models, then re-submit',
-  'calibration-missing': 'the channel needs a calibration and none is in force: record one; the raw value is kept',
+  'calibration-missing': 'never quarantined: the raw value is stored, and stands in no window until a calibration is in force: record one',
   'no-channel-left': 'no measured field of the record could be kept: see the reasons of its fields',
   'record-too-large': 'the record is larger than the limit: send smaller records'
 } as const

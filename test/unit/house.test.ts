@@ -118,3 +118,10 @@ test('tests make their folders in one place, which fails a run that leaves one b
   const makers = FILES.filter(path => path.startsWith('test/') && path.endsWith('.ts') && !path.startsWith('test/bench/') && /\bmkdtemp(?:Sync)?\(/.test(readFileSync(path, 'utf8')))
   expect(makers).toEqual(['test/support/temporary-folder.ts', 'test/support/temporary-root.ts'])
 })
+
+test('every decision is named by its number', () => {
+  const decisions = PAGES.filter(({ path }) => path.startsWith('docs/decisions/'))
+  expect(decisions.length).toBeGreaterThan(5)
+  const wrong = decisions.filter(({ path, text }) => !text.startsWith(`# ${/(\d{4})-[\w-]+\.md$/.exec(path)?.[1]}: `))
+  expect(wrong.map(({ path }) => path)).toEqual([])
+})

@@ -11,6 +11,11 @@ test('the page for device makers lists every reason, and no other', () => {
   expect(listed.sort()).toEqual(Object.keys(REASONS).sort())
 })
 
+test('a missing calibration is promised nowhere to quarantine', () => {
+  expect(/^\| `calibration-missing` \| none \| never quarantined: .+$/m.test(page)).toBe(true)
+  expect(REASONS['calibration-missing']).toMatch(/^never quarantined: /)
+})
+
 test('the schemas shown are the registered ones', () => {
   const schemas = [...page.matchAll(/```json\n(\{"type": "record"[\s\S]*?)```/g)].map(([, text]) => JSON.parse(text!) as unknown)
   expect(schemas.map(schemaIdByForm)).toEqual([1, 2])
