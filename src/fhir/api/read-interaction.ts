@@ -105,13 +105,13 @@ async function search (interaction: Interaction, visibleTo: Visibility, caller: 
   const boundTo = JSON.stringify([type, self, caller.name, visibleTo])
   const token = pairs.find(pair => pair.name === '_page')?.value
   const place = token === undefined ? undefined : readPageToken(token, boundTo, deps.pageKey)
-  const now = place?.asOf ?? caller.now
+  const now = place?.now ?? caller.now
   const context: SearchContext = { now, baseUrl: deps.baseUrl(), countDefault: deps.limits.countDefault, countMax: deps.limits.countMax }
-  const after = place === undefined ? {} : { after: place.after }
+  const after = place === undefined ? {} : { after: place.after, asOf: place.asOf }
   const page: Page = isStored(type)
     ? toPage(await reader.search(type, { ...storedQuery(asked, context), ...after }, visibleTo, caller.now))
     : await deps.searchObservations({ ...observationQuery(asked, context), ...after }, visibleTo, caller.now)
-  const next = page.next === undefined ? undefined : writePageToken({ asOf: now, after: page.next }, boundTo, deps.pageKey)
+  const next = page.next === undefined ? undefined : writePageToken({ asOf: page.asOf, now, after: page.next }, boundTo, deps.pageKey)
   const address = (query: string): string => `${deps.baseUrl()}/${type}${query === '' ? '' : `?${query}`}`
   const parts = {
     self: address(self),
@@ -123,7 +123,7 @@ async function search (interaction: Interaction, visibleTo: Visibility, caller: 
   return { status: 200, text: searchsetText({ baseUrl: deps.baseUrl(), type, texts, ...parts }) }
 }
 
-type Page = Pick<ObservationPage, 'texts' | 'next' | 'total'> & { resources: readonly Resource[] }
+type Page = Pick<ObservationPage, 'texts' | 'next' | 'asOf' | 'total'> & { resources: readonly Resource[] }
 
 function toPage ({ versions, ...page }: StoredPage): Page { return { ...page, resources: versions.map(version => version.resource) } }
 

@@ -31,8 +31,8 @@ export interface StoredQuery {
   descending: boolean
   count: number
   total: 'none' | 'accurate' | 'estimate'
-  /** Versions recorded later are not seen on any page of this search. */
-  asOf: EpochMs
+  /** As the first page gave it: versions recorded later are not seen on the pages behind it. Absent: first page. */
+  asOf?: EpochMs
   after?: readonly (string | number)[]
 }
 
@@ -40,6 +40,8 @@ export interface StoredPage {
   versions: readonly StoredVersion[]
   /** Key behind the last entry; absent when nothing follows. */
   next?: readonly (string | number)[]
+  /** Now, or the time of the newest version there is when that is later. */
+  asOf: EpochMs
   total?: number
 }
 

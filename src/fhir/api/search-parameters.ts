@@ -88,8 +88,7 @@ export function observationQuery (pairs: readonly SearchPair[], context: SearchC
     dates: all('date').map(pair => dates(pair, context.now)),
     lastUpdated: all('_lastUpdated').map(pair => dates(pair, context.now)),
     derivedFrom,
-    ...shape(pairs, context, ['date', '_lastUpdated'], { by: 'date', descending: true }),
-    asOf: context.now
+    ...shape(pairs, context, ['date', '_lastUpdated'], { by: 'date', descending: true })
   }
 }
 
@@ -108,8 +107,7 @@ export function storedQuery (pairs: readonly SearchPair[], context: SearchContex
     lastUpdated: all('_lastUpdated').map(pair => dates(pair, context.now)),
     descending: sort[0]!.descending,
     count,
-    total,
-    asOf: context.now
+    total
   }
 }
 

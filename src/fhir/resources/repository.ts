@@ -10,7 +10,7 @@ import { asStoreError, transaction as inTransaction } from '../../platform/postg
 import type { Pseudonyms } from '../../stores/linkage/association.ts'
 import { notifyChange } from '../../stores/linkage/change-feed.ts'
 import { lockName, readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
-import { countResources, isVisible, type ResourceQuery, searchResources } from '../../stores/linkage/resource-search.ts'
+import { countResources, isVisible, newestUpdate, type ResourceQuery, searchResources } from '../../stores/linkage/resource-search.ts'
 import { applyRules, type RuleDeps, type Written } from './apply-rules.ts'
 import { withAssociationIdentifier } from './association-rules.ts'
 import { readReference, ruleBroken } from './business-rule.ts'
@@ -146,7 +146,8 @@ function createReader (db: Pool | PoolClient): ResourceReader {
     history: (type, id, page, visibleTo, now) => answered(async () =>
       await visible(type, id, visibleTo, now) ? (await readHistory(db, type, id, page.count, page.before)).map(parse) : []),
     search: (type, query, visibleTo, now) => answered(async () => {
-      const wish = toResourceQuery(query, visibleTo, now)
+      const asOf = query.asOf ?? await newestUpdate(db, type, now)
+      const wish = toResourceQuery(query, visibleTo, now, asOf)
       const [at, id] = query.after ?? []
       const after = at === undefined || id === undefined ? {} : { after: { lastUpdated: Number(at) as EpochMs, id: String(id) } }
       const found = query.count === 0 ? [] : await searchResources(db, type, wish, { descending: query.descending, limit: query.count + 1, ...after })
@@ -154,6 +155,7 @@ function createReader (db: Pool | PoolClient): ResourceReader {
       const last = versions.at(-1)
       return {
         versions,
+        asOf,
         ...(found.length > query.count && last !== undefined ? { next: [last.lastUpdated, last.resource.id!] } : {}),
         ...(query.total === 'none' ? {} : { total: await countResources(db, type, wish) })
       }
@@ -161,14 +163,14 @@ function createReader (db: Pool | PoolClient): ResourceReader {
   }
 }
 
-function toResourceQuery (query: StoredQuery, visibleTo: Visibility, now: EpochMs): ResourceQuery {
+function toResourceQuery (query: StoredQuery, visibleTo: Visibility, now: EpochMs, asOf: EpochMs): ResourceQuery {
   const references: ResourceQuery['references'][number][] = []
   if (query.devices !== undefined) references.push({ element: 'device', targetType: 'Device', ids: query.devices })
   if (query.patients !== undefined) references.push({ element: 'subject', targetType: 'Patient', ids: query.patients })
   if (query.sources !== undefined) references.push({ element: 'source', targetType: 'Device', ids: query.sources })
   return {
     ...(query.ids === undefined ? {} : { ids: query.ids }),
-    identifiers: query.identifiers, lastUpdated: query.lastUpdated, references, visibleTo, now, asOf: query.asOf
+    identifiers: query.identifiers, lastUpdated: query.lastUpdated, references, visibleTo, now, asOf
   }
 }
 

@@ -79,7 +79,7 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
       for (const row of rows) {
         const context = contexts.get(row.sid)
         if (context === undefined) continue
-        const history = row.revision === 1 ? [row] : histories(row).filter(one => one.issued <= asOf)
+        const history = row.revision === 1 ? [row] : historyAt(histories(row), asOf)
         const isKindWanted = (kind: ViewKind) => {
           const frame = findFrame({ kind, row }, namingOf(context), tools)
           return frame !== undefined && (isWanted === undefined || isWanted(frame.mapping.file.views[kind]!))
@@ -100,6 +100,11 @@ export function createViewLoader (sources: ViewSources, tools: FrameTools): View
       return published(versionsOfView(history, id), await contextsOf(history))
     }
   }
+}
+
+/** Up to the highest revision issued by then, as the ledger picks it; one before it may have been issued later by the clock. */
+function historyAt (history: readonly SeriesRow[], asOf: EpochMs): readonly SeriesRow[] {
+  return history.slice(0, history.findLastIndex(row => row.issued <= asOf) + 1)
 }
 
 /** A panel names the SpO2 Observation of its window when that was there no later than the panel's revision: so old versions stay as they were. */

@@ -39,8 +39,8 @@ export interface ObservationQuery {
   /** Entries on the page; 0 only with a wanted total. */
   count: number
   total: 'none' | 'accurate' | 'estimate'
-  /** Set at the first page and kept: what was issued later is not seen on any page of this search. */
-  asOf: EpochMs
+  /** As the first page gave it: what was issued later is not seen on the pages behind it. Absent: first page. */
+  asOf?: EpochMs
   /** Key of the last entry of the page before, as `ObservationPage.next` gave it; absent: first page. */
   after?: readonly (string | number)[]
 }
@@ -51,6 +51,8 @@ export interface ObservationPage {
   texts?: readonly { id: string, text: string }[]
   /** Key behind the last entry; absent when nothing follows. */
   next?: readonly (string | number)[]
+  /** Now, or the newest time of issue there is when that is later: a clock that was set back hides nothing. */
+  asOf: EpochMs
   /** Set when asked for. */
   total?: number
 }

@@ -3,7 +3,7 @@
 import type { Observation } from '@medplum/fhirtypes'
 import { type IdentifierKind, identifierSystem, viewId } from '../../model/identifier.ts'
 import type { Sid } from '../../model/reading.ts'
-import type { EpochMs } from '../../model/units.ts'
+import { type EpochMs, epochMs } from '../../model/units.ts'
 import { viewsOf } from '../../model/view-ids.ts'
 import type { WindowStatus } from '../../model/window.ts'
 import type { ViewText } from './mapping-schema.ts'
@@ -21,7 +21,7 @@ export interface RowQuery {
   start?: { from?: EpochMs, until?: EpochMs }
   issued?: { from?: EpochMs, until?: EpochMs }
   statuses?: readonly WindowStatus[]
-  asOf: EpochMs
+  asOf?: EpochMs
   order: 'start' | 'issued'
   descending: boolean
   after?: RowKey & { at: EpochMs }
@@ -57,10 +57,10 @@ interface Keyed { key: Key, found: PublishedView }
 const CHUNK_MAX = 2_000
 const CHUNK_MIN = 32
 
-export async function searchObservations (query: ObservationQuery, visibleTo: Visibility, parts: SearchParts): Promise<ObservationTextPage> {
+export async function searchObservations (query: ObservationQuery, visibleTo: Visibility, now: EpochMs, parts: SearchParts): Promise<ObservationTextPage> {
   const isWanted = (found: PublishedView) => isVisible(found, visibleTo) && matchesQuery(found, query)
   const named = await namedIds(query, parts)
-  const source = named === undefined ? await ledgerSource(query, visibleTo, parts) : await namedSource(named, query, parts)
+  const { source, asOf } = named === undefined ? await ledgerSource(query, visibleTo, now, parts) : await namedSource(named, query, now, parts)
   const place = { order: compareBy(query), keyOf: (found: PublishedView) => keyOf(found, query), isWanted }
   const entries = query.count === 0 ? [] : await firstEntries(source, query, place)
   const shown = entries.slice(0, query.count)
@@ -69,11 +69,15 @@ export async function searchObservations (query: ObservationQuery, visibleTo: Vi
   const texts = shown.map(({ found }) => ({ id: found.view.id, text: renderObservation(found.view, found.frame.naming, parts.tools) }))
   return {
     texts,
+    asOf,
     get resources () { return texts.map(({ text }) => JSON.parse(text) as Observation) },
     ...(next === undefined ? {} : { next }),
     ...(total === undefined ? {} : { total })
   }
 }
+
+/** Where the candidates come from, and what bounds them on every page. */
+interface Bounded { source: Source, asOf: EpochMs }
 
 /** Chunks of candidates in the order of the ledger. `isFinal(found)`: no later chunk holds anything that sorts before it. */
 interface Chunk { found: readonly PublishedView[], isFinal: (found: PublishedView) => boolean, isLast: boolean }
@@ -118,7 +122,7 @@ function compareBy ({ sort }: ObservationQuery): Order['order'] {
 }
 
 /** Walks the ledger along the first sort key. */
-async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, parts: SearchParts): Promise<Source> {
+async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, now: EpochMs, parts: SearchParts): Promise<Bounded> {
   const sids = await sidsOfQuery(query, visibleTo, parts.sids)
   const series = sids.length === 0 ? [] : await parts.rows.seriesOf(sids)
   const first = query.sort[0] ?? { by: 'date', descending: true }
@@ -128,7 +132,8 @@ async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, par
   const isNamed = (texts: ViewText) => query.codes.every(tokens => matchesAny(tokens, texts.code.coding)) && query.categories.every(tokens => matchesAny(tokens, [texts.category]))
   // A few more than the page: rows of the same time may sort before each other.
   const limit = Math.min(CHUNK_MAX, Math.max(CHUNK_MIN, query.count + 16))
-  return async function * (after) {
+  const asOf = query.asOf ?? await newestIssue(series, metrics, now, parts)
+  const source: Source = async function * (after) {
     if (series.length === 0 || metrics?.length === 0 || statuses?.length === 0) return
     let cursor: RowQuery['after']
     for (;;) {
@@ -137,16 +142,26 @@ async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, par
         ...(metrics === undefined ? {} : { metrics }),
         ...(statuses === undefined ? {} : { statuses }),
         ...timesOf(query, first, after, reach),
-        asOf: query.asOf, order: first.by === 'date' ? 'start' : 'issued', descending: first.descending, limit,
+        asOf, order: first.by === 'date' ? 'start' : 'issued', descending: first.descending, limit,
         ...(cursor === undefined ? {} : { after: cursor })
       })
       const last = rows.at(-1)
       const isLast = rows.length < limit || last === undefined
-      yield { found: await parts.loader.current(rows, query.asOf, isNamed), isFinal: found => !isLast && isFinal(found, last, first, reach), isLast }
+      yield { found: await parts.loader.current(rows, asOf, isNamed), isFinal: found => !isLast && isFinal(found, last, first, reach), isLast }
       if (isLast) return
       cursor = { at: first.by === 'date' ? last.windowStart : last.issued, series: last.series, metric: last.metric, windowStart: last.windowStart, sizeMs: last.sizeMs }
     }
   }
+  return { source, asOf }
+}
+
+/** When the newest of these windows was issued, and no earlier than `now`: beyond it only where the clock was set back. */
+async function newestIssue (series: RowQuery['series'], metrics: readonly string[] | undefined, now: EpochMs, { rows }: SearchParts): Promise<EpochMs> {
+  if (series.length === 0 || metrics?.length === 0) return now
+  const [newest] = await rows.search({
+    series, ...(metrics === undefined ? {} : { metrics }), issued: { from: epochMs(now + 1) }, order: 'issued', descending: true, limit: 1
+  })
+  return newest?.issued ?? now
 }
 
 type SortKey = ObservationQuery['sort'][number]
@@ -218,9 +233,10 @@ async function idsOfDerived (refs: readonly { id: string, versionId?: string }[]
   })
 }
 
-async function namedSource (ids: ReadonlySet<string>, query: ObservationQuery, { rows, loader }: SearchParts): Promise<Source> {
+async function namedSource (ids: ReadonlySet<string>, query: ObservationQuery, now: EpochMs, { rows, loader }: SearchParts): Promise<Bounded> {
   const windows = new Map((await rows.byViewIds([...ids])).map(({ latest }) => [`${latest.series} ${latest.metric} ${latest.windowStart} ${latest.sizeMs}`, latest]))
+  const asOf = query.asOf ?? epochMs(Math.max(now, ...[...windows.values()].map(({ issued }) => issued)))
   // The newest revision may be newer than the search: the loader goes back to what was there.
-  const found = (await loader.current([...windows.values()], query.asOf)).filter(({ view }) => ids.has(view.id) && view.row.issued <= query.asOf)
-  return async function * () { yield { found, isFinal: () => true, isLast: true } }
+  const found = (await loader.current([...windows.values()], asOf)).filter(({ view }) => ids.has(view.id) && view.row.issued <= asOf)
+  return { source: async function * () { yield { found, isFinal: () => true, isLast: true } }, asOf }
 }

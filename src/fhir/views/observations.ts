@@ -36,7 +36,7 @@ export function createObservations (parts: ObservationsParts): Observations {
   const sids = createSidSources(parts.linkagePool)
   const loader = createViewLoader(viewSources(parts), tools)
   const readParts = { rows, loader, tools }
-  const searchTexts: Observations['searchTexts'] = (query, visibleTo) => searchObservations(query, visibleTo, { rows, sids, loader, tools })
+  const searchTexts: Observations['searchTexts'] = (query, visibleTo, now) => searchObservations(query, visibleTo, now, { rows, sids, loader, tools })
   return {
     loader,
     searchTexts,

@@ -2,7 +2,7 @@ import type { Bundle, DeviceMetric, OperationOutcome, Patient } from '@medplum/f
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { epochMs } from '../../../../src/model/units.ts'
 import { bundleOf, type FhirApi, fhirApi, refusal } from '../../../support/fhir-api.ts'
-import { association, patient, reader } from '../../../support/linkage-fixtures.ts'
+import { association, create, patient, reader } from '../../../support/linkage-fixtures.ts'
 import { testWard, T0, type Ward, windowOf } from '../../../support/views.ts'
 
 const NOW = epochMs(T0 + 3_600_000)
@@ -143,6 +143,34 @@ test('Observations are searched, paged and read', async () => {
   expect([read.statusCode, read.headers.etag]).toEqual([200, 'W/"1"'])
   expect((await api.ask({ url: `/Observation/${seen[0]}/_history/1` })).body).toBe(read.body)
   expect(bundleOf(await api.ask({ url: `/Observation/${seen[0]}/_history` })).entry).toHaveLength(1)
+})
+
+test('after the clock was set back a search shows on its pages what is readable by id, and nothing newer than its first page', async () => {
+  const later = epochMs(NOW + 7_200_000)
+  const sid = await ward.admit('clock')
+  const commit = (minute: number, wish = {}) => ward.commit([windowOf(ward.mappings, sid, minute, { metric: 'spo2', issued: epochMs(later + minute), ...wish })])
+  for (let minute = 0; minute < 5; minute++) await commit(minute)
+  await commit(2, { revision: 2, status: 'amended', issued: T0 })
+  let known = 5
+  for (const order of ['date', '-date', '_lastUpdated', '-_lastUpdated']) {
+    const seen: (string | undefined)[] = []
+    let url = `/Observation?patient=pat-clock&_sort=${order}&_count=2`
+    while (url !== '') {
+      const bundle = bundleOf(await api.ask({ url }))
+      if (seen.length === 0) await commit(known)
+      seen.push(...(bundle.entry ?? []).map(entry => entry.resource?.id))
+      url = bundle.link?.find(link => link.relation === 'next')?.url.replace(/^.*\/fhir/, '') ?? ''
+    }
+    expect([order, seen.length, new Set(seen).size]).toEqual([order, known, known])
+    for (const id of seen) expect((await api.ask({ url: `/Observation/${id}` })).statusCode).toBe(200)
+    expect(bundleOf(await api.ask({ url: `/Observation?_id=${seen.join(',')}` })).entry).toHaveLength(known)
+    known++
+  }
+  for (const id of ['clock-a', 'clock-b', 'clock-c']) await create(ward.repository, patient(id), later)
+  const first = bundleOf(await api.ask({ url: '/Patient?_id=clock-a,clock-b,clock-c,clock-d&_count=2&_total=accurate' }))
+  expect([first.total, first.entry?.length]).toEqual([3, 2])
+  await create(ward.repository, patient('clock-d'), epochMs(later + 1))
+  expect(bundleOf(await api.ask({ url: first.link!.find(link => link.relation === 'next')!.url.replace(/^.*\/fhir/, '') })).entry).toHaveLength(1)
 })
 
 test('a page link works only for the search and the caller it was given to', async () => {

@@ -7,13 +7,13 @@ const KEY = Buffer.alloc(32, 1)
 const refused = expect.objectContaining({ code: 'FHIR_PARAMETER' })
 
 test('a place comes back as it was written', () => {
-  fc.assert(fc.property(fc.integer(), fc.array(fc.oneof(fc.integer(), fc.string())), fc.string(), (asOf, after, boundTo) => {
-    expect(readPageToken(writePageToken({ asOf: epochMs(asOf), after }, boundTo, KEY), boundTo, KEY)).toEqual({ asOf, after })
+  fc.assert(fc.property(fc.integer(), fc.integer(), fc.array(fc.oneof(fc.integer(), fc.string())), fc.string(), (asOf, now, after, boundTo) => {
+    expect(readPageToken(writePageToken({ asOf: epochMs(asOf), now: epochMs(now), after }, boundTo, KEY), boundTo, KEY)).toEqual({ asOf, now, after })
   }))
 })
 
 test('a token is of no use for another search, with another key, or changed', () => {
-  const token = writePageToken({ asOf: epochMs(5), after: [7, 'id'] }, 'search', KEY)
+  const token = writePageToken({ asOf: epochMs(5), now: epochMs(6), after: [7, 'id'] }, 'search', KEY)
   expect(() => readPageToken(token, 'other', KEY)).toThrow(refused)
   expect(() => readPageToken(token, 'search', Buffer.alloc(32, 2))).toThrow(refused)
   for (let at = 0; at < token.length; at++) {

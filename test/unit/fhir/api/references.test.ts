@@ -16,7 +16,7 @@ function caller (visibleTo: Visibility): Caller { return { name: 'x', now: epoch
 
 function holding (...names: string[]): ResourceReader {
   const asked = (name: string) => Promise.resolve(names.includes(name) ? ({} as never) : undefined)
-  return { read: (type, id) => asked(`${type}/${id}`), vread: (type, id, version) => asked(`${type}/${id}/${version}`), history: async () => [], search: async () => ({ versions: [] }) }
+  return { read: (type, id) => asked(`${type}/${id}`), vread: (type, id, version) => asked(`${type}/${id}/${version}`), history: async () => [], search: async () => ({ versions: [], asOf: epochMs(0) }) }
 }
 
 test('references are found and replaced wherever they stand, and nothing else is', () => {
