@@ -1,11 +1,13 @@
 /** Routes → one Fastify app: every route must declare who may call it and what the audit says of it, or the start fails. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import fastify, { type FastifyInstance, type FastifyPluginAsync, type FastifyReply, type FastifyRequest, type RouteOptions } from 'fastify'
 import { ServiceError } from '../model/errors.ts'
 import type { Events } from '../observability/events.ts'
 import type { Logger } from '../observability/logger.ts'
+import { createRouteTable, type RouteTable } from './allowed-methods.ts'
 import { answerError } from './error-handler.ts'
-import { secureHeadersPlugin } from './secure-headers.plugin.ts'
+import { secureHeadersOf, secureHeadersPlugin } from './secure-headers.plugin.ts'
 
 export interface AppParts {
   log: Logger
@@ -23,43 +25,85 @@ export interface AppParts {
 export interface App {
   /** @returns `http://host:port` */
   listen (host: string, port: number): Promise<string>
-  /** Takes no more requests; those running may end, and are cut after `timeoutMs`. */
-  close (timeoutMs: number): Promise<void>
+  /** Answers with `Connection: close` from now on, then takes nothing new and lets what runs come to its end. What is
+   *  open after `timeoutMs` is cut. @returns whether something was */
+  close (timeoutMs: number): Promise<{ wasCut: boolean }>
 }
 
 /** Not yet listening. @throws ServiceError ROUTE_UNDECLARED for a route without `config.access` or `config.audit` */
 export async function createApp (parts: AppParts): Promise<App> {
-  const app = await buildApp(parts)
+  let isClosing = false
+  const app = await buildApp(parts, () => isClosing)
   return {
     listen: (host, port) => app.listen({ host, port }),
     close: async timeoutMs => {
-      const cut = setTimeout(() => { app.server.closeAllConnections() }, timeoutMs)
+      let wasCut = false
+      const cut = setTimeout(() => {
+        wasCut = true
+        app.server.closeAllConnections()
+      }, timeoutMs)
+      // A connection whose request ended after closing began is idle only then.
+      const sweep = setInterval(() => { app.server.closeIdleConnections() }, SWEEP_MS)
+      isClosing = true
       try {
+        // A connection that is ended between two requests may meet the next one on its way: first everybody hears `Connection: close`.
+        if (await hasConnections(app)) await delay(DRAIN_MS)
         await app.close()
       } finally {
         clearTimeout(cut)
+        clearInterval(sweep)
       }
+      return { wasCut }
     }
   }
 }
 
 /** The app itself, for tests that inject requests. */
-export async function buildApp (parts: AppParts): Promise<FastifyInstance> {
-  const app = fastify({ logger: false, bodyLimit: parts.bodyMax, forceCloseConnections: 'idle', routerOptions: { maxParamLength: 256 } })
-  app.addHook('onRoute', assertDeclared)
-  await app.register(secureHeadersPlugin({ contentSecurityPolicy: { directives: PAGE_POLICY } }))
-  app.setErrorHandler((error, request, reply) => { sendError(parts, error, request, reply) })
-  app.setNotFoundHandler({}, (request, reply) => {
-    sendError(parts, new ServiceError('not-found', 'FHIR_NOT_FOUND', 'there is nothing at this address'), request, reply)
+export async function buildApp (parts: AppParts, isClosing: () => boolean = () => false): Promise<FastifyInstance> {
+  const headers = await secureHeadersOf(HELMET)
+  const app = fastify({
+    logger: false,
+    bodyLimit: parts.bodyMax,
+    forceCloseConnections: 'idle',
+    // Answered, with `Connection: close`, rather than refused: everything behind the door stops only after it.
+    return503OnClosing: false,
+    routerOptions: { maxParamLength: 256 },
+    frameworkErrors: (error, request, reply) => {
+      // No hook runs for an address that cannot be read.
+      reply.headers(headers)
+      if (parts.isDemo) reply.header(...DEMO)
+      sendError(parts, error, request, reply)
+    }
   })
+  app.addHook('onSend', async (_request, reply) => { if (isClosing()) reply.header('Connection', 'close') })
+  const routes = createRouteTable()
+  app.addHook('onRoute', route => {
+    assertDeclared(route)
+    routes.add(route.url, [route.method].flat())
+  })
+  await app.register(secureHeadersPlugin(HELMET))
+  app.setErrorHandler((error, request, reply) => { sendError(parts, error, request, reply) })
+  // Before the body is read, whose type does not matter then.
+  app.addHook('onRequest', async (request, reply) => { if (request.is404) throw nothingThere(routes, request, reply) })
+  app.setNotFoundHandler({}, (request, reply) => { sendError(parts, nothingThere(routes, request, reply), request, reply) })
   app.addHook('onResponse', async (request, reply) => {
     parts.events.request(routeTemplate(request), request.method, reply.statusCode, reply.elapsedTime)
   })
-  if (parts.isDemo) app.addHook('onSend', async (_request, reply) => { reply.header('Oxbow-Demo', 'DEMO') })
+  if (parts.isDemo) app.addHook('onSend', async (_request, reply) => { reply.header(...DEMO) })
   await app.register(parts.auth)
   for (const routes of parts.routes) await app.register(routes)
   await app.ready()
   return app
+}
+
+const DEMO = ['Oxbow-Demo', 'DEMO'] as const
+/** How often connections that became idle while closing are ended. */
+const SWEEP_MS = 50
+/** How long answers say `Connection: close` before nothing new is taken. */
+const DRAIN_MS = 250
+
+function hasConnections (app: FastifyInstance): Promise<boolean> {
+  return new Promise(resolve => { app.server.getConnections((error, count) => { resolve(error === null && count > 0) }) })
 }
 
 /** The front page is plain HTML with its own style and pictures; nothing is loaded from elsewhere. */
@@ -73,6 +117,17 @@ const PAGE_POLICY = {
   frameAncestors: ["'none'"],
   baseUri: ["'none'"],
   upgradeInsecureRequests: null
+}
+
+/** This server speaks plain HTTP: a proxy that speaks TLS adds Strict-Transport-Security. */
+const HELMET = { contentSecurityPolicy: { directives: PAGE_POLICY }, strictTransportSecurity: false } as const
+
+/** 404, or 405 with `Allow` where other methods are taken (RFC 9110 §15.5.6). */
+function nothingThere (routes: RouteTable, request: FastifyRequest, reply: FastifyReply): ServiceError {
+  const allowed = routes.methodsAt(request.url.split('?', 1)[0]!)
+  if (allowed.length === 0) return new ServiceError('not-found', 'NOT_FOUND', 'there is nothing at this address')
+  reply.header('Allow', allowed.join(', '))
+  return new ServiceError('unsupported', 'METHOD_NOT_ALLOWED', `this address takes ${allowed.join(', ')} only`)
 }
 
 function assertDeclared (route: RouteOptions): void {

@@ -44,7 +44,8 @@ const FRAMEWORK: Readonly<Record<string, readonly [category: ServiceError['categ
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['incorrect', 'INPUT_UNREADABLE', 'the body is not as long as Content-Length says'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['incorrect', 'INPUT_UNREADABLE', 'the body is empty'],
   FST_ERR_CTP_INVALID_JSON_BODY: ['incorrect', 'INPUT_UNREADABLE', 'the body is not JSON'],
-  FST_ERR_BAD_URL: ['incorrect', 'FHIR_PARAMETER', 'the address cannot be read']
+  FST_ERR_BAD_URL: ['incorrect', 'INPUT_UNREADABLE', 'the address cannot be read: a % must be followed by two hexadecimal digits of UTF-8'],
+  FST_ERR_MAX_PARAM_LENGTH: ['not-found', 'NOT_FOUND', 'there is nothing at this address']
 }
 
 function ofFramework (error: unknown): unknown {

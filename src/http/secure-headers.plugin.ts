@@ -6,7 +6,7 @@ import fastify, { type FastifyInstance, type FastifyPluginAsync } from 'fastify'
 /** To be registered before every route; sets what helmet with these options would. */
 export function secureHeadersPlugin (options: FastifyHelmetOptions): FastifyPluginAsync {
   const plugin = async (app: FastifyInstance) => {
-    const headers = await headersOf(options)
+    const headers = await secureHeadersOf(options)
     app.addHook('onRequest', (_request, reply, done) => {
       reply.headers(headers)
       done()
@@ -17,7 +17,7 @@ export function secureHeadersPlugin (options: FastifyHelmetOptions): FastifyPlug
 }
 
 /** What helmet sets on an answer that has nothing else. */
-async function headersOf (options: FastifyHelmetOptions): Promise<Record<string, string>> {
+export async function secureHeadersOf (options: FastifyHelmetOptions): Promise<Record<string, string>> {
   const probe = fastify({ logger: false })
   await probe.register(helmet, options)
   let headers: Record<string, string> = {}
