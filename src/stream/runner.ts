@@ -98,7 +98,7 @@ async function runOnce (parts: RunnerParts, stop: AbortSignal, onStart: (memory:
 }
 
 async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, stop: AbortSignal): Promise<void> {
-  const taken = await consumer.take(parts.recordsMax, AbortSignal.any([stop, AbortSignal.timeout(parts.tickMs)]))
+  const taken = await takeFor(parts, consumer, stop)
   const step = await pipeline.step(taken, parts.now())
   if (step === undefined) return
   // The time of the commit, not of the step that led to it: what was issued before a search must be there for it.
@@ -107,6 +107,20 @@ async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsum
   await parts.sink.commit(step.commit)
   for (const { partition, nextOffset } of taken) consumer.release(partition, nextOffset)
   reportStep(parts.report, step)
+}
+
+/** By hand: a signal with a time-out of its own, joined to another, costs more than taking the records, and is there until its time is over. */
+async function takeFor ({ recordsMax, tickMs }: RunnerParts, consumer: BusConsumer, stop: AbortSignal): ReturnType<BusConsumer['take']> {
+  const over = new AbortController()
+  const end = (): void => { over.abort() }
+  const timer = setTimeout(end, tickMs)
+  stop.addEventListener('abort', end, { once: true })
+  try {
+    return await consumer.take(recordsMax, over.signal)
+  } finally {
+    clearTimeout(timer)
+    stop.removeEventListener('abort', end)
+  }
 }
 
 function reportStep (report: RunnerReport, step: NonNullable<Awaited<ReturnType<Pipeline['step']>>>): void {
