@@ -1,6 +1,6 @@
 /** `npm run bench`: measures every bar on this machine against the limit of this machine, in the same run (performance.md §6–§9). */
 
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createContext } from './bench-context.ts'
@@ -53,9 +53,21 @@ async function main (args: readonly string[]): Promise<0 | 1 | 2> {
   await chmod(base, 0o755)
   try {
     const context = createContext(options, base, { now: Date.now, say })
-    return await runBench({ groups: GROUPS, context, folder: base, resultsFolder: join(ROOT, 'bench-results'), print, fail: say })
+    const code = await runBench({ groups: GROUPS, context, folder: base, resultsFolder: join(ROOT, 'bench-results'), print, fail: say })
+    if (code !== 0) await sayLogs(base)
+    return code
   } finally {
     await rm(base, { recursive: true, force: true, maxRetries: 5 })
+  }
+}
+
+const LOG_LINES_MAX = 20
+
+/** The end of every server's log: the folder is about to be removed. */
+async function sayLogs (base: string): Promise<void> {
+  for (const name of (await readdir(base, { recursive: true })).filter(name => name.endsWith('data.log'))) {
+    const lines = (await readFile(join(base, name), 'utf8')).trimEnd().split('\n')
+    say([`${name}:`, ...lines.slice(-LOG_LINES_MAX)].join('\n'))
   }
 }
 
