@@ -23,9 +23,10 @@ function scene (review: Partial<QuarantineReview> = {}) {
     ...review
   }
   const out: string[] = []
-  const context = { env: {}, stdout: (text: string) => { out.push(text) }, stderr: () => {}, now: () => epochMs(0), signal: new AbortController().signal } satisfies CliContext
+  const err: string[] = []
+  const context = { env: {}, stdout: (text: string) => { out.push(text) }, stderr: (text: string) => { err.push(text) }, now: () => epochMs(0), signal: new AbortController().signal } satisfies CliContext
   const verb = createQuarantineVerb(async () => ({ review: whole, close: async () => { isClosed = true } }))
-  return { calls, out, run: (...args: string[]) => verb.run(args, context), wasClosed: () => isClosed }
+  return { calls, out, err, run: (...args: string[]) => verb.run(args, context), wasClosed: () => isClosed }
 }
 
 test('list prints a line for each item, and filters are handed on', async () => {
@@ -71,4 +72,19 @@ test('wrong use is said before anything is opened', async () => {
     await expect(run(...args)).rejects.toThrowError(expect.objectContaining({ code: 'USAGE' }))
     expect([calls, wasClosed()]).toEqual([[], false])
   }
+})
+
+test('items that are settled already are told, and end with 1', async () => {
+  const resubmit = scene({ resubmit: async () => ({ resubmitted: 0, remaining: [] }) })
+  expect(await resubmit.run('resubmit', ID, ID)).toBe(1)
+  expect(resubmit.err.join('')).toContain('1 of the items named is settled already, or not there')
+  const discard = scene({ discard: async () => 0 })
+  expect(await discard.run('discard', ID, '--because', 'x')).toBe(1)
+  expect(discard.err.join('')).toContain('settled already')
+})
+
+test('a list without items says so', async () => {
+  const { run, out, err } = scene({ list: async () => [] })
+  expect(await run('list')).toBe(0)
+  expect([out.join(''), err.join('')]).toEqual(['', 'oxbow quarantine: there are no such items\n'])
 })
