@@ -24,8 +24,21 @@ export interface WindowSettings {
   mappingVersion: (metric: string, model: DeviceModel) => string
 }
 
+type Groups = readonly Omit<WindowGroup, 'closedThrough'>[]
+
+/** One answer for all series of a model: there may be very many. */
+const groupsOf = new WeakMap<WindowSettings, Map<DeviceModel, Groups>>()
+
 /** Channels by window size; panel, SpO2, battery and signal quality go with the default size. */
-export function windowGroups (model: DeviceModel, settings: WindowSettings): Omit<WindowGroup, 'closedThrough'>[] {
+export function windowGroups (model: DeviceModel, settings: WindowSettings): Groups {
+  const known = groupsOf.get(settings) ?? new Map<DeviceModel, Groups>()
+  groupsOf.set(settings, known)
+  const groups = known.get(model) ?? groupChannels(model, settings)
+  known.set(model, groups)
+  return groups
+}
+
+function groupChannels (model: DeviceModel, settings: WindowSettings): Groups {
   const bySize = new Map<number, number[]>([[settings.windowMs, []]])
   for (const [position, { metric }] of model.channels.entries()) {
     const size = settings.windowSizes[metric] ?? settings.windowMs

@@ -10,7 +10,7 @@ import { type Arrival, decodeArrivals, type Findings, type Late, noFindings, pla
 import { closeOpenWindows, type Revision, windowGroups } from './close-open-windows.ts'
 import { lookbackCount } from './plausibility.ts'
 import type { PipelineParts, PipelineSettings } from './pipeline-parts.ts'
-import { forgetClosed, lowerBound, type OpenSeries, watermarkOf } from './series-state.ts'
+import { forgetClosed, lowerBound, type OpenSeries, type WindowGroup, watermarkOf } from './series-state.ts'
 import type { Closed, Due, RowIn, SeriesCommit, SeriesState, Settled, Sink } from './sink.ts'
 import { windowStartOf } from './window.ts'
 
@@ -129,7 +129,7 @@ function openedSeries (parts: PipelineParts, context: SidContext, series: number
   const newest = Math.max(state?.highest ?? -Infinity, rows.at(-1)?.takenAt ?? -Infinity)
   // A size that is new begins where the others stand: what lies before is closed, and the store gave no rows of it.
   const begin = state === undefined || state.progress.size === 0 ? Number.MIN_SAFE_INTEGER : Math.min(...state.progress.values())
-  const groups = windowGroups(model, parts.settings).map(group => ({ ...group, closedThrough: state?.progress.get(group.sizeMs) ?? epochMs(begin) }))
+  const groups = windowGroups(model, parts.settings).map(({ sizeMs, channels, withPanel }): WindowGroup => ({ sizeMs, channels, withPanel, closedThrough: state?.progress.get(sizeMs) ?? epochMs(begin) }))
   return { sid: context.sid, series, partition, context, model, groups, readings: rows, newest, lastArrival: now }
 }
 

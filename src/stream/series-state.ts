@@ -62,7 +62,9 @@ export function findReading (open: OpenSeries, takenAt: EpochMs, sequence: numbe
 
 export function insertReading (open: OpenSeries, reading: StoredReading): void {
   const last = open.readings.at(-1)
-  if (last === undefined || compareIdentity(last, reading) < 0) open.readings.push(reading)
+  // A literal holds just one: pushing to an empty array would keep room for seventeen, in each of many thousand series.
+  if (last === undefined) open.readings = [reading]
+  else if (compareIdentity(last, reading) < 0) open.readings.push(reading)
   else open.readings.splice(lowerBound(open.readings, reading.takenAt, reading.sequence), 0, reading)
   if (reading.takenAt > open.newest) open.newest = reading.takenAt
 }
