@@ -84,7 +84,7 @@ export function createIdentify (deps: IdentifyDeps): Identify {
       const arrived = typeof arrivedAt === 'number' ? arrivedAt : arrivedAt[i]!
       const judged = judgedAt ?? arrived
       const isBehind = resolution.sid !== undefined && visit?.mustWait(record.deviceId, resolution.sid) === true
-      const reason = failureOf(record, resolution, judged) ?? (isBehind ? 'behind-waiting' : undefined)
+      const reason = failureOf(record, resolution, judged)
       if (reason !== undefined) {
         failures.push({ kind: 'record', record, reason, field: undefined })
         if (WAITING_REASONS.has(reason)) visit?.willWait(record.deviceId, reason)
@@ -93,6 +93,12 @@ export function createIdentify (deps: IdentifyDeps): Identify {
       const checked = checks.get(resolution.model!)!(record, judged, fractions.has(record.deviceId))
       if (!checked.ok) {
         failures.push({ kind: 'record', record, reason: checked.reason, field: checked.failures[0]?.field })
+        continue
+      }
+      // Only what could be stored waits behind others: the sender of the rest has something to put right.
+      if (isBehind) {
+        failures.push({ kind: 'record', record, reason: 'behind-waiting', field: undefined })
+        visit?.willWait(record.deviceId, 'behind-waiting')
         continue
       }
       for (const failure of checked.failures) failures.push({ kind: 'field', record, reason: failure.reason, field: failure.field })

@@ -13,7 +13,7 @@ import { type Senders, startSenders } from '../support/sender.ts'
 
 const DEVICES = ['given-1', 'given-2', 'given-3']
 const MRNS = ['p-1', 'p-2', 'p-3', 'p-4']
-const EDITS = 48
+const EDITS = 36
 const KILL_EVERY = 12
 const PAUSE_MAX_MS = 400
 
