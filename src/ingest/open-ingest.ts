@@ -98,7 +98,8 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   })
   const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
   const inFlight = createInFlight()
-  const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}` })
+  const sidNow = async (deviceId: string) => (await options.resolve(deviceId, now())).sid
+  const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}`, sidNow })
   const releaseItems: ReleaseItems = (items, how) => inFlight.run(() => release(items, how))
   const releaser = createReleaser({
     quarantine, releaseItems, events, ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })

@@ -15,6 +15,8 @@ export interface UpkeepParts {
 }
 
 const SWEEP_MS = 60_000
+/** Devices nobody knows: an association that is announced is looked at by itself, this finds one that another process made. */
+const FULL_SWEEP_MS = 3_600_000
 const EXPIRE_MS = 3_600_000
 const CATCH_UP_MS = 1_000
 /** A process that was killed is started again within this time, or its last second of counts stays short. */
@@ -30,6 +32,7 @@ export function startUpkeep ({ ingest, backlog, countedByHour, events, now }: Up
     const time = now()
     await ingest.counters.settle(() => countedByHour(epochMs(time - SETTLE_BACK_MS), epochMs(time + EXPIRE_MS)))
   })
-  const timers = [settle, every(SWEEP_MS, () => ingest.releaser.releaseAll()), every(EXPIRE_MS, () => ingest.expire())]
+  const timers = [settle, every(SWEEP_MS, () => ingest.releaser.sweep()), every(FULL_SWEEP_MS, () => ingest.releaser.releaseAll()),
+    every(EXPIRE_MS, () => ingest.expire())]
   return { stop: () => { for (const timer of timers) clearInterval(timer) } }
 }

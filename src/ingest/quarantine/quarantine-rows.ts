@@ -184,11 +184,15 @@ export async function selectWaiting (
   return rows.map(row => ({ ...headOf(row), sealed: row.sealed }))
 }
 
-/** Every device that has waiting items. */
-export async function selectWaitingDevices (db: Db): Promise<DeviceIndex[]> {
-  const { rows } = await db.query<{ version: number, index: Buffer }>(
-    `SELECT DISTINCT index_version AS version, device_index AS index FROM quarantine.item WHERE state = 'waiting'`)
-  return rows
+/** A device that has waiting items. `isKnown`: the identity store knew it, or did not answer, when one of them was tried. */
+export interface FoundDevice { device: DeviceIndex, isKnown: boolean }
+
+/** @param which `known`: only those */
+export async function selectWaitingDevices (db: Db, which: 'all' | 'known' = 'all'): Promise<FoundDevice[]> {
+  const { rows } = await db.query<DeviceIndex & { known: boolean }>(`
+    SELECT index_version AS version, device_index AS index, bool_or(reason <> 'device-unknown') AS known FROM quarantine.item
+    WHERE state = 'waiting' AND ($1 = 'all' OR reason <> 'device-unknown') GROUP BY 1, 2`, [which])
+  return rows.map(({ version, index, known }) => ({ device: { version, index }, isKnown: known }))
 }
 
 /** Open items and the bytes they hold. */
@@ -198,10 +202,19 @@ export async function selectTotals (db: Db): Promise<{ items: number, bytes: num
   return rows[0]!
 }
 
+export interface OpenCount {
+  reason: ReasonCode
+  waiting: number
+  held: number
+  /** Of those waiting, arrived more than a minute ago. */
+  overdue: number
+}
+
 /** Open items by reason, most first. */
-export async function countOpenByReason (db: Db): Promise<{ reason: ReasonCode, waiting: number, held: number }[]> {
-  const { rows } = await db.query<{ reason: ReasonCode, waiting: number, held: number }>(`
-    SELECT reason, count(*) FILTER (WHERE state = 'waiting')::int AS waiting, count(*) FILTER (WHERE state = 'held')::int AS held
+export async function countOpenByReason (db: Db): Promise<OpenCount[]> {
+  const { rows } = await db.query<OpenCount>(`
+    SELECT reason, count(*) FILTER (WHERE state = 'waiting')::int AS waiting, count(*) FILTER (WHERE state = 'held')::int AS held,
+      count(*) FILTER (WHERE state = 'waiting' AND arrived_at < now() - interval '1 minute')::int AS overdue
     FROM quarantine.item WHERE state IN ('waiting', 'held') GROUP BY reason ORDER BY count(*) DESC, reason`)
   return rows
 }

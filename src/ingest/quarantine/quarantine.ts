@@ -12,7 +12,8 @@ import {
   type DeviceIndex, type DeviceIndexOf, type ItemKind, newItemId, type NewItem, openItem, type SealedItem, sealItem
 } from './quarantine-item.ts'
 import {
-  type FinalState, insertItems, keepItems, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems, type WaitingCursor
+  type FinalState, type FoundDevice, insertItems, keepItems, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems,
+  type WaitingCursor
 } from './quarantine-rows.ts'
 
 export interface QuarantineOptions {
@@ -42,7 +43,7 @@ export interface Quarantine {
   /** The bytes as they came. @throws ServiceError KEY_DESTROYED */
   open (item: Pick<SealedItem, 'id' | 'arrivedAt' | 'sealed'>): Promise<Buffer>
   waitingOf (device: DeviceIndex, newerThan: number, cursor: WaitingCursor | undefined, limit: number): Promise<SealedItem[]>
-  waitingDevices (): Promise<DeviceIndex[]>
+  waitingDevices (which?: 'all' | 'known'): Promise<FoundDevice[]>
   deviceIndexOf: DeviceIndexOf
   /** Reads how full it is from the database: other processes change it too. */
   refresh (): Promise<void>
@@ -73,7 +74,7 @@ export async function openQuarantine (options: QuarantineOptions): Promise<Quara
     keep: items => keepItems(pool, items, now()).catch((error: unknown) => { throw asStoreError(error) }),
     open: item => openItem(dataKeys, item),
     waitingOf: (device, newerThan, cursor, limit) => selectWaiting(pool, device, newerThan, cursor, limit),
-    waitingDevices: () => selectWaitingDevices(pool),
+    waitingDevices: which => selectWaitingDevices(pool, which),
     deviceIndexOf,
     refresh: fill.refresh
   }

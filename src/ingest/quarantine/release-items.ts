@@ -21,6 +21,8 @@ export interface ReleaseDeps extends PublishDeps {
   quarantine: Pick<Quarantine, 'add' | 'settle' | 'keep' | 'open'>
   events: Pick<Events, 'released'>
   limits: DecodeLimits
+  /** Who wears the device now, if anybody. */
+  sidNow: (deviceId: string) => Promise<Sid | undefined>
   /** Name of this inlet in source positions, e.g. `quarantine/<instance>`. */
   inlet: string
 }
@@ -29,7 +31,7 @@ export interface ReleaseOutcome {
   releasedCount: number
   /** Items that still wait. */
   leftCount: number
-  /** Sids under which items were released. */
+  /** Sids under which items were released; of a look, the sid under which the device is worn now. */
   sids: readonly Sid[]
   /** True when the identity store did not answer for one of them. */
   isUnavailable: boolean
@@ -40,6 +42,8 @@ export interface ReleaseOptions {
   state?: 'released' | 'resubmitted'
   /** The clock by which their times are judged. Default: when each arrived. */
   judgedAt?: EpochMs
+  /** Makes it a look: called in the tick in which an item proves to be releasable, and then nothing is published or written. */
+  onReleasable?: () => void
 }
 
 /** Items of kind `record`, in the order in which they are to be published. */
@@ -51,10 +55,16 @@ type Kept = { id: string, kind: SealedItem['kind'], reason: ReasonCode }
 export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
   let lastNumber = 0
 
-  return async function releaseItems (items, { state = 'released', judgedAt } = {}) {
+  return async function releaseItems (items, { state = 'released', judgedAt, onReleasable } = {}) {
     const opened = await openAll(deps, items)
     const arrivedAt = opened.items.map(item => item.arrivedAt)
+    // Asked before the items are: a sid that is newer than their answer must seem new.
+    const worn = onReleasable === undefined || opened.records.length === 0 ? undefined : await deps.sidNow(opened.records[0]!.deviceId)
     const { groups, failures } = await deps.identify(opened.records, judgedAt === undefined ? arrivedAt : { arrivedAt, judgedAt })
+    if (onReleasable !== undefined && groups.length > 0) {
+      onReleasable()
+      return { releasedCount: 0, leftCount: items.length, sids: [], isUnavailable: false }
+    }
     const source: SourcePosition = { inlet: deps.inlet, number: ++lastNumber }
     const destroyed = new Set(await publishGroups(deps, groups, source))
     const itemOfRecord = new Map(opened.records.map((record, place) => [record as unknown, opened.items[place]!]))
@@ -74,7 +84,7 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
     return {
       releasedCount: releasedIds.length,
       leftCount: kept.filter(({ reason }) => WAITING_REASONS.has(reason)).length,
-      sids: published.map(({ sid }) => sid),
+      sids: worn === undefined ? published.map(({ sid }) => sid) : [worn],
       isUnavailable: kept.some(({ reason }) => reason === 'linkage-unavailable')
     }
   }

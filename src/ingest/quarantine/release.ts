@@ -1,19 +1,25 @@
 /** Readings that waited for an association are released in order, ahead of newer readings of their device, which wait behind them.
  *
- *  Of each device with waiting items one entry is held. While it is `releasing`, its new readings go to quarantine (`behind-waiting`) and a drain
- *  publishes what resolves, in order of event time, sequence and arrival. Invariants (test/integration/ingest/release.test.ts):
- *  R1  no reading of a releasing device is published at the door;
+ *  Of each device with waiting items one entry is held. A look (at a start, in a sweep) resolves its items and publishes nothing, and new readings
+ *  pass meanwhile. The device is `releasing` from the tick in which a look resolved an item, an association of it was announced, or a reading of
+ *  it came under a sid not seen on it: its new readings then go to quarantine (`behind-waiting`) and a drain publishes what resolves, in order of
+ *  event time, sequence and arrival. Invariants (test/integration/ingest/release.test.ts, release-many.test.ts):
+ *  R1  no reading of a releasing device is published at the door, and no item of a device that is not releasing is published here: a reading
+ *      identified before that tick was behind nothing, one identified after it waits;
  *  R2  releasing ends in the tick in which a drain knows that no item it could release is left or on its way into quarantine;
  *  R3  an item is marked released only when its append is acknowledged: a crash between repeats the reading, which its identity suppresses;
- *  R4  an item that no association covers stays waiting and blocks nobody; one that fails otherwise is held under that reason. */
+ *  R4  an item that no association covers stays waiting and blocks nobody, nor does a look at it, however many there are; one that fails
+ *      otherwise is held under that reason. */
 
 import { ServiceError } from '../../model/errors.ts'
-import type { Sid } from '../../model/reading.ts'
 import type { Events } from '../../observability/events.ts'
 import type { GateVisit } from '../identify.ts'
 import type { DeviceIndex } from './quarantine-item.ts'
-import type { WaitingCursor } from './quarantine-rows.ts'
 import type { Quarantine } from './quarantine.ts'
+import { createReleaseQueue, type ReleaseQueue, type Turn } from './release-queue.ts'
+import {
+  drain, isDrained, keyOf, leave, look, newWaitingDevice, type ReleaseWork, rememberIndexes, type WaitingDevice
+} from './waiting-device.ts'
 import type { ReleaseItems } from './release-items.ts'
 
 export interface ReleaserOptions {
@@ -22,10 +28,12 @@ export interface ReleaserOptions {
   events: Pick<Events, 'raise' | 'clear'>
   /** Items read at once. Default 1,000. */
   pageItems?: number
-  /** Devices drained at once. Default 4. */
+  /** Devices looked at or drained at once; one of these places is kept for drains. Default 4. */
   devicesAtOnce?: number
   /** Pause before a device whose drain failed, or whose identity store did not answer, is tried again. Default 5 s. */
   retryMs?: number
+  /** How long a start waits for its looks at devices that the identity store knows; they go on behind the open door. Default 5 s. */
+  startLookMs?: number
   /** Blind indexes of device names kept in memory. Default 10,000. */
   indexesMax?: number
 }
@@ -33,46 +41,37 @@ export interface ReleaserOptions {
 export interface Releaser {
   /** Opens a visit of the door. */
   enterGate (): GateVisit
-  /** Marks every device that has waiting items as releasing; call before the door opens. @throws ServiceError unavailable STORE_UNAVAILABLE */
+  /** Learns which devices have waiting items and looks at those that the identity store knows, at the others in the background; call before the
+   *  door opens. @throws ServiceError unavailable STORE_UNAVAILABLE */
   start (): Promise<void>
   /** Associations of these devices (their names in telemetry) were committed. Call in the tick in which the resolver forgets them. */
   associationRecorded (deviceIds: readonly string[]): void
-  /** Tries every device that has waiting items, also those unknown here (put there by another process). */
+  /** Queues a look at every device that has waiting items, also those put there by another process. */
   releaseAll (): Promise<void>
-  /** Resolves when no drain runs or is due at once. */
+  /** The same for devices that the identity store knew, unless they were drained since the last sweep or that sweep has not ended. */
+  sweep (): Promise<void>
+  /** Resolves when no look or drain runs or is due at once. */
   settled (): Promise<void>
   close (): Promise<void>
 }
 
-interface Entry {
-  device: DeviceIndex
-  isReleasing: boolean
-  /** Readings sent into quarantine under a waiting reason since the entry was made. */
-  decidedCount: number
-  /** `decidedCount` when the last pass began. */
-  drainedCount: number
-  /** Visits that decided so and have not ended. */
-  visitCount: number
-  /** Called when no such visit is left. */
-  whenIdle: (() => void)[]
-  /** The next pass looks at every waiting item, not only at those newer than the last pass saw. */
-  isUnseen: boolean
-  seenNumber: number
-  /** Waiting items that no association covers, as the passes found. */
-  leftCount: number
-  /** Sids under which readings of the device were released: another one means that an association is new. */
-  sids: Set<Sid>
-  isQueued: boolean
-}
+const ALL_TURNS: readonly Turn[] = ['drain', 'soon', 'later']
 
-interface State extends Required<Pick<ReleaserOptions, 'pageItems' | 'devicesAtOnce' | 'retryMs'>> {
+interface State extends Required<Pick<ReleaserOptions, 'devicesAtOnce' | 'retryMs'>> {
   options: ReleaserOptions
-  entries: Map<string, Entry>
+  work: ReleaseWork
+  entries: Map<string, WaitingDevice>
   indexOf: (deviceId: string) => DeviceIndex
   changeCount: number
-  /** Entries whose drain is due. */
-  queue: Entry[]
+  queue: ReleaseQueue<WaitingDevice>
   runningCount: number
+  /** Of those running, looks. */
+  lookCount: number
+  sweepCount: number
+  /** Looks of the last sweep that have not ended. */
+  sweepLeft: Set<WaitingDevice>
+  /** Drains wait for the looks of the start. */
+  isStarting: boolean
   isClosed: boolean
   isFailing: boolean
   retryTimer: NodeJS.Timeout | undefined
@@ -80,29 +79,55 @@ interface State extends Required<Pick<ReleaserOptions, 'pageItems' | 'devicesAtO
 }
 
 export function createReleaser (options: ReleaserOptions): Releaser {
-  const { quarantine, pageItems = 1_000, devicesAtOnce = 4, retryMs = 5_000 } = options
+  const { quarantine, pageItems = 1_000, devicesAtOnce = 4, retryMs = 5_000, startLookMs = 5_000 } = options
   const state: State = {
-    options, pageItems, devicesAtOnce, retryMs, entries: new Map(), indexOf: rememberIndexes(quarantine.deviceIndexOf, options.indexesMax ?? 10_000),
-    changeCount: 0, queue: [], runningCount: 0, isClosed: false, isFailing: false, retryTimer: undefined, whenSettled: []
-  }
-  async function releaseAll (): Promise<void> {
-    for (const device of await quarantine.waitingDevices()) lookAgain(state, entryOf(state, device))
+    options, devicesAtOnce, retryMs, work: { waitingOf: quarantine.waitingOf, releaseItems: options.releaseItems, pageItems, isClosed: () => state.isClosed },
+    entries: new Map(), indexOf: rememberIndexes(quarantine.deviceIndexOf, options.indexesMax ?? 10_000),
+    changeCount: 0, queue: createReleaseQueue(), runningCount: 0, lookCount: 0, sweepCount: 0, sweepLeft: new Set(), isStarting: false,
+    isClosed: false, isFailing: false, retryTimer: undefined, whenSettled: []
   }
   return {
     enterGate: () => enterGate(state),
-    start: releaseAll,
+    start: () => start(state, startLookMs),
     associationRecorded (deviceIds) {
       state.changeCount++
-      for (const deviceId of deviceIds) lookAgain(state, entryOf(state, state.indexOf(deviceId)))
+      for (const deviceId of deviceIds) release(state, entryOf(state, state.indexOf(deviceId)))
     },
-    releaseAll,
+    async releaseAll () {
+      for (const { device, isKnown } of await quarantine.waitingDevices()) lookAt(state, entryOf(state, device), isKnown ? 'soon' : 'later')
+    },
+    sweep: () => sweep(state),
     settled: () => settled(state),
     async close () {
       state.isClosed = true
       clearTimeout(state.retryTimer)
-      state.queue = []
+      state.queue.clear()
       await settled(state)
     }
+  }
+}
+
+/** Drains begin when the looks have ended, so that the door knows of every device whether its readings wait. */
+async function start (state: State, startLookMs: number): Promise<void> {
+  const devices = await state.options.quarantine.waitingDevices()
+  state.isStarting = true
+  for (const { device, isKnown } of devices) if (isKnown) lookAt(state, entryOf(state, device), 'soon')
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([settled(state), new Promise<void>(resolve => { timer = setTimeout(resolve, startLookMs) })])
+  clearTimeout(timer)
+  state.isStarting = false
+  for (const { device, isKnown } of devices) if (!isKnown) lookAt(state, entryOf(state, device), 'later')
+  pump(state)
+}
+
+async function sweep (state: State): Promise<void> {
+  if (state.sweepLeft.size > 0) return
+  const previous = state.sweepCount++
+  for (const { device } of await state.options.quarantine.waitingDevices('known')) {
+    const entry = entryOf(state, device)
+    if (entry.drainedSweep === previous && !entry.isUnseen) continue
+    state.sweepLeft.add(entry)
+    lookAt(state, entry, 'soon')
   }
 }
 
@@ -110,54 +135,73 @@ function settled (state: State): Promise<void> {
   return state.runningCount === 0 ? Promise.resolve() : new Promise(resolve => { state.whenSettled.push(resolve) })
 }
 
-function entryOf ({ entries }: State, device: DeviceIndex): Entry {
+function entryOf ({ entries }: State, device: DeviceIndex): WaitingDevice {
   const key = keyOf(device)
   const known = entries.get(key)
   if (known !== undefined) return known
-  const entry: Entry = {
-    device, isReleasing: false, decidedCount: 0, drainedCount: 0, visitCount: 0, whenIdle: [], isUnseen: true, seenNumber: 0, leftCount: 0,
-    sids: new Set(), isQueued: false
-  }
+  const entry = newWaitingDevice(device)
   entries.set(key, entry)
   return entry
 }
 
-/** An association may be new: every waiting item of the device is tried. */
-function lookAgain (state: State, entry: Entry): void {
+/** An association may be new: its readings wait until every waiting item of the device was tried. */
+function release (state: State, entry: WaitingDevice): void {
   entry.isUnseen = true
   drainSoon(state, entry)
 }
 
-function drainSoon (state: State, entry: Entry): void {
+function drainSoon (state: State, entry: WaitingDevice): void {
   entry.isReleasing = true
-  if (entry.isQueued || state.isClosed) return
-  entry.isQueued = true
-  state.queue.push(entry)
+  lookAt(state, entry, 'drain')
+}
+
+/** Who runs is judged again at its end. */
+function lookAt (state: State, entry: WaitingDevice, turn: Turn): void {
+  if (entry.isRunning || state.isClosed) return
+  state.queue.add(entry, entry.isReleasing ? 'drain' : turn)
   pump(state)
 }
 
+/** Looks leave a place to drains, and wait while something does not answer. */
 function pump (state: State): void {
-  while (state.runningCount < state.devicesAtOnce && state.queue.length > 0) {
-    state.runningCount++
-    void drainOne(state, state.queue.shift()!)
+  while (state.runningCount < state.devicesAtOnce) {
+    const canLook = state.retryTimer === undefined && state.lookCount < Math.max(1, state.devicesAtOnce - 1)
+    const turns = ALL_TURNS.filter(turn => turn === 'drain' ? !state.isStarting : canLook)
+    const entry = state.queue.take(turns)
+    if (entry === undefined) break
+    void runOne(state, entry)
   }
   if (state.runningCount > 0) return
   for (const resolve of state.whenSettled) resolve()
   state.whenSettled = []
 }
 
-async function drainOne (state: State, entry: Entry): Promise<void> {
-  const hasAnswer = await drain(state, entry).catch(error => failed(state, entry, error))
+async function runOne (state: State, entry: WaitingDevice): Promise<void> {
+  const isLook = !entry.isReleasing
+  state.runningCount++
+  if (isLook) state.lookCount++
+  entry.isRunning = true
+  const hasAnswer = await (isLook ? look(state.work, entry) : drain(state.work, entry)).then(isAnswered => isAnswered && answered(state))
+    .catch(error => failed(state, entry, error))
   state.runningCount--
-  entry.isQueued = false
+  if (isLook) state.lookCount--
+  entry.isRunning = false
+  state.sweepLeft.delete(entry)
   // Judged here and not inside the drain: a reading may have been sent to wait while its promise settled (R2).
-  if (!hasAnswer) retryLater(state)
-  else if (isDrained(entry)) endReleasing(state, entry)
-  else drainSoon(state, entry)
+  if (!hasAnswer) {
+    retryLater(state)
+    if (!entry.isReleasing) lookAt(state, entry, 'soon')
+  } else if (entry.isReleasing && (isLook || !isDrained(entry))) {
+    drainSoon(state, entry)
+  } else {
+    if (!isLook) entry.drainedSweep = state.sweepCount
+    end(state, entry)
+    if (isLook && entry.isUnseen) lookAt(state, entry, 'soon')
+  }
   pump(state)
 }
 
-function failed (state: State, entry: Entry, error: unknown): false {
+function failed (state: State, entry: WaitingDevice, error: unknown): false {
   // Which pages were done is not certain.
   entry.isUnseen = true
   state.isFailing = true
@@ -165,9 +209,15 @@ function failed (state: State, entry: Entry, error: unknown): false {
   return false
 }
 
-function endReleasing ({ entries }: State, entry: Entry): void {
+function answered (state: State): true {
+  if (state.isFailing) state.options.events.clear('job-failing')
+  state.isFailing = false
+  return true
+}
+
+function end ({ entries }: State, entry: WaitingDevice): void {
   entry.isReleasing = false
-  if (entry.leftCount === 0 && entry.visitCount === 0) entries.delete(keyOf(entry.device))
+  if (entry.leftCount === 0 && entry.visitCount === 0 && isDrained(entry)) entries.delete(keyOf(entry.device))
 }
 
 function retryLater (state: State): void {
@@ -175,53 +225,20 @@ function retryLater (state: State): void {
   state.retryTimer ??= setTimeout(() => {
     state.retryTimer = undefined
     for (const entry of state.entries.values()) if (entry.isReleasing) drainSoon(state, entry)
+    pump(state)
   }, state.retryMs).unref()
-}
-
-/** False: something did not answer, the device stays releasing. */
-async function drain (state: State, entry: Entry): Promise<boolean> {
-  do {
-    entry.drainedCount = entry.decidedCount
-    await visitsEnded(entry)
-    if (state.isClosed || !(await drainPass(state, entry))) return false
-  } while (!isDrained(entry))
-  if (state.isFailing) state.options.events.clear('job-failing')
-  state.isFailing = false
-  return true
-}
-
-/** One pass over the waiting items that no pass has seen, or over all. */
-async function drainPass ({ options, pageItems }: State, entry: Entry): Promise<boolean> {
-  const newerThan = entry.isUnseen ? 0 : entry.seenNumber
-  if (entry.isUnseen) entry.leftCount = 0
-  entry.isUnseen = false
-  let cursor: WaitingCursor | undefined
-  for (;;) {
-    const items = await options.quarantine.waitingOf(entry.device, newerThan, cursor, pageItems)
-    const last = items.at(-1)
-    if (last === undefined) return true
-    const outcome = await options.releaseItems(items)
-    entry.leftCount += outcome.leftCount
-    for (const sid of outcome.sids) entry.sids.add(sid)
-    if (outcome.isUnavailable) {
-      entry.isUnseen = true
-      return false
-    }
-    for (const { number } of items) entry.seenNumber = Math.max(entry.seenNumber, number)
-    if (items.length < pageItems) return true
-    cursor = { eventTime: last.eventTime!, sequence: last.sequence!, number: last.number }
-  }
 }
 
 function enterGate (state: State): GateVisit {
   const seenChanges = state.changeCount
-  let touched: Set<Entry> | undefined
+  let touched: Set<WaitingDevice> | undefined
+  let unseen: Set<WaitingDevice> | undefined
   return {
     mustWait (deviceId, sid) {
       if (state.entries.size === 0) return false
       const entry = state.entries.get(keyOf(state.indexOf(deviceId)))
       if (entry === undefined) return false
-      if (!entry.isReleasing && !entry.sids.has(sid)) lookAgain(state, entry)
+      if (!entry.isReleasing && !entry.sids.has(sid)) release(state, entry)
       return entry.isReleasing
     },
     willWait (deviceId, reason) {
@@ -237,40 +254,19 @@ function enterGate (state: State): GateVisit {
         entry.isReleasing = true
         retryLater(state)
       } else if (state.changeCount !== seenChanges) {
-        lookAgain(state, entry)
+        // Where no sid is known, the door takes any for new and need not be closed before (R1).
+        if (entry.sids.size > 0) release(state, entry)
+        else unseen = (unseen ?? new Set()).add(entry)
       }
     },
     end () {
       for (const entry of touched ?? []) leave(entry)
+      for (const entry of unseen ?? []) {
+        entry.isUnseen = true
+        lookAt(state, entry, 'soon')
+      }
       touched = undefined
+      unseen = undefined
     }
-  }
-}
-
-/** Nothing was sent to wait since the last pass began, and no association was recorded. */
-function isDrained (entry: Entry): boolean { return entry.drainedCount === entry.decidedCount && !entry.isUnseen }
-
-function leave (entry: Entry): void {
-  entry.visitCount--
-  if (entry.visitCount > 0) return
-  for (const resolve of entry.whenIdle) resolve()
-  entry.whenIdle = []
-}
-
-function visitsEnded (entry: Entry): Promise<void> | undefined {
-  return entry.visitCount === 0 ? undefined : new Promise(resolve => { entry.whenIdle.push(resolve) })
-}
-
-function keyOf ({ version, index }: DeviceIndex): string { return `${version}/${index.toString('base64')}` }
-
-function rememberIndexes (deviceIndexOf: (deviceId: string) => DeviceIndex, sizeMax: number): (deviceId: string) => DeviceIndex {
-  const known = new Map<string, DeviceIndex>()
-  return deviceId => {
-    const kept = known.get(deviceId)
-    if (kept !== undefined) return kept
-    const device = deviceIndexOf(deviceId)
-    if (known.size >= sizeMax) known.delete(known.keys().next().value!)
-    known.set(deviceId, device)
-    return device
   }
 }

@@ -44,10 +44,17 @@ test('counts that the door has not written yet, or lost in a crash, are noted', 
 })
 
 test('open items are told by reason; what is held needs somebody', async () => {
-  const waiting = await findings({ openItems: async () => [{ reason: 'not-associated', waiting: 3, held: 0 }] })
+  const waiting = await findings({ openItems: async () => [{ reason: 'not-associated', waiting: 3, held: 0, overdue: 3 }] })
   expect(waiting.get('quarantine')).toMatchObject({ verdict: 'note', message: '3 items are open: not-associated 3', todo: expect.stringContaining('by themselves') })
-  const held = await findings({ openItems: async () => [{ reason: 'range-hard', waiting: 0, held: 2 }] })
+  const held = await findings({ openItems: async () => [{ reason: 'range-hard', waiting: 0, held: 2, overdue: 0 }] })
   expect(held.get('quarantine')!.todo).toContain('oxbow quarantine resubmit')
+})
+
+test('readings that stay behind older ones for more than a minute are wrong', async () => {
+  const found = await findings({ openItems: async () => [{ reason: 'behind-waiting', waiting: 3, held: 0, overdue: 2 }] })
+  expect(found.get('quarantine')).toMatchObject({ verdict: 'wrong', message: expect.stringContaining('2 readings') })
+  const passing = await findings({ openItems: async () => [{ reason: 'behind-waiting', waiting: 3, held: 0, overdue: 0 }] })
+  expect(passing.get('quarantine')!.verdict).toBe('note')
 })
 
 test('open jobs are noted', async () => {
