@@ -51,7 +51,7 @@ export async function openStand (folder: string, plan: StandPlan, options: Omit<
     const counts = await openCounts(server)
     const full = { ...plan, url: server.url, token }
     await load.plan(full)
-    const seriesNumbers = once(() => numbersOfDevices(server, counts))
+    const seriesNumbers = numbersOfDevices(server, counts)
     const state: Progress = { acked: 0, posts: [] }
     const parts = { server, counts, load, plan: full, seriesNumbers }
     return {
@@ -120,15 +120,17 @@ async function assertStretch ({ counts, plan, seriesNumbers }: Parts, facts: Str
   await counts.assertReadings(drawReadings(plan, from, facts.until, SAMPLE_COUNT, device => numbers.get(device)!))
 }
 
-async function numbersOfDevices (server: Server, counts: Counts): Promise<Map<number, number>> {
-  const sids = await sidsOfDevices(server)
-  const numbers = await counts.seriesOf([...sids.values()])
-  return new Map([...sids].flatMap(([device, sid]) => numbers.has(sid) ? [[device, numbers.get(sid)!]] : []))
-}
-
-function once<T> (make: () => Promise<T>): () => Promise<T> {
-  let made: Promise<T> | undefined
-  return () => made ??= make()
+/** Asked for until every device has its number: one gets it with its first reading. */
+function numbersOfDevices (server: Server, counts: Counts): () => Promise<Map<number, number>> {
+  let sids: Map<number, string> | undefined
+  const numbers = new Map<number, number>()
+  return async () => {
+    sids ??= await sidsOfDevices(server)
+    if (numbers.size === sids.size) return numbers
+    const found = await counts.seriesOf([...sids.values()])
+    for (const [device, sid] of sids) if (found.has(sid)) numbers.set(device, found.get(sid)!)
+    return numbers
+  }
 }
 
 export function load1 (): number { return loadavg()[0]! }
