@@ -2,13 +2,13 @@
 
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { runVerb } from '../../../src/cli/run-verb.ts'
 import { VERSION } from '../../../src/config/product.ts'
 import { epochMs } from '../../../src/model/units.ts'
+import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 let folder: string
 let address: string
@@ -21,7 +21,7 @@ const server = createServer((request, response) => {
 })
 
 beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), 'oxbow-wrong-use-'))
+  folder = temporaryFolder('wrong-use')
   await writeFile(join(folder, 'data.csv'), 'time,po2\n2026-02-06T13:17:13Z,41\n2026-02-06T13:17:14Z,42\n')
   await writeFile(join(folder, 'map.json'), JSON.stringify({ model: 'Oxbow/SIMULATOR-1', time: { column: 'time', form: 'iso' }, metrics: { 'tissue-po2': 'po2' } }))
   await writeFile(join(folder, 'settings.json'), JSON.stringify({ demo: 'off' }))
