@@ -8,6 +8,7 @@ import { type EpochMs, epochMs } from '../model/units.ts'
 import { type Amender, createAmender } from './amend.ts'
 import { type Arrival, decodeArrivals, type Findings, type Late, noFindings, placeArrivals, placeLate, type TakenRecords } from './arrivals.ts'
 import { closeOpenWindows, type Revision, windowGroups } from './close-open-windows.ts'
+import { lookAheadMs } from './close-window.ts'
 import { lookbackCount } from './plausibility.ts'
 import type { PipelineParts, PipelineSettings } from './pipeline-parts.ts'
 import { forgetClosed, lowerBound, type OpenSeries, type WindowGroup, watermarkOf } from './series-state.ts'
@@ -172,21 +173,16 @@ function mergeLookBack (series: OpenSeries, row: RowIn): void {
   else series.readings.splice(position, 0, row)
 }
 
-/** Marks the closed windows that a new or filled reading changes; the first reading behind a closed window may end its deficit. */
+/** Marks the closed windows that a new or filled reading changes: its own, or the last one when the reading can end a deficit in it. */
 function markDue (settings: PipelineSettings, series: OpenSeries, reading: StoredReading, due: Due[], now: EpochMs): void {
   const notBefore = epochMs(now + settings.silenceMs)
+  const aheadMs = lookAheadMs(series.model, settings.deficits)
   for (const { sizeMs, closedThrough } of series.groups) {
     const own = windowStartOf(reading.takenAt, sizeMs)
     const mark = { series: series.series, partition: series.partition, sizeMs, cause: 'late' as const, notBefore }
     if (own + sizeMs <= closedThrough) due.push({ ...mark, windowStart: own, lookback: lookbackCount(series.model) })
-    else if (Object.keys(settings.deficits).length > 0 && own <= closedThrough && isFirstOpen(series, reading, closedThrough)) {
-      due.push({ ...mark, windowStart: epochMs(own - sizeMs) })
-    }
+    else if (reading.takenAt < closedThrough + aheadMs) due.push({ ...mark, windowStart: windowStartOf(epochMs(closedThrough - 1), sizeMs) })
   }
-}
-
-function isFirstOpen (series: OpenSeries, reading: StoredReading, closedThrough: number): boolean {
-  return reading.takenAt >= closedThrough && series.readings[lowerBound(series.readings, closedThrough)] === reading
 }
 
 function closeSeries (parts: PipelineParts, series: OpenSeries, heard: Map<Sid, OpenSeries>, now: EpochMs, work: Work): void {
