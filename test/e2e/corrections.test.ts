@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Bedside, createBedside, iso, outline, samples, type Worn } from '../support/bedside.ts'
 import { seriesSums } from '../support/brute-force.ts'
 import { eventually, type Observation } from '../support/fhir-client.ts'
-import { endPostmaster, makeDataDir, type Oxbow, removeDataDir, startOxbow } from '../support/oxbow-process.ts'
+import { endOxbow, makeDataDir, type Oxbow, startOxbow } from '../support/oxbow-process.ts'
 import { asOwner } from '../support/owner-view.ts'
 
 const dataDir = makeDataDir()
@@ -27,9 +27,7 @@ beforeAll(async () => {
   ward = createBedside(oxbow, token)
 })
 afterAll(async () => {
-  await oxbow?.kill('SIGKILL')
-  endPostmaster(dataDir)
-  removeDataDir(dataDir)
+  await endOxbow(oxbow, dataDir)
 })
 
 async function sumsBalance (): Promise<void> {

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadDeviceModels } from '../../src/config/device-models.ts'
 import { isAtRest, ledgerGaps, seriesSums, storedSeries, wrongWindows } from '../support/brute-force.ts'
 import { createFhirClient, eventually } from '../support/fhir-client.ts'
-import { endPostmaster, makeDataDir, type Oxbow, postmasterPid, removeDataDir, runServe, startOxbow } from '../support/oxbow-process.ts'
+import { endOxbow, makeDataDir, type Oxbow, postmasterPid, runServe, startOxbow } from '../support/oxbow-process.ts'
 import { asOwner } from '../support/owner-view.ts'
 import { chanceOfRun } from '../support/random.ts'
 import { type Senders, startSenders } from '../support/sender.ts'
@@ -42,9 +42,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await senders?.stop()
-  await oxbow?.kill('SIGKILL')
-  endPostmaster(dataDir)
-  removeDataDir(dataDir)
+  await endOxbow(oxbow, dataDir)
 })
 
 async function restart (): Promise<void> { oxbow = await startOxbow({ dataDir, env }) }

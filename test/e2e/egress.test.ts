@@ -7,7 +7,7 @@ import { type Bedside, createBedside, iso, samples, type Worn } from '../support
 import { isAtRest } from '../support/brute-force.ts'
 import { eventually, type Observation } from '../support/fhir-client.ts'
 import { type Fault, type FhirReceiver, startReceiver } from '../support/fhir-receiver.ts'
-import { endPostmaster, makeDataDir, type Oxbow, removeDataDir, startOxbow } from '../support/oxbow-process.ts'
+import { endOxbow, makeDataDir, type Oxbow, startOxbow } from '../support/oxbow-process.ts'
 import { asOwner } from '../support/owner-view.ts'
 import { chanceOfRun } from '../support/random.ts'
 
@@ -41,10 +41,8 @@ beforeAll(async () => {
   for (const mrn of [...PATIENTS, UNKNOWN]) worn.push(await ward.admit({ deviceId: `device-${mrn}`, mrn, start: iso(M - 86_400_000) }))
 })
 afterAll(async () => {
-  await oxbow?.kill('SIGKILL')
-  endPostmaster(dataDir)
   await receiver?.close()
-  removeDataDir(dataDir)
+  await endOxbow(oxbow, dataDir)
 })
 
 async function start (): Promise<void> {

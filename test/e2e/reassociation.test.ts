@@ -6,7 +6,7 @@ import { loadDeviceModels } from '../../src/config/device-models.ts'
 import { createBedside, iso, type Statement } from '../support/bedside.ts'
 import { isAtRest, ledgerGaps, seriesSums, storedSeries, wrongWindows } from '../support/brute-force.ts'
 import { type Bundle, createFhirClient, eventually } from '../support/fhir-client.ts'
-import { endPostmaster, makeDataDir, type Oxbow, postmasterPid, removeDataDir, startOxbow } from '../support/oxbow-process.ts'
+import { endOxbow, makeDataDir, type Oxbow, postmasterPid, startOxbow } from '../support/oxbow-process.ts'
 import { asOwner, type OwnerView } from '../support/owner-view.ts'
 import { chanceOfRun } from '../support/random.ts'
 import { type Senders, startSenders } from '../support/sender.ts'
@@ -42,9 +42,7 @@ beforeAll(async () => {
 })
 afterAll(async () => {
   await senders?.stop()
-  await oxbow?.kill('SIGKILL')
-  endPostmaster(dataDir)
-  removeDataDir(dataDir)
+  await endOxbow(oxbow, dataDir)
 })
 
 type Kept = Statement & { id: string }

@@ -9,7 +9,7 @@ import { isAtRest } from '../support/brute-force.ts'
 import { findCanaries, formsOf, type Haystack } from '../support/canary.ts'
 import { dumpTables, scalarsOf, type TableDump } from '../support/dump.ts'
 import { createFhirClient, eventually, type FhirClient, type Observation } from '../support/fhir-client.ts'
-import { endPostmaster, makeDataDir, type Oxbow, removeDataDir, startOxbow, type VerbResult } from '../support/oxbow-process.ts'
+import { endOxbow, makeDataDir, type Oxbow, startOxbow, type VerbResult } from '../support/oxbow-process.ts'
 import { asOwner } from '../support/owner-view.ts'
 import { admitPlanted, askPlanted, type PlantedIds, plantedTexts, sendPlanted, withToken } from '../support/planted-ward.ts'
 
@@ -47,9 +47,7 @@ beforeAll(async () => {
   await asOwner(dataDir, async view => { for (const store of ['series', 'bus', 'linkage', 'keys'] as const) dumps.set(store, await dumpTables(view.pool(store))) })
 }, 180_000)
 afterAll(async () => {
-  await oxbow?.kill('SIGKILL')
-  endPostmaster(dataDir)
-  removeDataDir(dataDir)
+  await endOxbow(oxbow, dataDir)
 })
 
 function keepOutput ({ stdout, stderr }: VerbResult): void { written.push({ name: 'a verb', bytes: Buffer.from(stdout + stderr) }) }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Bedside, createBedside, iso, samples } from '../support/bedside.ts'
-import { endPostmaster, makeDataDir, type Oxbow, removeDataDir, startOxbow } from '../support/oxbow-process.ts'
+import { endOxbow, makeDataDir, type Oxbow, startOxbow } from '../support/oxbow-process.ts'
 import { eventually } from '../support/fhir-client.ts'
 import { asOwner, ownerView } from '../support/owner-view.ts'
 
@@ -17,9 +17,7 @@ beforeAll(async () => {
   ward = createBedside(oxbow, await oxbow.token('__telemetry.write system/*.cruds'))
 })
 afterAll(async () => {
-  await oxbow?.kill('SIGKILL')
-  endPostmaster(dataDir)
-  removeDataDir(dataDir)
+  await endOxbow(oxbow, dataDir)
 })
 
 const openJobs = () => asOwner(dataDir, async view => {

@@ -35,7 +35,7 @@ export function makeDataDir (): string {
 }
 
 /** Removes the data directory, the keys beside it and the folder that holds both. */
-export function removeDataDir (dataDir: string): void { rmSync(join(dataDir, '..'), { recursive: true, force: true }) }
+export function removeDataDir (dataDir: string): void { rmSync(join(dataDir, '..'), { recursive: true, force: true, maxRetries: 20, retryDelay: 100 }) }
 
 export interface StartOptions {
   dataDir: string
@@ -115,9 +115,18 @@ export function runServe ({ dataDir, env = {} }: StartOptions): Promise<VerbResu
   return runVerb(['serve'], { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...env })
 }
 
-/** Ends the PostgreSQL that a killed server has left running, if there is one. */
-export function endPostmaster (dataDir: string): void {
+/** Ends the server, or the PostgreSQL that it left running when it was killed, and removes everything it had. */
+export async function endOxbow (oxbow: Oxbow | undefined, dataDir: string): Promise<void> {
+  await oxbow?.stop()
+  for (let signal: NodeJS.Signals | 0 = 'SIGQUIT'; isRunning(dataDir, signal); signal = 0) await new Promise(resolve => { setTimeout(resolve, 50) })
+  removeDataDir(dataDir)
+}
+
+/** Whether PostgreSQL runs on the folder; sends it a signal too. */
+function isRunning (dataDir: string, signal: NodeJS.Signals | 0): boolean {
   try {
-    process.kill(postmasterPid(dataDir), 'SIGQUIT')
-  } catch { /* there is none */ }
+    return process.kill(postmasterPid(dataDir), signal)
+  } catch {
+    return false
+  }
 }
