@@ -13,7 +13,7 @@ export interface Totals {
   accepted: number
   stored: number
   suppressed: number
-  /** Records that went to quarantine. */
+  /** Records that are in quarantine now; those that waited and were released are not. */
   quarantined: number
 }
 
@@ -39,7 +39,7 @@ export interface Counts {
   totals (): Promise<Totals>
   /** Rows at or after a time. */
   rowsSince (time: number): Promise<number>
-  /** Resolves when the stream has stored everything that is on the bus. */
+  /** Resolves when nothing waits in quarantine and the stream has stored everything that is on the bus. */
   untilStored (): Promise<void>
   /** Whether all of it is stored. */
   isStored (): Promise<boolean>
@@ -54,6 +54,7 @@ export interface Counts {
 export interface WantedReading { series: number, takenAt: number, tissueO2: number, spo2: number }
 
 const POLL_MS = 5
+const OPEN = "from quarantine.item where state in ('waiting', 'held')"
 const STORED_TIMEOUT_MS = 180_000
 
 export async function openCounts (server: Pick<Server, 'databaseUrl'>): Promise<Counts> {
@@ -67,13 +68,15 @@ export async function openCounts (server: Pick<Server, 'databaseUrl'>): Promise<
   const points = () => pairs(series, 'select partition, next_offset from series.resume_point where topic = $1')
 
   async function isStored (): Promise<boolean> {
+    // Released first: that puts it on the bus.
+    if (await number(bus, `select count(*) ${OPEN} and state = 'waiting'`) > 0) return false
     const [wanted, reached] = await Promise.all([ends(), points()])
     return [...wanted].every(([partition, end]) => (reached.get(partition) ?? 0) >= end)
   }
   return {
     series,
     bus,
-    totals: async () => ({ ...await streamTotals(series), quarantined: await number(bus, 'select coalesce(sum(records), 0) from ingest.quarantined') }),
+    totals: async () => ({ ...await streamTotals(series), quarantined: await number(bus, `select count(*) ${OPEN}`) }),
     rowsSince: time => number(series, `select count(*) from series.reading where taken_at >= '${new Date(time).toISOString()}'`),
     isStored,
     async untilStored () {

@@ -17,8 +17,6 @@ const VICTIMS = ['server', 'postmaster', 'session'] as const
 /** The moment lies anywhere in this span of load; after it the load goes on for as long again at most. */
 const BEFORE_MAX_MS = 2_000
 const AFTER_MS = 700
-const POLL_MS = 50
-const RELEASE_TIMEOUT_MS = 180_000
 
 export async function benchCrash (context: BenchContext): Promise<Outcomes> {
   const port = await freePort()
@@ -75,7 +73,6 @@ async function crashUnderLoad (stand: Stand, running: Running, victim: (typeof V
 async function assertOnce (server: Server, plan: LoadPlan, posts: readonly number[]): Promise<{ stored: number, suppressed: number }> {
   const counts = await reopenCounts(server)
   try {
-    await untilReleased(counts)
     await counts.untilStored()
     const { rows } = await counts.series.query<{ count: string, first: number, last: number }>(
       `select count(*) as count, (extract(epoch from min(taken_at)) * 1000)::float8 as first, (extract(epoch from max(taken_at)) * 1000)::float8 as last
@@ -94,23 +91,12 @@ async function assertOnce (server: Server, plan: LoadPlan, posts: readonly numbe
     }
     const totals = await counts.totals()
     const all = expected.reduce((total, { count }) => total + count, 0)
-    if (totals.stored !== all || totals.accepted !== totals.stored + totals.suppressed) {
+    if (totals.stored !== all || totals.accepted !== totals.stored + totals.suppressed || totals.quarantined !== 0) {
       throw new WrongResult(`after a crash ${all} readings are stored, the counters say ${JSON.stringify(totals)}`)
     }
     return { stored: totals.stored, suppressed: totals.suppressed }
   } finally {
     await counts.close()
-  }
-}
-
-/** Readings that came while the identity store was away wait in quarantine, and are released by themselves. */
-async function untilReleased ({ bus }: Counts): Promise<void> {
-  const deadline = performance.now() + RELEASE_TIMEOUT_MS
-  for (;;) {
-    const { rows: [row] } = await bus.query<{ waiting: boolean }>("select exists (select from quarantine.item where state in ('waiting', 'held')) as waiting")
-    if (!row!.waiting) return
-    if (performance.now() > deadline) throw new WrongResult('readings still wait in quarantine')
-    await delay(POLL_MS)
   }
 }
 

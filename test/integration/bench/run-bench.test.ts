@@ -86,7 +86,7 @@ async function door (faultAt: number, fault: { status: number, body: string } | 
 
 const FAULTS = [
   ['an answer that is not 2xx', { status: 503, body: '{}' }],
-  ['a reading that was not accepted', { status: 200, body: '{"received":100,"accepted":99,"quarantined":1}' }],
+  ['a request that is refused', { status: 429, body: '{}' }],
   ['a broken connection', 'break']
 ] as const
 
