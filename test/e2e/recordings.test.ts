@@ -69,7 +69,7 @@ describe.skipIf(!hasRecordings)('recordings that stand beside the project (../sh
     }
   }
 
-  async function replay (file: string, devices: ReadonlyMap<string, { device: string }>): Promise<{ received: number, accepted: number, quarantined: number }> {
+  async function replay (file: string, devices: ReadonlyMap<string, { device: string }>): Promise<unknown> {
     const options = [...devices].flatMap(([name, { device }]) => ['--device', `${name}=${device}`])
     const { code, stdout, stderr } = await oxbow.verb('replay', recordingPath(file), '--at', AT, '--json', ...options)
     expect(code, stderr).toBe(0)
@@ -79,21 +79,21 @@ describe.skipIf(!hasRecordings)('recordings that stand beside the project (../sh
   test('Moxy: 931 samples, each value as printed', async () => {
     const { sensors } = readRecording(recordingText('moxy_intervals.csv'))
     const worn = await wear(sensors, 'moxy')
-    expect(await replay('moxy_intervals.csv', worn)).toEqual({ received: 931, accepted: 931, quarantined: 0 })
+    expect(await replay('moxy_intervals.csv', worn)).toEqual({ received: 931, accepted: 931, quarantined: 0, reasons: {}, fieldReasons: {} })
     for (const sensor of sensors) await expectServed(sensor, worn.get(sensor.name)!.patient, () => false)
   })
 
   test('VO2 Master: a documented zero is stored as absent, and every sample is stored', async () => {
     const { sensors } = readRecording(recordingText('vo2master.csv'))
     const worn = await wear(sensors, 'vo2')
-    expect(await replay('vo2master.csv', worn)).toEqual({ received: 718, accepted: 718, quarantined: 0 })
+    expect(await replay('vo2master.csv', worn)).toEqual({ received: 718, accepted: 718, quarantined: 0, reasons: {}, fieldReasons: {} })
     for (const sensor of sensors) await expectServed(sensor, worn.get(sensor.name)!.patient, value => value === 0)
   })
 
   test('Train.Red: 11,995 samples of each sensor, none lost, none taken for a duplicate', async () => {
     const { sensors } = readRecording(recordingText('train.red_intervals.csv'))
     const worn = await wear(sensors, 'train-red')
-    expect(await replay('train.red_intervals.csv', worn)).toEqual({ received: 23_990, accepted: 23_990, quarantined: 0 })
+    expect(await replay('train.red_intervals.csv', worn)).toEqual({ received: 23_990, accepted: 23_990, quarantined: 0, reasons: {}, fieldReasons: {} })
     const metrics = await eventually(async () => {
       const text = await (await fetch(new URL('/metrics', oxbow.address))).text()
       expect(text).toContain(`oxbow_readings_stored_total ${931 + 718 + 23_990}`)
