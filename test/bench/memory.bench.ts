@@ -10,7 +10,7 @@ export const MEMORY_BARS = ['M5'] as const
 const POINTS = { full: [1_000, 10_000], quick: [250, 1_000] } as const
 /** So long at 1 Hz before memory is looked at. */
 const STEADY = { full: 120, quick: 5 } as const
-const LOOKS = 10
+const LOOKS = { full: 10, quick: 3 } as const
 const HISTORY_S = 100
 const DEVICES_PER_POST = 50
 const MIB = 1024 * 1024
@@ -21,7 +21,7 @@ export async function benchMemory (context: BenchContext): Promise<Outcomes> {
   const size = context.options.quick ? 'quick' : 'full'
   const points: Point[] = []
   for (const devices of POINTS[size]) {
-    points.push(await measurePoint(context, devices, STEADY[size]))
+    points.push(await measurePoint(context, devices, { steadySeconds: STEADY[size], looks: LOOKS[size] }))
     const { own, shared, processes } = points.at(-1)!
     context.say(`memory ${devices} devices: ${(own / MIB).toFixed(0)} MiB in ${processes} processes, and ${(shared / MIB).toFixed(0)} MiB shared`)
   }
@@ -38,7 +38,7 @@ export async function benchMemory (context: BenchContext): Promise<Outcomes> {
   }
 }
 
-async function measurePoint (context: BenchContext, devices: number, steadySeconds: number): Promise<Point> {
+async function measurePoint (context: BenchContext, devices: number, { steadySeconds, looks: lookCount }: { steadySeconds: number, looks: number }): Promise<Point> {
   const shape = { connections: 8, devices, devicesPerPost: DEVICES_PER_POST, staggerMs: 0, format: 'avro' } as const
   const startAt = Math.floor(context.now() / 1_000) * 1_000 - HISTORY_S * 1_000
   const stand = await openStand(await context.folder(`memory-${devices}`), { ...shape, readingsPerDevice: 10, startAt })
@@ -47,10 +47,10 @@ async function measurePoint (context: BenchContext, devices: number, steadySecon
     assertAnswers(await stand.load.run({ postsPerGateway: HISTORY_S / 10 }))
     await stand.counts.untilStored()
     await stand.load.plan({ ...stand.plan, readingsPerDevice: 1, startAt: startAt + HISTORY_S * 1_000, intervalMs: 1_000 })
-    const loading = stand.load.run({ seconds: steadySeconds + LOOKS })
+    const loading = stand.load.run({ seconds: steadySeconds + lookCount })
     await delay(steadySeconds * 1_000)
     const looks: Memory[] = []
-    for (let look = 0; look < LOOKS; look++) {
+    for (let look = 0; look < lookCount; look++) {
       looks.push(memoryOf(stand.server))
       await delay(1_000)
     }
