@@ -1,7 +1,6 @@
 /** The load generator as the harness holds it: a process of its own, so that its CPU is told apart. */
 
 import { fork } from 'node:child_process'
-import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { LoadCommand, LoadReply } from './load.ts'
 import type { LoadResult } from './load-run.ts'
@@ -18,19 +17,20 @@ export interface LoadProcess {
 export function startLoad (): LoadProcess {
   const child = fork(fileURLToPath(new URL('load.ts', import.meta.url)), { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] })
   const send = (command: LoadCommand) => { child.send(command) }
-  const next = async (): Promise<LoadReply> => {
-    const ended = once(child, 'exit').then(() => { throw new Error('the load generator ended') })
-    const [reply] = await Promise.race([once(child, 'message'), ended]) as [LoadReply]
-    return reply
-  }
+  let waiting: { resolve: (reply: LoadReply) => void, reject: (error: Error) => void } | undefined
+  child.on('message', reply => { waiting?.resolve(reply as LoadReply) })
+  child.on('exit', () => { waiting?.reject(new Error('the load generator ended')) })
+  const next = (): Promise<LoadReply> => new Promise((resolve, reject) => { waiting = { resolve, reject } })
   return {
     async plan (plan) {
+      const ready = next()
       send({ kind: 'plan', plan })
-      await next()
+      await ready
     },
     async run (until) {
+      const result = next()
       send({ kind: 'run', ...until })
-      const reply = await next()
+      const reply = await result
       if (reply.kind !== 'result') throw new Error('the load generator answered something else')
       return reply.result
     },
