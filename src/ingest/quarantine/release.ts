@@ -1,9 +1,10 @@
 /** Readings that waited for an association are released in order, ahead of newer readings of their device, which wait behind them.
  *
- *  Of each device with waiting items one entry is held. A look (at a start, in a sweep) resolves its items and publishes nothing, and new readings
- *  pass meanwhile. The device is `releasing` from the tick in which a look resolved an item, an association of it was announced, or a reading of
- *  it came under a sid not seen on it: its new readings then go to quarantine (`behind-waiting`) and a drain publishes what resolves, in order of
- *  event time, sequence and arrival. Invariants (test/integration/ingest/release.test.ts, release-many.test.ts):
+ *  Of each device with waiting items one entry is held: of those found at a start or in a sweep, and of those this process sends there. A device
+ *  without an entry has nothing to release, and its readings pass. A look (at a start, in a sweep) resolves items and publishes nothing, and new
+ *  readings pass meanwhile. A device with an entry is `releasing` from the tick in which a look resolved an item, an association of it was
+ *  announced, or a reading of it came under a sid not seen on it: its new readings then go to quarantine (`behind-waiting`) and a drain publishes
+ *  what resolves, in order of event time, sequence and arrival. Invariants (test/integration/ingest/release.test.ts, release-many.test.ts):
  *  R1  no reading of a releasing device is published at the door, and no item of a device that is not releasing is published here: a reading
  *      identified before that tick was behind nothing, one identified after it waits;
  *  R2  releasing ends in the tick in which a drain knows that no item it could release is left or on its way into quarantine;
@@ -91,7 +92,11 @@ export function createReleaser (options: ReleaserOptions): Releaser {
     start: () => start(state, startLookMs),
     associationRecorded (deviceIds) {
       state.changeCount++
-      for (const deviceId of deviceIds) release(state, entryOf(state, state.indexOf(deviceId)))
+      if (state.entries.size === 0) return
+      for (const deviceId of deviceIds) {
+        const entry = state.entries.get(keyOf(state.indexOf(deviceId)))
+        if (entry !== undefined) release(state, entry)
+      }
     },
     async releaseAll () {
       for (const { device, isKnown } of await quarantine.waitingDevices()) lookAt(state, entryOf(state, device), isKnown ? 'soon' : 'later')

@@ -60,6 +60,13 @@ test('items that no association covers stay waiting and block nobody', async () 
   expect(await published()).toEqual([10, 11])
 })
 
+test('readings of a device of which nothing waits pass from the moment its association is announced', async () => {
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  expect((await post([sent(1)])).body).toMatchObject({ accepted: 1, quarantined: 0 })
+  expect(await published()).toEqual([1])
+})
+
 test('a newer reading waits behind those being released, whatever the moment', async () => {
   await post(Array.from({ length: 50 }, (_, i) => sent(i)))
   wear(0)
@@ -155,6 +162,7 @@ test('a crash between the append and its mark repeats the readings, which their 
     quarantine: ingest.quarantine, events: { raise: alarm => { system.raised.push(alarm) }, clear: () => {} }, retryMs: 1_000_000,
     releaseItems: async () => { throw new Error('killed') }
   })
+  await releaser.start()
   releaser.associationRecorded([deviceId])
   await releaser.settled()
   expect(system.raised).toContain('job-failing')
