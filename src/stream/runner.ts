@@ -15,6 +15,8 @@ export interface RunnerParts extends Omit<PipelineParts, 'topic'> {
   /** Most records taken for one commit, and how long to wait for the first of them before the clock is looked at. */
   recordsMax: number
   tickMs: number
+  /** From the begin of a commit that held several records to the next: they come from many at once, and a commit costs as much as dozens of them. */
+  paceMs: number
   /** Wait after a failure, doubled up to `retryMaxMs`. */
   retryMs: number
   retryMaxMs: number
@@ -101,12 +103,14 @@ async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsum
   const taken = await takeFor(parts, consumer, stop)
   const step = await pipeline.step(taken, parts.now())
   if (step === undefined) return
+  const pace = taken.length > 1 || (taken[0]?.records.length ?? 0) > 1 ? delay(parts.paceMs, undefined, { signal: stop }).catch(() => {}) : undefined
   // The time of the commit, not of the step that led to it: what was issued before a search must be there for it.
   const issued = parts.now()
   for (const revision of step.commit.revisions) revision.issued = issued
   await parts.sink.commit(step.commit)
   for (const { partition, nextOffset } of taken) consumer.release(partition, nextOffset)
   reportStep(parts.report, step)
+  await pace
 }
 
 /** By hand: a signal with a time-out of its own, joined to another, costs more than taking the records, and is there until its time is over. */

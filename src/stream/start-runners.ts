@@ -4,7 +4,7 @@ import type { Sid } from '../model/reading.ts'
 import type { Events } from '../observability/events.ts'
 import { type RunnerParts, type RunnerReport, startRunner } from './runner.ts'
 
-export interface RunnersParts extends Omit<RunnerParts, 'writer' | 'partitions' | 'report' | 'tickMs' | 'retryMs' | 'retryMaxMs'> {
+export interface RunnersParts extends Omit<RunnerParts, 'writer' | 'partitions' | 'report' | 'tickMs' | 'paceMs' | 'retryMs' | 'retryMaxMs'> {
   writers: number
   partitionCount: number
   events: Pick<Events, 'stored' | 'suppressed' | 'windowsClosed' | 'windowsAmended' | 'raise' | 'clear'>
@@ -20,6 +20,7 @@ export interface Runners {
 
 /** The clock is looked at this often while nothing comes in. */
 const TICK_MS = 500
+const PACE_MS = 20
 const RETRY_MS = 200
 const RETRY_MAX_MS = 5_000
 
@@ -28,7 +29,7 @@ export function startRunners (parts: RunnersParts): Runners {
   const all = Array.from({ length: parts.partitionCount }, (_, partition) => partition)
   const report = reportTo(parts)
   const runners = Array.from({ length: writers }, (_, writer) => startRunner({
-    ...parts, writer, partitions: all.filter(partition => partition % writers === writer), report, tickMs: TICK_MS, retryMs: RETRY_MS, retryMaxMs: RETRY_MAX_MS
+    ...parts, writer, partitions: all.filter(partition => partition % writers === writer), report, tickMs: TICK_MS, paceMs: PACE_MS, retryMs: RETRY_MS, retryMaxMs: RETRY_MAX_MS
   }))
   return {
     contextChanged: sids => { for (const runner of runners) runner.contextChanged(sids) },

@@ -28,6 +28,8 @@ interface Group { topic: Topic, head: Head, records: BusRecord[], firstOffset: n
 type Commits = GroupCommit<readonly BusRecord[], readonly Position[]>
 
 const RETRY_AFTER_S = 5
+/** Sixteen requests of one reading each, with its original bytes. */
+const COMMIT_RECORDS_ENOUGH = 32
 /** While a topic is full, the database is asked this often whether another process has released some. */
 const REFRESH_FULL_MS = 200
 
@@ -36,7 +38,8 @@ export function createPublisher (state: BusState, limits: PublishLimits): Publis
     commit: items => commit(state, items),
     weigh: records => ({ records: records.length, bytes: records.reduce((sum, record) => sum + recordBytes(record), 0) }),
     recordsMax: limits.commitRecordsMax,
-    bytesMax: limits.commitBytesMax
+    bytesMax: limits.commitBytesMax,
+    recordsEnough: COMMIT_RECORDS_ENOUGH
   })
   let refreshedAt = Number.NEGATIVE_INFINITY
 

@@ -1,4 +1,9 @@
-/** Items that arrive one by one -> commits of many, one in flight, without a timer: whatever arrives meanwhile is the next commit. */
+/** Items that arrive one by one -> commits of many, one in flight, without a timer: whatever arrives meanwhile is the next commit.
+ *
+ *  A commit costs as much as taking in a dozen small requests. While it would hold little, the next one waits for as long as each turn of the
+ *  event loop brings more: what comes alone waits for one turn, what comes from many connections at once goes together. */
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
 
 export interface GroupCommitOptions<Item, Result> {
   /** Makes all items durable or none; results in the order of the items. */
@@ -8,6 +13,8 @@ export interface GroupCommitOptions<Item, Result> {
   /** Most records and bytes in one commit; a heavier item goes alone. */
   recordsMax: number
   bytesMax: number
+  /** A commit of so many records does not wait for more. */
+  recordsEnough: number
 }
 
 export interface GroupCommit<Item, Result> {
@@ -41,10 +48,19 @@ export function createGroupCommit<Item, Result> (options: GroupCommitOptions<Ite
     return result
   }
   async function run (): Promise<void> {
-    // What is added in the same turn of the event loop shares the first commit.
+    // What is added in the same tick shares the first commit.
     await Promise.resolve()
-    while (queue.length > 0) await commitOne(takeBatch())
+    while (queue.length > 0) {
+      await gather()
+      await commitOne(takeBatch())
+    }
     running = undefined
+  }
+  async function gather (): Promise<void> {
+    for (let seen = 0; queue.length > seen && pending.records < options.recordsEnough;) {
+      seen = queue.length
+      await nextTurn()
+    }
   }
   function takeBatch (): Waiting<Item, Result>[] {
     let count = 0

@@ -1,15 +1,19 @@
+import { EventEmitter, once } from 'node:events'
 import { expect, test } from 'vitest'
 import type { ModelKey, Sid } from '../../../src/model/reading.ts'
+import { encodeReadingBatch } from '../../../src/model/reading-record.ts'
 import { epochMs } from '../../../src/model/units.ts'
+import type { PartitionBatch } from '../../../src/platform/bus/bus.ts'
 import { type Runner, startRunner } from '../../../src/stream/runner.ts'
-import { modelOf, SPO2, START } from '../../support/stored-reading.ts'
+import { modelOf, SPO2, START, storedReading } from '../../support/stored-reading.ts'
 
 const MODEL = 'Example Sensors Inc./TO2-READER-2' as ModelKey
 const SID = 's1000000000000000000000000000' as Sid
 
-/** A runner of one open series, on a bus on which nothing comes. */
-function quietRunner () {
-  const seen = { asked: 0, consumers: 0, failures: [] as unknown[] }
+/** A runner of one open series that is paced for ever, on a bus on which these come, one in each take, and then nothing. */
+function runnerOn (batches: PartitionBatch[]) {
+  const seen = { asked: 0, consumers: 0, commits: 0, failures: [] as unknown[] }
+  const committed = new EventEmitter()
   const waiting = new Set<{ count: number, resolve: () => void }>()
   const until = (count: number) => seen.asked >= count ? Promise.resolve() : new Promise<void>(resolve => { waiting.add({ count, resolve }) })
   const refuse = async (): Promise<never> => { throw new Error('not asked for') }
@@ -22,6 +26,8 @@ function quietRunner () {
         seen.consumers++
         return {
           take: (_max, signal) => new Promise(resolve => {
+            const batch = batches.shift()
+            if (batch !== undefined) resolve([batch])
             if (signal?.aborted === true) resolve([])
             signal?.addEventListener('abort', () => { resolve([]) })
           }),
@@ -33,7 +39,11 @@ function quietRunner () {
     sink: {
       series: async names => new Map(names.map(({ sid }) => [sid, 1])), resumePoints: async () => new Map(), states: async () => new Map(),
       openSeries: async () => [{ series: 1, sid: SID, model: MODEL }], existing: async () => [], readings: async () => [], readingsBefore: async () => [],
-      dueAmendments: async () => [], latestOfWindows: async () => [], sidsOf: async () => new Map(), commit: refuse
+      dueAmendments: async () => [], latestOfWindows: async () => [], sidsOf: async () => new Map(),
+      commit: async () => {
+        seen.commits++
+        committed.emit('commit')
+      }
     },
     contexts: async sids => {
       seen.asked++
@@ -47,20 +57,40 @@ function quietRunner () {
     now: () => epochMs(START + 1_000),
     recordsMax: 10,
     tickMs: 60_000,
+    paceMs: 60_000,
     retryMs: 60_000,
     retryMaxMs: 60_000,
     report: { stored: () => {}, suppressed: () => {}, windowsClosed: () => {}, windowsAmended: () => {}, failed: (_writer, error) => { seen.failures.push(error) }, recovered: () => {} }
   })
-  return { runner, seen, until }
+  return { runner, seen, until, committed }
 }
 
 test('when changes may have been missed everything in memory is read again, at once and without a failure', async () => {
-  const { runner, seen, until } = quietRunner()
+  const { runner, seen, until } = runnerOn([])
   await until(1)
   runner.contextChanged('all')
   await until(2)
   runner.contextChanged('all')
   await until(3)
   await runner.stop()
-  expect(seen).toEqual({ asked: 3, consumers: 0, failures: [] })
+  expect(seen).toEqual({ asked: 3, consumers: 0, commits: 0, failures: [] })
+})
+
+/** Records of one reading each, `from` being the offset of the first and the second in which its reading was taken. */
+function batchOf (from: number, count: number): PartitionBatch {
+  const records = Array.from({ length: count }, (_, index) => {
+    const readings = [storedReading(START + (from + index) * 1_000, [97])]
+    return { offset: from + index, key: SID, value: encodeReadingBatch({ sid: SID, model: MODEL, schemaId: 1, receivedAt: epochMs(START), readings }) }
+  })
+  return { partition: 0, firstOffset: from, nextOffset: from + count, records }
+}
+
+test('after a commit of one record the next follows at once, after one of several in its time', async () => {
+  const batches = [batchOf(0, 1), batchOf(1, 1), batchOf(2, 2), batchOf(4, 1)]
+  const { runner, seen, committed } = runnerOn(batches)
+  for (let commit = 0; commit < 3; commit++) await once(committed, 'commit')
+  await new Promise(resolve => { setImmediate(resolve) })
+  expect(batches).toHaveLength(1)
+  await runner.stop()
+  expect([batches.length, seen.commits, seen.failures]).toEqual([1, 3, []])
 })

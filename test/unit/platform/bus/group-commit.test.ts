@@ -14,6 +14,7 @@ function controlled (limits: Partial<GroupCommitOptions<number, string>> = {}) {
     weigh: item => ({ records: 1, bytes: item }),
     recordsMax: 100,
     bytesMax: 1_000,
+    recordsEnough: 1,
     ...limits
   })
   return { commits, batches }
@@ -81,4 +82,34 @@ test('an idle one begins anew', async () => {
     batches[round]!.end.resolve()
     expect(await result).toBe(`done ${round}`)
   }
+})
+
+test('a commit that would hold little waits while each turn brings more, and no longer', async () => {
+  const { commits, batches } = controlled({ recordsEnough: 4 })
+  const results: Promise<string>[] = []
+  const add = (item: number) => { results.push(commits.add(item)) }
+  // Each stands in its turn before the look of the commit.
+  setImmediate(() => {
+    add(2)
+    setImmediate(add, 3)
+  })
+  add(1)
+  await settled()
+  await settled()
+  expect(batches).toEqual([])
+  await settled()
+  await settled()
+  expect(batches.map(({ items }) => items)).toEqual([[1, 2, 3]])
+  batches[0]!.end.resolve()
+  await Promise.all(results)
+})
+
+test('a commit that holds enough begins at once', async () => {
+  const { commits, batches } = controlled({ recordsEnough: 2 })
+  const results = [commits.add(1), commits.add(2)]
+  await Promise.resolve()
+  await Promise.resolve()
+  expect(batches.map(({ items }) => items)).toEqual([[1, 2]])
+  batches[0]!.end.resolve()
+  await Promise.all(results)
 })
