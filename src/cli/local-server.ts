@@ -1,6 +1,6 @@
 /** The server of this machine, as a verb finds it: its address from the data directory, a token from its own key. */
 
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
 import type { Config } from '../config/schema.ts'
@@ -13,7 +13,9 @@ const TOKEN_TTL_S = 600
 
 function addressFile (config: Config): string { return join(config.dataDir, 'server.json') }
 
+/** Makes the data directory where nothing else has: with an external PostgreSQL this file is all that stands there. */
 export async function recordAddress (config: Config, address: string): Promise<void> {
+  await mkdir(config.dataDir, { recursive: true, mode: 0o700 })
   await writeFile(addressFile(config), `${JSON.stringify({ address })}\n`)
 }
 
@@ -24,7 +26,7 @@ export async function serverAddress (config: Config): Promise<string> {
   try {
     return (JSON.parse(await readFile(addressFile(config), 'utf8')) as { address: string }).address
   } catch {
-    throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'no server runs on this data directory: start one with npm start, or name another with --url')
+    throw new ServiceError('unavailable', 'HTTP_UNREACHABLE', 'no server runs on this data directory: start one with npm start, or name another with --url')
   }
 }
 

@@ -31,13 +31,16 @@ export const serveVerb: Verb = {
     const lost = new AbortController()
     const system = await startSystem({ config, now: context.now, writeLog: context.stderr, onLost: () => { lost.abort() } })
     const ended = AbortSignal.any([context.signal, lost.signal])
-    await recordAddress(config, system.address)
-    context.stdout(`oxbow ready ${system.address}\n`)
-    if (config.demo === 'on') openWard(config, system, { ...context, signal: ended })
-    context.stderr(welcome(system, config))
-    if (!ended.aborted) await once(ended, 'abort')
-    await forgetAddress(config)
-    await system.stop()
+    try {
+      await recordAddress(config, system.address)
+      context.stdout(`oxbow ready ${system.address}\n`)
+      if (config.demo === 'on') openWard(config, system, { ...context, signal: ended })
+      context.stderr(welcome(system, config))
+      if (!ended.aborted) await once(ended, 'abort')
+      await forgetAddress(config)
+    } finally {
+      await system.stop()
+    }
     return lost.signal.aborted ? EXIT.notSo : EXIT.done
   }
 }
