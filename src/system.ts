@@ -33,9 +33,9 @@ import { ServiceError } from './model/errors.ts'
 import { identifierSystem } from './model/identifier.ts'
 import { RAW, READINGS } from './model/streams.ts'
 import type { EpochMs } from './model/units.ts'
-import { createEvents, type Events } from './observability/events.ts'
+import { createEvents, type Events, jobReport } from './observability/events.ts'
 import { startHostWatch } from './observability/host-watch.ts'
-import { createLogger, type Logger } from './observability/logger.ts'
+import { createLogger, errorFields, type Logger } from './observability/logger.ts'
 import type { Bus } from './platform/bus/bus.ts'
 import { openEmbeddedBus } from './platform/bus/embedded.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
@@ -95,7 +95,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
 }
 
 /** What operators do with quarantine, on the databases of this deployment, whether or not a server runs on them.
- *  @throws ServiceError unavailable STORE_UNAVAILABLE when the embedded PostgreSQL does not run */
+ *  @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openReview (options: SystemOptions): Promise<{ review: QuarantineReview, close (): Promise<void> }> {
   const ground = groundOf(options)
   const stores = await reachStores(options.config)
@@ -116,7 +116,7 @@ export async function openReview (options: SystemOptions): Promise<{ review: Qua
 function groundOf (options: SystemOptions): Ground {
   const log = createLogger(options.config['log.level'], options.writeLog)
   const registry = new Registry()
-  return { ...options, log, registry, events: createEvents(registry, log), running: [], missing: new Set() }
+  return { ...options, log, registry, events: createEvents(registry, log, options.now), running: [], missing: new Set() }
 }
 
 async function build (ground: Ground): Promise<System> {
@@ -154,12 +154,12 @@ async function build (ground: Ground): Promise<System> {
     requarantine: ingest.requarantine,
     releaseDevice: telemetry => { ingest.releaser.associationRecorded([telemetry]) },
     contextChanged,
-    report: { failing: error => { events.raise('job-failing', { stack: stackOf(error) }) }, fine: () => { events.clear('job-failing') } },
+    report: jobReport(events, 'relabelling and recalibration'),
     now
   })
   running.push({ name: 'jobs', stop: jobs.stop })
   const recheck = startRecheck({
-    pool: stores.pool('oxbow_linkage'), series, now, onRecorded: jobs.wake, onError: error => { events.raise('job-failing', { stack: stackOf(error) }) }
+    pool: stores.pool('oxbow_linkage'), series, now, onRecorded: jobs.wake, report: jobReport(events, 'look at what was relabelled')
   })
   running.push({ name: 'recheck', stop: recheck.stop })
   const onCommitted = (commit: LinkageCommit): void => {
@@ -310,6 +310,7 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
         store,
         searchObservations: fhir.observations.search,
         readObservation: fhir.observations.read,
+        readObservationHistory: fhir.observations.history,
         limits: { countDefault: config['fhir.countDefault'], countMax: config['fhir.countMax'], bundleEntriesMax: config['fhir.bundleEntriesMax'], findingsMax: FINDINGS_MAX },
         baseUrl: () => `${publicUrl()}/fhir`,
         pageKey: keys.pageKey,
@@ -360,9 +361,7 @@ async function stopAll ({ running, log }: Ground): Promise<void> {
     try {
       await part.stop()
     } catch (error) {
-      log.error('a part did not stop', { detail: part.name, stack: stackOf(error) })
+      log.error('a part did not stop', { detail: part.name, ...errorFields(error) })
     }
   }
 }
-
-function stackOf (error: unknown): string { return error instanceof Error ? error.stack ?? error.message : 'unknown' }

@@ -6,7 +6,7 @@ import type { DeviceModels } from '../model/device-model.ts'
 import type { FirmwareNumber, SidResolver } from '../model/identity.ts'
 import type { ModelKey } from '../model/reading.ts'
 import type { EpochMs } from '../model/units.ts'
-import type { Events } from '../observability/events.ts'
+import { type Events, jobReport } from '../observability/events.ts'
 import type { Bus } from '../platform/bus/bus.ts'
 import type { DataKeys } from '../security/data-keys.ts'
 import { type Accept, createAccept } from './accept.ts'
@@ -102,7 +102,7 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}`, sidNow })
   const releaseItems: ReleaseItems = (items, how) => inFlight.run(() => release(items, how))
   const releaser = createReleaser({
-    quarantine, releaseItems, events, ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })
+    quarantine, releaseItems, report: jobReport(events, 'release from quarantine'), ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })
   })
   const acceptFrom = (inlet: string): Accept => {
     const accept = createAccept({

@@ -1,7 +1,7 @@
 /** What the room does by the clock: lets go what may go, ends what is too old, and makes the counters whole after a crash. */
 
-import { type EpochMs, epochMs } from '../model/units.ts'
-import type { Events } from '../observability/events.ts'
+import { type EpochMs, epochMs, HOUR_MS, hourOf } from '../model/units.ts'
+import { type Events, jobReport } from '../observability/events.ts'
 import type { Ingest } from './open-ingest.ts'
 
 export interface UpkeepParts {
@@ -10,7 +10,7 @@ export interface UpkeepParts {
   backlog: () => number
   /** Readings that the series store counted, by hour of arrival, in [from, until). */
   countedByHour: (from: EpochMs, until: EpochMs) => Promise<ReadonlyMap<EpochMs, number>>
-  events: Pick<Events, 'raise'>
+  events: Pick<Events, 'raise' | 'clear'>
   now: () => EpochMs
 }
 
@@ -23,16 +23,24 @@ const CATCH_UP_MS = 1_000
 const SETTLE_BACK_MS = 7 * 86_400_000
 
 export function startUpkeep ({ ingest, backlog, countedByHour, events, now }: UpkeepParts): { stop (): void } {
-  const every = (ms: number, work: () => Promise<unknown>) => setInterval(() => {
-    work().catch((error: unknown) => { events.raise('job-failing', error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}) })
-  }, ms)
-  const settle = every(CATCH_UP_MS, async () => {
+  const settle = every('settling of the counters', CATCH_UP_MS, async () => {
     if (backlog() > 0) return
-    clearInterval(settle)
     const time = now()
-    await ingest.counters.settle(() => countedByHour(epochMs(time - SETTLE_BACK_MS), epochMs(time + EXPIRE_MS)))
+    await ingest.counters.settle(() => countedByHour(epochMs(time - SETTLE_BACK_MS), epochMs(hourOf(time) + HOUR_MS)))
+    clearInterval(settle)
   })
-  const timers = [settle, every(SWEEP_MS, () => ingest.releaser.sweep()), every(FULL_SWEEP_MS, () => ingest.releaser.releaseAll()),
-    every(EXPIRE_MS, () => ingest.expire())]
+  const timers = [settle, every('sweep of the quarantine', SWEEP_MS, () => ingest.releaser.sweep()),
+    every('whole sweep of the quarantine', FULL_SWEEP_MS, () => ingest.releaser.releaseAll()), every('expiry', EXPIRE_MS, () => ingest.expire())]
   return { stop: () => { for (const timer of timers) clearInterval(timer) } }
+
+  /** One at a time. */
+  function every (job: string, ms: number, work: () => Promise<unknown>): NodeJS.Timeout {
+    const report = jobReport(events, job)
+    let isRunning = false
+    return setInterval(() => {
+      if (isRunning) return
+      isRunning = true
+      work().then(report.fine, report.failing).finally(() => { isRunning = false })
+    }, ms)
+  }
 }

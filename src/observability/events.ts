@@ -2,10 +2,11 @@
 
 import { Counter, Gauge, Histogram, type Registry } from 'prom-client'
 import type { ReasonCode } from '../model/reason.ts'
+import type { EpochMs } from '../model/units.ts'
 import type { AmendmentCause } from '../model/window.ts'
-import type { LogFields, Logger } from './logger.ts'
+import { errorFields, type LogFields, type Logger } from './logger.ts'
 
-/** Conditions an operator must know of; each stands in `/health/ready` until it is over. */
+/** What an operator must know of; each stands in `/health/ready` until it is over, or for a day where it tells of something that happened. */
 export type OperationalAlarm =
   | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
   | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
@@ -24,14 +25,19 @@ export interface Events {
   request (route: string, method: string, status: number, durationMs: number): void
   /** @param records asked whenever metrics are read */
   watchBacklog (topic: string, records: () => number): void
-  /** Log line, counter and an entry in `/health/ready`; raised again it is counted again. */
-  raise (alarm: OperationalAlarm, fields?: LogFields): void
-  clear (alarm: OperationalAlarm): void
-  /** Alarms raised and not cleared. */
+  /** Log line, counter and an entry in `/health/ready`; raised again it is counted again. @param part whose alarm it is, where several may raise it */
+  raise (alarm: OperationalAlarm, fields?: LogFields, part?: string): void
+  /** It is over for that part; the alarm stands while another part has it. */
+  clear (alarm: OperationalAlarm, part?: string): void
+  /** Alarms that stand. */
   raisedAlarms (): readonly OperationalAlarm[]
 }
 
-export function createEvents (registry: Registry, log: Logger): Events {
+/** They are over when they are said: each stands for a day after the last one. */
+const HAPPENINGS: ReadonlySet<OperationalAlarm> = new Set(['reading-conflict', 'egress-dead-letter'])
+const HAPPENING_STANDS_MS = 86_400_000
+
+export function createEvents (registry: Registry, log: Logger, now: () => EpochMs): Events {
   const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) => new Counter({ name, help, labelNames, registers: [registry] })
   const accepted = counter('oxbow_readings_accepted_total', 'Readings acknowledged at the door')
   const stored = counter('oxbow_readings_stored_total', 'Readings stored in the series store')
@@ -45,7 +51,8 @@ export function createEvents (registry: Registry, log: Logger): Events {
   const delivered = counter('oxbow_bundles_total', 'Bundles handed to destinations', ['outcome'])
   const alarms = counter('oxbow_operational_alarms_total', 'Operational alarms raised', ['alarm'])
   const seconds = new Histogram({ name: 'oxbow_http_seconds', help: 'Duration of HTTP requests', labelNames: ['route', 'method', 'status'], buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10], registers: [registry] })
-  const raised = new Set<OperationalAlarm>()
+  /** By alarm: the parts that have it, and until when. */
+  const raised = new Map<OperationalAlarm, Map<string, number>>()
   return {
     accepted: readings => { accepted.inc(readings) },
     stored: readings => { stored.inc(readings) },
@@ -77,14 +84,27 @@ export function createEvents (registry: Registry, log: Logger): Events {
         collect () { this.set({ topic }, records()) }
       })
     },
-    raise: (alarm, fields = {}) => {
+    raise: (alarm, fields = {}, part = '') => {
       alarms.inc({ alarm })
-      raised.add(alarm)
+      const parts = raised.get(alarm) ?? new Map<string, number>()
+      raised.set(alarm, parts.set(part, HAPPENINGS.has(alarm) ? now() + HAPPENING_STANDS_MS : Number.POSITIVE_INFINITY))
       log.error('operational alarm', { event: alarm, ...fields })
     },
-    clear: alarm => {
-      if (raised.delete(alarm)) log.info('operational alarm over', { event: alarm })
+    clear: (alarm, part = '') => {
+      const parts = raised.get(alarm)
+      if (parts?.delete(part) === true && parts.size === 0) log.info('operational alarm over', { event: alarm })
     },
-    raisedAlarms: () => [...raised]
+    raisedAlarms: () => [...raised].filter(([, parts]) => [...parts.values()].some(until => now() < until)).map(([alarm]) => alarm)
+  }
+}
+
+/** How a job in the background fares. */
+export interface JobReport { failing (error: unknown): void, fine (): void }
+
+/** `job-failing` while this job fails. @param job in words */
+export function jobReport (events: Pick<Events, 'raise' | 'clear'>, job: string): JobReport {
+  return {
+    failing: error => { events.raise('job-failing', { detail: job, ...errorFields(error) }, job) },
+    fine: () => { events.clear('job-failing', job) }
   }
 }

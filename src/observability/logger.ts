@@ -1,6 +1,7 @@
 /** Logs as JSON lines on standard error. Only named fields get through: what is not on the list is dropped, not masked. */
 
 import { pino } from 'pino'
+import { ServiceError } from '../model/errors.ts'
 
 /** Everything a log line may say; no id of a person, device or series is here (privacy.md §14). */
 export interface LogFields {
@@ -42,6 +43,14 @@ export function createLogger (level: LogLevel, write: (line: string) => void): L
   const inner = pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime, formatters: { level: label => ({ level: label }) } }, { write })
   const line = (at: LogLevel) => (message: string, fields: LogFields = {}) => { inner[at](onlyNamed(fields), message) }
   return { debug: line('debug'), info: line('info'), warn: line('warn'), error: line('error') }
+}
+
+/** What a log says of an error. */
+export function errorFields (error: unknown): LogFields {
+  return {
+    ...(error instanceof ServiceError ? { code: error.code } : {}),
+    ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {})
+  }
 }
 
 function onlyNamed (fields: LogFields): LogFields {

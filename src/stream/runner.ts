@@ -15,7 +15,7 @@ export interface RunnerParts extends Omit<PipelineParts, 'topic'> {
   /** Most records taken for one commit, and how long to wait for the first of them before the clock is looked at. */
   recordsMax: number
   tickMs: number
-  /** From the begin of a commit that held several records to the next: they come from many at once, and a commit costs as much as dozens of them. */
+  /** From the beginning of a commit that held several records to the next one, at least: they come from many at once, and a commit costs as much as dozens of them. */
   paceMs: number
   /** Wait after a failure, doubled up to `retryMaxMs`. */
   retryMs: number
@@ -69,7 +69,7 @@ async function keepRunning (parts: RunnerParts, stop: AbortSignal, onStart: (mem
       })
     } catch (error) {
       parts.report.failed(parts.writer, error)
-      await delay(waitMs, undefined, { signal: stop }).catch(() => {})
+      await pause(waitMs, stop)
       waitMs = Math.min(waitMs * 2, parts.retryMaxMs)
     }
   }
@@ -103,7 +103,7 @@ async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsum
   const taken = await takeFor(parts, consumer, stop)
   const step = await pipeline.step(taken, parts.now())
   if (step === undefined) return
-  const pace = taken.length > 1 || (taken[0]?.records.length ?? 0) > 1 ? delay(parts.paceMs, undefined, { signal: stop }).catch(() => {}) : undefined
+  const pace = holdsSeveral(taken) ? pause(parts.paceMs, stop) : undefined
   // The time of the commit, not of the step that led to it: what was issued before a search must be there for it.
   const issued = parts.now()
   for (const revision of step.commit.revisions) revision.issued = issued
@@ -112,6 +112,11 @@ async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsum
   reportStep(parts.report, step)
   await pace
 }
+
+function holdsSeveral (taken: Awaited<ReturnType<BusConsumer['take']>>): boolean { return taken.length > 1 || (taken[0]?.records.length ?? 0) > 1 }
+
+/** Ends at once when told to stop. */
+function pause (ms: number, signal: AbortSignal): Promise<void> { return delay(ms, undefined, { signal }).catch(() => {}) }
 
 /** By hand: a signal with a time-out of its own, joined to another, costs more than taking the records, and is there until its time is over. */
 async function takeFor ({ recordsMax, tickMs }: RunnerParts, consumer: BusConsumer, stop: AbortSignal): ReturnType<BusConsumer['take']> {

@@ -2,6 +2,7 @@
 
 import type { Sid } from '../model/reading.ts'
 import type { Events } from '../observability/events.ts'
+import { errorFields } from '../observability/logger.ts'
 import { type RunnerParts, type RunnerReport, startRunner } from './runner.ts'
 
 export interface RunnersParts extends Omit<RunnerParts, 'writer' | 'partitions' | 'report' | 'tickMs' | 'paceMs' | 'retryMs' | 'retryMaxMs'> {
@@ -20,6 +21,7 @@ export interface Runners {
 
 /** The clock is looked at this often while nothing comes in. */
 const TICK_MS = 500
+/** docs/decisions/0007. */
 const PACE_MS = 20
 const RETRY_MS = 200
 const RETRY_MAX_MS = 5_000
@@ -38,7 +40,6 @@ export function startRunners (parts: RunnersParts): Runners {
 }
 
 function reportTo ({ events, onWindows }: RunnersParts): RunnerReport {
-  const failing = new Set<number>()
   return {
     stored: events.stored,
     suppressed: (kind, count) => {
@@ -54,12 +55,8 @@ function reportTo ({ events, onWindows }: RunnersParts): RunnerReport {
       onWindows()
     },
     failed: (writer, error) => {
-      failing.add(writer)
-      events.raise('stream-stopped', { writer, ...(error instanceof Error && error.stack !== undefined ? { stack: error.stack } : {}) })
+      events.raise('stream-stopped', { writer, ...errorFields(error) }, String(writer))
     },
-    recovered: writer => {
-      failing.delete(writer)
-      if (failing.size === 0) events.clear('stream-stopped')
-    }
+    recovered: writer => { events.clear('stream-stopped', String(writer)) }
   }
 }

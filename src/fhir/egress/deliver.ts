@@ -1,5 +1,6 @@
 /** The ledger, row after row -> one destination. Every row is settled exactly once: delivered, skipped with its reason, or a dead letter. */
 
+import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { FrameTools } from '../views/observation-frame.ts'
@@ -18,8 +19,9 @@ export interface LedgerTail {
 
 export interface DeliveryEvents {
   delivered (outcome: 'sent' | 'failed' | 'dead-letter', count: number): void
-  raise (alarm: 'egress-failing' | 'egress-dead-letter', fields?: Record<string, string | number>): void
-  clear (alarm: 'egress-failing'): void
+  /** @param part the destination */
+  raise (alarm: 'egress-failing' | 'egress-dead-letter', fields: Record<string, string | number>, part: string): void
+  clear (alarm: 'egress-failing', part: string): void
 }
 
 export interface DeliveryOptions {
@@ -72,12 +74,13 @@ export function createDelivery (parts: DeliveryParts): Delivery {
       if (round.result === 'failed') {
         // A destination that takes some of it each time gets the rest without growing pauses.
         failures = round.isFurther === true ? 1 : failures + 1
-        parts.events.raise('egress-failing', { destination: parts.destination.name, reason: round.reason })
+        const { name } = parts.destination
+        parts.events.raise('egress-failing', { destination: name, reason: round.reason }, name)
         const backOff = Math.min(options.retryMaxMs, options.retryMinMs * 2 ** Math.min(failures - 1, 20))
         await parts.pause(Math.max(backOff, round.retryAfterMs ?? 0), stop.signal)
         continue
       }
-      if (failures > 0) parts.events.clear('egress-failing')
+      if (failures > 0) parts.events.clear('egress-failing', parts.destination.name)
       failures = 0
       if (round.result === 'idle') await parts.pause(options.idleMs, AbortSignal.any([stop.signal, idle.signal]))
     }
@@ -87,7 +90,7 @@ export function createDelivery (parts: DeliveryParts): Delivery {
     try {
       return await deliverRound(parts, stop.signal)
     } catch (error) {
-      return { result: 'failed', reason: error instanceof Error ? error.name : 'unknown' }
+      return { result: 'failed', reason: error instanceof ServiceError ? error.code : error instanceof Error ? error.name : 'unknown' }
     }
   }
 
@@ -139,7 +142,7 @@ async function deliverChunk (parts: DeliveryParts, writer: number, signal: Abort
 function reportDead ({ events, destination }: DeliveryParts, dead: readonly DeadLetter[]): void {
   if (dead.length === 0) return
   events.delivered('dead-letter', dead.length)
-  events.raise('egress-dead-letter', { destination: destination.name, count: dead.length })
+  events.raise('egress-dead-letter', { destination: destination.name, count: dead.length }, destination.name)
 }
 
 async function recipientOf (parts: DeliveryParts, rows: readonly NumberedRow[], sending: Sending): Promise<Recipient> {

@@ -5,6 +5,7 @@ import type { DeviceModel, DeviceModels } from '../../model/device-model.ts'
 import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
 import { type EpochMs, epochMs } from '../../model/units.ts'
+import type { JobReport } from '../../observability/events.ts'
 import { finishRecalibration, openRecalibrations } from '../../stores/linkage/calibration.ts'
 import { firmwareTexts } from '../../stores/linkage/firmware.ts'
 import type { Span } from '../../stores/linkage/span.ts'
@@ -30,7 +31,7 @@ export interface LinkageJobsParts {
   releaseDevice: (telemetry: string) => void
   /** The stream reads these sids again. */
   contextChanged: (sids: readonly Sid[]) => void
-  report: { failing (error: unknown): void, fine (): void }
+  report: JobReport
   now: () => EpochMs
   /** Between two looks for what was recorded by a process that died. */
   everyMs?: number
@@ -39,8 +40,6 @@ export interface LinkageJobsParts {
 export interface LinkageJobs {
   /** Something was recorded. */
   wake (): void
-  /** Jobs open, for doctor and tests. */
-  isIdle (): boolean
   stop (): Promise<void>
 }
 
@@ -59,9 +58,10 @@ export function startLinkageJobs (parts: LinkageJobsParts): LinkageJobs {
     let nextMs = parts.everyMs ?? EVERY_MS
     try {
       await recalibrate(parts)
-      const { waiting } = await runRelabelJobs(relabelActions(parts), { pool: parts.linkagePool, now: parts.now })
+      const { waiting, errors } = await runRelabelJobs(relabelActions(parts), { pool: parts.linkagePool, now: parts.now })
       if (waiting > 0) nextMs = SOON_MS
-      parts.report.fine()
+      if (errors.length > 0) parts.report.failing(errors[0])
+      else parts.report.fine()
     } catch (error) {
       parts.report.failing(error)
     }
@@ -81,7 +81,6 @@ export function startLinkageJobs (parts: LinkageJobsParts): LinkageJobs {
   wake()
   return {
     wake,
-    isIdle: () => running === undefined,
     stop: async () => {
       isStopped = true
       clearTimeout(timer)

@@ -3,6 +3,7 @@
 
 import type { Pool } from 'pg'
 import { type EpochMs, epochMs } from '../../model/units.ts'
+import type { JobReport } from '../../observability/events.ts'
 import { transaction } from '../../platform/postgres/pool.ts'
 import { lockDevices, recordRelabelling, sidsOfDevice } from '../../stores/linkage/association.ts'
 import { type LostTime, lostTimes } from '../../stores/linkage/relabel-job.ts'
@@ -50,16 +51,19 @@ async function recordAgain (pool: Pool, { device, sid, span }: LostTime, now: Ep
 export interface RecheckTimer extends RecheckParts {
   /** Jobs were recorded. */
   onRecorded: () => void
-  onError: (error: unknown) => void
+  report: JobReport
   /** Default 30 s. */
   everyMs?: number
 }
 
 /** Runs it by the clock, one at a time. */
-export function startRecheck ({ onRecorded, onError, everyMs = 30_000, ...parts }: RecheckTimer): { stop (): Promise<void> } {
+export function startRecheck ({ onRecorded, report, everyMs = 30_000, ...parts }: RecheckTimer): { stop (): Promise<void> } {
   let running: Promise<void> | undefined
   const timer = setInterval(() => {
-    running ??= recheckRelabelled(parts).then(count => { if (count > 0) onRecorded() }, onError).finally(() => { running = undefined })
+    running ??= recheckRelabelled(parts).then(count => {
+      report.fine()
+      if (count > 0) onRecorded()
+    }, report.failing).finally(() => { running = undefined })
   }, everyMs)
   return { stop: async () => {
     clearInterval(timer)

@@ -12,8 +12,7 @@
  *  R4  an item that no association covers stays waiting and blocks nobody, nor does a look at it, however many there are; one that fails
  *      otherwise is held under that reason. */
 
-import { ServiceError } from '../../model/errors.ts'
-import type { Events } from '../../observability/events.ts'
+import type { JobReport } from '../../observability/events.ts'
 import type { GateVisit } from '../identify.ts'
 import type { DeviceIndex } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
@@ -26,7 +25,8 @@ import type { ReleaseItems } from './release-items.ts'
 export interface ReleaserOptions {
   quarantine: Pick<Quarantine, 'waitingOf' | 'waitingDevices' | 'deviceIndexOf'>
   releaseItems: ReleaseItems
-  events: Pick<Events, 'raise' | 'clear'>
+  /** Told when something does not answer, and when it answers again. */
+  report: JobReport
   /** Items read at once. Default 1,000. */
   pageItems?: number
   /** Devices looked at or drained at once; one of these places is kept for drains. Default 4. */
@@ -210,12 +210,12 @@ function failed (state: State, entry: WaitingDevice, error: unknown): false {
   // Which pages were done is not certain.
   entry.isUnseen = true
   state.isFailing = true
-  state.options.events.raise('job-failing', { detail: 'release from quarantine', ...(error instanceof ServiceError ? { code: error.code } : {}) })
+  state.options.report.failing(error)
   return false
 }
 
 function answered (state: State): true {
-  if (state.isFailing) state.options.events.clear('job-failing')
+  if (state.isFailing) state.options.report.fine()
   state.isFailing = false
   return true
 }

@@ -25,7 +25,7 @@ async function serve (given: Partial<FrontPageParts> = {}): Promise<FastifyInsta
     ...given
   }
   const log = createLogger('error', () => {})
-  const app = await buildApp({ log, events: createEvents(new Registry(), log), auth: async () => {}, routes: [frontPageRoutes(parts)], isDemo: parts.isDemo, bodyMax: 1_024 })
+  const app = await buildApp({ log, events: createEvents(new Registry(), log, parts.now), auth: async () => {}, routes: [frontPageRoutes(parts)], isDemo: parts.isDemo, bodyMax: 1_024 })
   running.push(app)
   return app
 }

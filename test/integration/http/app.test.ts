@@ -4,6 +4,7 @@ import { Registry } from 'prom-client'
 import type { FastifyPluginAsync } from 'fastify'
 import { afterEach, expect, test } from 'vitest'
 import { type App, buildApp, createApp } from '../../../src/http/app.ts'
+import { epochMs } from '../../../src/model/units.ts'
 import { createEvents } from '../../../src/observability/events.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
 
@@ -19,7 +20,7 @@ const routes: FastifyPluginAsync = async app => {
   })
 }
 const log = createLogger('error', () => {})
-const parts = { log, events: createEvents(new Registry(), log), auth: async () => {}, routes: [routes], isDemo: true, bodyMax: 1_024 }
+const parts = { log, events: createEvents(new Registry(), log, () => epochMs(0)), auth: async () => {}, routes: [routes], isDemo: true, bodyMax: 1_024 }
 
 let listening: App | undefined
 afterEach(async () => {

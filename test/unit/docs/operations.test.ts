@@ -8,6 +8,7 @@ import { environmentName, SETTINGS } from '../../../src/config/schema.ts'
 import { ALARM_ADVICE } from '../../../src/dashboard/alarm-advice.ts'
 import { readRecording } from '../../../src/ingest/recordings/read-recording.ts'
 import type { ColumnMap } from '../../../src/ingest/recordings/csv.ts'
+import { epochMs } from '../../../src/model/units.ts'
 import { createEvents } from '../../../src/observability/events.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
 import { STORES } from '../../../src/platform/postgres/stores.ts'
@@ -22,7 +23,7 @@ function rowOf (name: string): string | undefined { return OPERATIONS.split('\n'
 describe('docs/operations.md', () => {
   test('every metric stands there, with its labels', () => {
     const registry = new Registry()
-    createEvents(registry, createLogger('error', () => {})).watchBacklog('topic', () => 0)
+    createEvents(registry, createLogger('error', () => {}), () => epochMs(0)).watchBacklog('topic', () => 0)
     const metrics = registry.getMetricsAsArray() as unknown as { name: string, labelNames: string[], type: string }[]
     expect(metrics.length).toBeGreaterThan(10)
     for (const { name, labelNames } of metrics) {

@@ -1,12 +1,16 @@
 import { Registry } from 'prom-client'
 import { expect, test } from 'vitest'
-import { createEvents, type Events } from '../../../src/observability/events.ts'
+import { ServiceError } from '../../../src/model/errors.ts'
+import { createEvents, type Events, jobReport } from '../../../src/observability/events.ts'
 import { createLogger } from '../../../src/observability/logger.ts'
+import { epochMs } from '../../../src/model/units.ts'
+
+let time = 0
 
 function observed (run: (events: Events) => void): { registry: Registry, lines: string[] } {
   const registry = new Registry()
   const lines: string[] = []
-  run(createEvents(registry, createLogger('debug', line => { lines.push(line) })))
+  run(createEvents(registry, createLogger('debug', line => { lines.push(line) }), () => epochMs(time)))
   return { registry, lines }
 }
 
@@ -23,6 +27,45 @@ test('an operational alarm is a log line, a counter and an entry until it is ove
   expect([during, after]).toEqual([['bus-failed'], []])
   expect(await registry.metrics()).toContain('oxbow_operational_alarms_total{alarm="bus-failed"} 2')
   expect(lines.filter(line => line.includes('"event":"bus-failed"')).length).toBe(3)
+})
+
+test('an alarm of several parts is over when it is over for all of them', () => {
+  const { lines } = observed(events => {
+    events.raise('egress-failing', {}, 'one')
+    events.raise('egress-failing', {}, 'other')
+    events.clear('egress-failing', 'one')
+    expect(events.raisedAlarms()).toEqual(['egress-failing'])
+    events.clear('egress-failing', 'other')
+    expect(events.raisedAlarms()).toEqual([])
+  })
+  expect(lines.filter(line => line.includes('over')).length).toBe(1)
+})
+
+test('a job that fails stands by its own name, and another one that is fine does not end it', () => {
+  const { lines } = observed(events => {
+    const [failing, fine] = [jobReport(events, 'expiry'), jobReport(events, 'relabelling')]
+    failing.failing(new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'gone'))
+    fine.fine()
+    expect(events.raisedAlarms()).toEqual(['job-failing'])
+    failing.fine()
+    expect(events.raisedAlarms()).toEqual([])
+  })
+  expect(lines[0]).toContain('"detail":"expiry"')
+  expect(lines[0]).toContain('"code":"STORE_UNAVAILABLE"')
+  expect(lines[0]).toContain('"stack"')
+})
+
+test('what happened once stands for a day after the last time', () => {
+  time = 0
+  observed(events => {
+    events.raise('reading-conflict')
+    time = 3_600_000
+    events.raise('reading-conflict')
+    time += 86_400_000 - 1
+    expect(events.raisedAlarms()).toEqual(['reading-conflict'])
+    time += 1
+    expect(events.raisedAlarms()).toEqual([])
+  })
 })
 
 test('an alarm that was not raised is not reported as over', () => {
