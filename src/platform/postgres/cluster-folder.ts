@@ -17,6 +17,8 @@ export interface ClusterFolder {
   postgres: string
   logFile: string
   secrets: Secrets
+  /** The file lacks passwords that `secrets` has. */
+  hasNewPasswords: boolean
   runAs: RunAs
 }
 
@@ -43,8 +45,8 @@ export async function prepareFolder (dataDir: string, runAs: RunAs): Promise<Clu
   await mkdir(dataDir, { recursive: true, mode: runAs.uid === undefined ? 0o700 : 0o755 })
   await assertTraversable(dataDir, runAs)
   const postgres = join(dataDir, 'postgres')
-  const secrets = await loadSecrets(dataDir, await exists(join(postgres, 'PG_VERSION')))
-  const folder = { dataDir, postgres, logFile: join(dataDir, 'postgres.log'), secrets, runAs }
+  const loaded = await loadSecrets(dataDir, await exists(join(postgres, 'PG_VERSION')))
+  const folder = { dataDir, postgres, logFile: join(dataDir, 'postgres.log'), ...loaded, runAs }
   if (!await exists(join(postgres, 'PG_VERSION'))) await makeFiles(folder)
   if (((await stat(folder.logFile).catch(() => undefined))?.size ?? 0) > LOG_BYTES_MAX) await rename(folder.logFile, `${folder.logFile}.1`)
   return folder
@@ -56,8 +58,9 @@ export async function removeDrafts ({ dataDir }: ClusterFolder): Promise<void> {
   for (const name of drafts) await rm(join(dataDir, name), { recursive: true, force: true })
 }
 
-export async function savePort (folder: ClusterFolder, port: number): Promise<void> {
-  if (folder.secrets.port === port) return
+/** Writes what `postgres.json` does not hold yet: the port, and passwords of roles that a newer version brings; call before the roles are made. */
+export async function saveSecrets (folder: ClusterFolder, port: number): Promise<void> {
+  if (folder.secrets.port === port && !folder.hasNewPasswords) return
   folder.secrets.port = port
   const draft = await writeDraft(folder.dataDir, folder.secrets)
   await rename(draft, secretsFile(folder.dataDir))
@@ -140,7 +143,7 @@ function inUse ({ dataDir }: ClusterFolder): ServiceError {
   return new ServiceError('conflict', 'STORE_IN_USE', `${dataDir} is in use by another Oxbow: stop that one, or set another data directory`)
 }
 
-async function loadSecrets (dataDir: string, hasFiles: boolean): Promise<Secrets> {
+async function loadSecrets (dataDir: string, hasFiles: boolean): Promise<Pick<ClusterFolder, 'secrets' | 'hasNewPasswords'>> {
   const file = secretsFile(dataDir)
   if (!await exists(file)) {
     if (hasFiles) throw new ServiceError('incorrect', 'STORE_FOLDER', `${file} is missing: it holds the passwords of the databases beside it; restore it`)
@@ -151,9 +154,9 @@ async function loadSecrets (dataDir: string, hasFiles: boolean): Promise<Secrets
     await rm(draft)
   }
   const secrets = JSON.parse(await readFile(file, 'utf8')) as Secrets
-  // A role that a newer version brings.
-  for (const role of roleNames()) secrets.passwords[role] ??= newPassword()
-  return secrets
+  const newRoles = roleNames().filter(role => secrets.passwords[role] === undefined)
+  for (const role of newRoles) secrets.passwords[role] = newPassword()
+  return { secrets, hasNewPasswords: newRoles.length > 0 }
 }
 
 async function writeDraft (dataDir: string, secrets: Secrets): Promise<string> {

@@ -7,7 +7,7 @@ import { resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Client } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
-import { type ClusterFolder, endOrphan, prepareFolder, removeDrafts, savePort, starterSetting, takeLock, urlIn } from './cluster-folder.ts'
+import { type ClusterFolder, endOrphan, prepareFolder, removeDrafts, saveSecrets, starterSetting, takeLock, urlIn } from './cluster-folder.ts'
 import { freePort, type Postmaster, readPidFile, runAsUser, startPostmaster } from './postmaster.ts'
 import { provisionDatabase, provisionRoles } from './provision.ts'
 import { LOG_SETTINGS } from './server-log.ts'
@@ -71,7 +71,7 @@ export async function startCluster (options: ClusterOptions): Promise<Cluster> {
   const running = await startServer(folder, settings)
   try {
     await removeDrafts(folder)
-    await savePort(folder, running.port)
+    await saveSecrets(folder, running.port)
     await provision(folder, running.lock)
   } catch (error) {
     await running.postmaster.stop()

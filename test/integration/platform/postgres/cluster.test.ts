@@ -149,6 +149,24 @@ test('data, passwords and port are the same after a restart', async () => {
   expect(await query(second.ownerUrl('series'), 'SELECT answer FROM kept')).toEqual([{ answer: 42 }])
 })
 
+test('a role that a newer version brings keeps the password it was made with', async () => {
+  await copyTemplate()
+  const secrets = join(dataDir, 'postgres.json')
+  const older = await start()
+  const { passwords, port } = JSON.parse(await readFile(secrets, 'utf8')) as { passwords: Record<string, string>, port: number }
+  const admin = `postgres://postgres:${passwords['postgres']}@127.0.0.1:${port}/${STORES.linkage.database}`
+  await query(admin, 'DROP OWNED BY oxbow_delivery')
+  await query(admin, 'DROP ROLE oxbow_delivery')
+  await stop(older)
+  const { oxbow_delivery: _, ...others } = passwords
+  await writeFile(secrets, JSON.stringify({ port, passwords: others }))
+  for (let time = 0; time < 2; time++) {
+    const newer = await start()
+    expect(await query(newer.url('linkage', 'oxbow_delivery'), 'SELECT current_user AS role')).toEqual([{ role: 'oxbow_delivery' }])
+    await stop(newer)
+  }
+})
+
 test('a second start on the same folder is refused, names it, and leaves the first alone', async () => {
   await copyTemplate()
   const first = await start()
