@@ -87,12 +87,16 @@ function parseSetting (setting: Setting, given: unknown): Parsed {
       return typeof given === 'string' ? { value: given } : { problem: 'must be text' }
     case 'choice':
       return setting.choices!.includes(given as string) ? { value: given } : { problem: `must be one of ${setting.choices!.join(', ')}` }
-    case 'whole': case 'port': return inRange(setting, Number.isInteger(Number(given)) && given !== '' ? Number(given) : Number.NaN, 'a whole number')
-    case 'number': return inRange(setting, given === '' ? Number.NaN : Number(given), 'a number')
+    case 'whole': case 'port': return inRange(setting, wholeNumber(given), 'a whole number')
     case 'duration': return inRange(setting, withUnit(given, DURATION_UNITS, 'ms'), 'a duration such as 500ms, 30s, 5min, 24h, 30d')
     case 'bytes': return inRange(setting, withUnit(given, BYTE_UNITS, 'B'), 'a size such as 65536, 64KiB, 10MiB')
     case 'json': return parseJson(setting, given)
   }
+}
+
+function wholeNumber (given: unknown): number {
+  const value = typeof given === 'number' ? given : typeof given === 'string' && given !== '' ? Number(given) : Number.NaN
+  return Number.isInteger(value) ? value : Number.NaN
 }
 
 function inRange (setting: Setting, value: number, what: string): Parsed {

@@ -1,6 +1,6 @@
 /** Every setting once: name, type, default, documentation. `load.ts` reads them, `docs/configuration.md` is printed from them. */
 
-export type SettingType = 'text' | 'secret' | 'whole' | 'number' | 'port' | 'choice' | 'duration' | 'bytes' | 'folder' | 'json'
+export type SettingType = 'text' | 'secret' | 'whole' | 'port' | 'choice' | 'duration' | 'bytes' | 'folder' | 'json'
 
 export interface Setting<T = unknown> {
   type: SettingType
@@ -20,7 +20,7 @@ const folder = (value: string, doc: string): Setting<string> => ({ type: 'folder
 const secret = (doc: string): Setting<string> => ({ type: 'secret', default: '', doc })
 const port = (value: number, doc: string): Setting<number> => ({ type: 'port', default: value, doc, minimum: 0, maximum: 65535 })
 const whole = (value: number, minimum: number, maximum: number, doc: string): Setting<number> => ({ type: 'whole', default: value, doc, minimum, maximum })
-const duration = (valueMs: number, doc: string): Setting<number> => ({ type: 'duration', default: valueMs, doc, minimum: 0 })
+const duration = (valueMs: number, doc: string, range: { minimum: number, maximum?: number } = { minimum: 0 }): Setting<number> => ({ type: 'duration', default: valueMs, doc, ...range })
 const bytes = (value: number, doc: string): Setting<number> => ({ type: 'bytes', default: value, doc, minimum: 1 })
 function choice<const C extends string> (value: NoInfer<C>, choices: readonly C[], doc: string): Setting<C> {
   return { type: 'choice', default: value, doc, choices }
@@ -54,6 +54,8 @@ export interface ExternalIssuer {
 }
 
 const string = { type: 'string', minLength: 1 }
+/** 1 s to 1 d, in ms: late data is looked for in the day before a window's end. */
+const WINDOW_SIZES = { minimum: 1_000, maximum: 86_400_000 }
 
 export const SETTINGS = {
   mode: choice('development', ['development', 'production'], 'In `production` the local key ring, demo data, shared databases or roles and plain HTTP off loopback are refused.'),
@@ -61,7 +63,7 @@ export const SETTINGS = {
   demo: choice('on', ['on', 'off'], '`on` runs the demonstration ward: a replayed recording and simulated sensors, marked DEMO in every resource and response.'),
   'log.level': choice('info', ['debug', 'info', 'warn', 'error'], 'Least level that is logged; logs go to standard error as JSON lines.'),
 
-  'http.host': text('127.0.0.1', 'Address to listen on. Off loopback the start is refused unless `http.allowPlain` is `yes`.'),
+  'http.host': text('127.0.0.1', 'Address to listen on. Off loopback the start is refused unless `http.allowPlain` and, with keys in a file, `keys.allowLocal` are `yes`, and with the demonstration ward.'),
   'http.port': port(8080, 'Port to listen on; 0 takes any free one.'),
   'http.publicUrl': text('', 'Address under which clients reach this server, without a trailing slash; empty: the address it listens on.'),
   'http.allowPlain': choice('no', ['no', 'yes'], '`yes` allows plain HTTP off loopback, for example behind a proxy that speaks TLS.'),
@@ -82,8 +84,8 @@ export const SETTINGS = {
   'bus.backlogMax': whole(2_000_000, 1, 1_000_000_000, 'Most records appended and not yet consumed; when reached the door answers 429 with `Retry-After`.'),
   'bus.retain': duration(24 * 3_600_000, 'How long consumed readings stay on the bus. Raw records stay until an archive has them.'),
 
-  'stream.windowSize': duration(60_000, 'Size of the tumbling windows of a metric without an entry in `stream.windowSizes`.'),
-  'stream.windowSizes': json<Record<string, number>>({}, { type: 'object', additionalProperties: { type: 'integer', minimum: 1_000, maximum: 86_400_000 } }, 'Window size in ms by metric.'),
+  'stream.windowSize': duration(60_000, 'Size of the tumbling windows of a metric without an entry in `stream.windowSizes`.', WINDOW_SIZES),
+  'stream.windowSizes': json<Record<string, number>>({}, { type: 'object', additionalProperties: { type: 'integer', ...WINDOW_SIZES } }, 'Window size in ms by metric.'),
   'stream.lateness': duration(30_000, 'A window closes when the newest event time of its series is this far past its end.'),
   'stream.silence': duration(60_000, 'A series silent for this long: its watermark goes on with the clock; late windows are gathered for the same time.'),
   'stream.deficits': json<DeficitThreshold[]>([], {
@@ -132,7 +134,7 @@ export const SETTINGS = {
   'postgres.auditOwnerUrl': secret('Connection string of the owner of the audit database, for migrations (external).'),
   'postgres.keysUrl': secret('Connection string of the server login on the keys database (external).'),
   'postgres.keysOwnerUrl': secret('Connection string of the owner of the keys database, for migrations (external).'),
-  'keys.allowLocal': choice('no', ['no', 'yes'], '`yes` allows the local key ring in production.'),
+  'keys.allowLocal': choice('no', ['no', 'yes'], '`yes` allows the local key ring in production and off loopback.'),
   'keys.file': text('', 'File of the local key ring, mode 0600, outside the data directory; empty: `<dataDir>-keys.json` beside it. Losing it loses every sealed byte.'),
 
   'auth.issuers': json<ExternalIssuer[]>([], {

@@ -62,6 +62,15 @@ test('every problem is reported at once, by name and never by value', () => {
   for (const value of ['70000', 'hunter2', 'soon']) expect(message).not.toContain(value)
 })
 
+test('a window is of one second to one day', () => {
+  for (const size of ['0', '999ms', '2d']) expect(problemsOf(() => loadConfig({ OXBOW_STREAM_WINDOW_SIZE: size }))).toContain('stream.windowSize')
+  expect(loadConfig({ OXBOW_STREAM_WINDOW_SIZE: '1d' })['stream.windowSize']).toBe(86_400_000)
+})
+
+test.each(['null', 'true', '[]', '""'])('%s is no number', given => {
+  expect(problemsOf(() => loadConfig({}, fileWith(`{"http.port": ${given}}`)))).toContain('http.port')
+})
+
 test('a threshold of the deficit without author or rationale is refused', () => {
   const message = problemsOf(() => loadConfig({ OXBOW_STREAM_DEFICITS: '[{"metric":"tissue-po2","threshold":25,"unit":"mm[Hg]"}]' }))
   expect(message).toContain('author')
