@@ -106,7 +106,7 @@ async function list ({ review, values, context }: Job): Promise<number> {
 
 async function show ({ review, values, ids, context }: Job): Promise<number> {
   const item = await review.show(ids[0]!)
-  if (item === undefined) throw new ServiceError('not-found', 'FHIR_NOT_FOUND', 'there is no such item')
+  if (item === undefined) throw new ServiceError('not-found', 'NOT_FOUND', 'there is no such item')
   context.stdout(values.json ? `${JSON.stringify(shownAsJson(item))}\n` : shownAsText(item))
   return EXIT.done
 }

@@ -75,7 +75,7 @@ export const replayVerb: Verb = {
     const total = await sendAll(client, records, { speed, perRequest, context })
     context.stdout(values.json ? `${JSON.stringify(total)}\n` : countsLine(total))
     context.stderr(quarantineLines('replay', total))
-    return total.quarantined === 0 ? EXIT.done : EXIT.notSo
+    return total.received === records.length && total.quarantined === 0 ? EXIT.done : EXIT.notSo
   }
 }
 
@@ -142,9 +142,21 @@ function recordOf (sensor: RecordedSensor, sample: RecordedSample, deviceId: str
 
 interface SendOptions { speed: number | undefined, perRequest: number, context: CliContext }
 
-/** In order of time; at a speed, each batch goes when its last sample was taken. */
-async function sendAll (client: TelemetryClient, records: readonly TelemetryRecord[], { speed, perRequest, context }: SendOptions): Promise<Tally> {
+/** Until it is interrupted. @returns what was answered */
+async function sendAll (client: TelemetryClient, records: readonly TelemetryRecord[], options: SendOptions): Promise<Tally> {
+  const { context } = options
   const total = emptyTally()
+  try {
+    await sendInto(total, client, records, options)
+  } catch (error) {
+    if (!context.signal.aborted) throw error
+  }
+  if (context.isTerminal) context.stderr('\n')
+  return total
+}
+
+/** In order of time; at a speed, each batch goes when its last sample was taken. */
+async function sendInto (total: Tally, client: TelemetryClient, records: readonly TelemetryRecord[], { speed, perRequest, context }: SendOptions): Promise<void> {
   const begun = context.now()
   const first = records[0]?.timestamp_utc ?? 0
   for (let start = 0; start < records.length; start += perRequest) {
@@ -156,8 +168,6 @@ async function sendAll (client: TelemetryClient, records: readonly TelemetryReco
     addAnswer(total, await client.send(batch))
     if (context.isTerminal) context.stderr(`\r${progressBar(total.received, records.length)}`)
   }
-  if (context.isTerminal) context.stderr('\n')
-  return total
 }
 
 function progressBar (done: number, all: number): string {

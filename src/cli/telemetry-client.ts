@@ -50,7 +50,7 @@ export function createTelemetryClient ({ url, token, signal, attemptsMax = 8, ti
         if (counts !== undefined) return counts
         signal.throwIfAborted()
         if (answer !== undefined && answer.status !== 429 && answer.status < 500) throw refused(answer.status)
-        if (attempt === attemptsMax) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', `the server did not take the readings in ${attemptsMax} tries`)
+        if (attempt === attemptsMax) throw new ServiceError('unavailable', 'HTTP_UNREACHABLE', `the server did not take the readings in ${attemptsMax} tries`)
         const waitS = Number(answer?.headers.get('Retry-After') ?? Math.min(8, 2 ** (attempt - 2)))
         await delay(waitS * 1000, undefined, { signal })
       }
@@ -74,5 +74,5 @@ async function countsOf (answer: Response): Promise<TelemetryAnswer | undefined>
 
 function refused (status: number): ServiceError {
   if (status === 401 || status === 403) return new ServiceError('forbidden', 'TOKEN_INVALID', `the server answered ${status}: the token must be its own and hold the scope __telemetry.write`)
-  return new ServiceError('incorrect', 'INPUT_UNREADABLE', `the server answered ${status}`)
+  return new ServiceError('incorrect', 'HTTP_REFUSED', `the server answered ${status}`)
 }

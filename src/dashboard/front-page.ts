@@ -1,7 +1,7 @@
 /** What runs, what came in, the demonstration ward's curves → the front page as one HTML text. Shows counts only unless it is a demonstration. */
 
 import type { OperationalAlarm } from '../observability/events.ts'
-import type { EpochMs } from '../model/units.ts'
+import { type EpochMs, HOUR_MS } from '../model/units.ts'
 import { ALARM_ADVICE } from './alarm-advice.ts'
 import { type HourBalance, shortHours, totalOf } from './balance.ts'
 import { STYLE } from './front-page-style.ts'
@@ -71,7 +71,6 @@ export interface FrontPageData {
 export const REFRESH_S = 5
 const STALE_MS = 120_000
 const TABLE_HOURS = 6
-const HOUR_MS = 3_600_000
 const MINUTE_MS = 60_000
 
 export function frontPage (data: FrontPageData): string {
@@ -217,7 +216,7 @@ function nextSection ({ address }: FrontPageData): string {
 <article><h3>2. Ask for Observations</h3><pre><code>curl -H "Authorization: Bearer $TOKEN" \\
   "${url}/fhir/Observation?_sort=-date&amp;_count=5"</code></pre><p>What the server can do: <a href="/fhir/metadata">/fhir/metadata</a>.</p></article>
 <article><h3>3. Send your own</h3><pre><code>npm run -s oxbow -- replay FILE --device ID
-npm run -s oxbow -- simulate --devices 3 --rate 1</code></pre><p><code>README.md</code> leads from a patient and a device to their first Observation.</p></article>
+npm run -s oxbow -- simulate --register --devices 3 --rate 1</code></pre><p><code>README.md</code> leads from a patient and a device to their first Observation.</p></article>
 <article><h3>Keep it running</h3><pre><code>npm run -s oxbow -- doctor</code></pre><p><a href="/health/ready">/health/ready</a> · <a href="/metrics">/metrics</a> · <code>docs/operations.md</code> · <code>docs/configuration.md</code></p></article>
 </div></section>
 `

@@ -1,7 +1,6 @@
 /** The door's and the store's counters → what came in during the last day, for the front page; what is costly to count is asked seldom. */
 
-import type { EpochMs } from '../model/units.ts'
-import { epochMs } from '../model/units.ts'
+import { type EpochMs, epochMs, HOUR_MS, hourOf } from '../model/units.ts'
 import { balance, type DoorHour, type StoredCounts, totalOf } from './balance.ts'
 import type { FrontPageCounts } from './front-page.ts'
 
@@ -17,7 +16,6 @@ export interface RecentCountsParts {
   now (): EpochMs
 }
 
-const HOUR_MS = 3_600_000
 const HOURS = 24
 const OPEN_ITEMS_KEPT_MS = 30_000
 
@@ -27,12 +25,15 @@ export function createRecentCounts (parts: RecentCountsParts): () => Promise<Fro
   const currentOpenItems = (now: EpochMs): Promise<number> => {
     if (openItems !== undefined && now - askedAt < OPEN_ITEMS_KEPT_MS) return openItems
     askedAt = now
-    openItems = parts.openItems()
-    return openItems
+    const asking = parts.openItems()
+    openItems = asking
+    // What failed is asked again at once.
+    asking.catch(() => { if (openItems === asking) openItems = undefined })
+    return asking
   }
   return async () => {
     const now = parts.now()
-    const until = epochMs((Math.floor(now / HOUR_MS) + 1) * HOUR_MS)
+    const until = epochMs(hourOf(now) + HOUR_MS)
     const from = epochMs(until - HOURS * HOUR_MS)
     // In this order nothing slips between: what the door counted is on the bus or stored, what the bus no longer holds is counted by the store.
     const door = await parts.door(from, until)

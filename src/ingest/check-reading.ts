@@ -4,6 +4,7 @@
 import type { Channel, DeviceModel } from '../model/device-model.ts'
 import { FLAG, type Reading } from '../model/reading.ts'
 import type { ReasonCode } from '../model/reason.ts'
+import { softLimitFlags } from '../model/soft-limits.ts'
 import { type EpochMs, millivolt, percent } from '../model/units.ts'
 import type { DecodedRecord, SentChannel } from './decode/record.ts'
 
@@ -29,9 +30,6 @@ export interface CheckLimits {
 export const CHECK_LIMITS: CheckLimits = { futureMaxMs: 5 * 60_000 }
 
 const YEAR_2000 = Date.UTC(2000, 0, 1)
-const PO2_SOFT_HIGH = 100
-const SPO2_VERIFIED_LOW = 70
-const STO2_SHOWN = { low: 15, high: 95 } as const
 const NO_FAILURES: readonly FieldFailure[] = []
 
 /** `undefined` when the time is believable. @param madeSince 0 when the model does not say */
@@ -184,19 +182,10 @@ function lookAtValue (compiled: Compiled, sight: Sight, field: string, position:
     fail(sight, field, reason)
     return
   }
-  sight.flags |= softFlags(channel, value)
+  sight.flags |= softLimitFlags(channel, value)
   // −0 becomes 0.
   sight.values[position] = value + 0
   sight.goodCount++
-}
-
-function softFlags ({ kind }: Channel, value: number): number {
-  switch (kind) {
-    case 'spo2': return value < SPO2_VERIFIED_LOW ? FLAG['below-verified-accuracy'] : 0
-    case 'tissue-po2': return value > PO2_SOFT_HIGH ? FLAG['range-soft'] : 0
-    case 'tissue-sto2': return value < STO2_SHOWN.low || value > STO2_SHOWN.high ? FLAG['display-clip'] : 0
-    default: return 0
-  }
 }
 
 function lookAtBattery ({ model }: Compiled, sight: Sight, battery: number | undefined): number | undefined {

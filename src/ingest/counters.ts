@@ -5,7 +5,7 @@
  *  series store counts the same readings by arrival hour in the transaction that stores them; `settleAccepted` takes its number afterwards. */
 
 import type { Pool } from 'pg'
-import { type EpochMs, epochMs } from '../model/units.ts'
+import { type EpochMs, epochMs, hourOf } from '../model/units.ts'
 import { asStoreError, transaction } from '../platform/postgres/pool.ts'
 
 export interface ArrivalCounters {
@@ -28,9 +28,6 @@ export interface ArrivalCountersOptions {
 }
 
 interface Refusal { hour: number, status: number, requests: number }
-
-const HOUR_MS = 3_600_000
-const hourOf = (time: EpochMs) => Math.floor(time / HOUR_MS) * HOUR_MS
 
 export function createArrivalCounters ({ pool, everyMs = 1_000 }: ArrivalCountersOptions): ArrivalCounters {
   let accepted = new Map<number, number>()

@@ -4,7 +4,7 @@ import type { DeviceModels } from '../model/device-model.ts'
 import type { FirmwareNumber, Resolution, SidResolver } from '../model/identity.ts'
 import { FLAG, type ModelKey, type Reading, type Sid } from '../model/reading.ts'
 import { type ReasonCode, WAITING_REASONS } from '../model/reason.ts'
-import type { EpochMs } from '../model/units.ts'
+import { type EpochMs, hourOf } from '../model/units.ts'
 import { type CheckLimits, createReadingCheck, fractionDevices, type ReadingCheck, timeFailure } from './check-reading.ts'
 import type { ContentKind, DecodedRecord, RejectedRecord } from './decode/record.ts'
 
@@ -58,7 +58,6 @@ export type Identify = (records: readonly DecodedRecord[], arrivedAt: ArrivedAt,
 interface Answered { records: readonly DecodedRecord[], resolutions: Resolution[], firmwares: number[] }
 
 const UNAVAILABLE: Resolution = { reason: 'linkage-unavailable' }
-const HOUR_MS = 3_600_000
 
 export function createIdentify (deps: IdentifyDeps): Identify {
   const checks = new Map<ModelKey, ReadingCheck>()
@@ -124,7 +123,7 @@ export function createIdentify (deps: IdentifyDeps): Identify {
 function groupOf (latest: Map<Sid, SidGroup>, groups: SidGroup[], sid: Sid, model: ModelKey, record: DecodedRecord, arrived: EpochMs): SidGroup {
   const last = latest.get(sid)
   const fits = last !== undefined && last.schemaId === record.schemaId && last.content === record.content &&
-    (last.receivedAt === arrived || Math.floor(last.receivedAt / HOUR_MS) === Math.floor(arrived / HOUR_MS))
+    (last.receivedAt === arrived || hourOf(last.receivedAt) === hourOf(arrived))
   if (fits) return last
   const group: SidGroup = { sid, model, schemaId: record.schemaId, content: record.content, receivedAt: arrived, readings: [], records: [] }
   latest.set(sid, group)

@@ -44,7 +44,7 @@ export function encodeRawFrame (head: RawHead, records: readonly RecordBytes[], 
   return frame
 }
 
-/** @throws ServiceError fault INTERNAL when the bytes are no such record: only `accept.ts` fills the topic */
+/** @throws ServiceError fault INTERNAL when the bytes are no such record: only `publish-groups.ts` fills the topic */
 export function decodeRawFrame (bytes: Uint8Array): RawFrame {
   const frame = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   if (frame.length < FIXED_BYTES || frame[0] !== FORMAT) {

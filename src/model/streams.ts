@@ -12,6 +12,6 @@ export const READINGS = 'oxbow.readings.v1'
 export const RAW = 'oxbow.raw.v1'
 
 export const STREAMS: readonly Stream[] = [
-  { topic: RAW, key: 'sid', writer: 'ingest/accept', readers: [], holds: 'original bytes of each record, sealed with the key of its sid; kept until an archive has them' },
-  { topic: READINGS, key: 'sid', writer: 'ingest/accept', readers: ['stream/runner'], holds: 'checked readings by sid' }
+  { topic: RAW, key: 'sid', writer: 'ingest/publish-groups', readers: [], holds: 'original bytes of each record, sealed with the key of its sid; kept until an archive has them' },
+  { topic: READINGS, key: 'sid', writer: 'ingest/publish-groups', readers: ['stream/runner'], holds: 'checked readings by sid' }
 ]

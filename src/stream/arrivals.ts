@@ -2,7 +2,7 @@
 
 import type { Reading, ReadingBatch, Sid, StoredReading } from '../model/reading.ts'
 import { decodeReadingBatch } from '../model/reading-record.ts'
-import { type EpochMs, epochMs } from '../model/units.ts'
+import { type EpochMs, hourOf } from '../model/units.ts'
 import { compareRepeated } from './deduplicate.ts'
 import { completeFrom, findReading, insertReading, type OpenSeries } from './series-state.ts'
 import type { Count, Fill, RowIn, RowKey } from './sink.ts'
@@ -107,10 +107,8 @@ function rowOf (reading: Reading, series: number, schemaId: number, partition: n
 
 function keyText (key: RowKey): string { return `${key.series}/${key.takenAt}/${key.sequence}` }
 
-const HOUR_MS = 3_600_000
-
 function countOf (findings: Findings, series: number, receivedAt: EpochMs): Count {
-  const hour = epochMs(Math.floor(receivedAt / HOUR_MS) * HOUR_MS)
+  const hour = hourOf(receivedAt)
   const key = `${series}/${hour}`
   let count = findings.counts.get(key)
   if (count === undefined) {

@@ -1,6 +1,6 @@
 /** A folder -> a running product with devices and a load on it; measures stretches and checks each (performance.md §7). */
 
-import { loadavg } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
 import { assertTotals, type Counts, drawReadings, openCounts, WrongResult } from './counts.ts'
 import type { LoadPlan } from './load/plan.ts'
@@ -38,7 +38,6 @@ export interface Stand {
 }
 
 const SAMPLE_COUNT = 1_000
-const CORES = 2
 
 /** @param folder of this stand alone, made by the caller */
 export async function openStand (folder: string, plan: StandPlan, options: Omit<ServerOptions, 'dataDir'> = {}): Promise<Stand> {
@@ -94,7 +93,7 @@ async function measure (parts: Parts, warmUp: Until, stretch: Until, state: Prog
     cpuUsPerUnit: { server: (cpu.server - cpuBefore.server) / result.acked, postgres: (cpu.postgres - cpuBefore.postgres) / result.acked, client: result.cpuUs / result.acked },
     latencyMs: result.latencyMs,
     counts: { sent: warm.sent + result.sent, acked, stored: after.stored - before.stored, quarantined: after.quarantined - before.quarantined, suppressed: after.suppressed - before.suppressed },
-    clientShare: result.cpuUs / (seconds * 1e6 * CORES)
+    clientShare: result.cpuUs / (seconds * 1e6 * cpus().length)
   }
 }
 

@@ -2,7 +2,7 @@
 
 import type { Resource } from '@medplum/fhirtypes'
 import type { EpochMs } from '../../model/units.ts'
-import type { ReadObservation, SearchObservations, Visibility } from '../views/observation-query.ts'
+import type { ReadObservation, ReadObservationHistory, SearchObservations, Visibility } from '../views/observation-query.ts'
 import type { Finding } from './outcome.ts'
 import type { ResourceStore, StoredType } from './resource-store.ts'
 import type { SearchableType } from './search-parameters.ts'
@@ -79,6 +79,7 @@ export interface FhirDeps {
   store: ResourceStore
   searchObservations: SearchObservations
   readObservation: ReadObservation
+  readObservationHistory: ReadObservationHistory
   /** Every finding in a resource that is about to be written; errors refuse it. */
   validate (resource: unknown): readonly Finding[]
   limits: FhirLimits

@@ -1,7 +1,6 @@
 /** Read, vread, history and search: what the caller may not see is answered like what is absent. */
 
 import type { Bundle, BundleEntry, Observation, Resource } from '@medplum/fhirtypes'
-import { ServiceError } from '../../model/errors.ts'
 import { epochMs } from '../../model/units.ts'
 import { type Answer, type Caller, type FhirDeps, type Interaction, isStored, LETTER } from './interaction.ts'
 import type { ObservationPage, Visibility } from '../views/observation-query.ts'
@@ -52,8 +51,8 @@ async function history (interaction: Interaction, visibleTo: Visibility, caller:
   const page = { count: Math.max(1, Math.min(count, deps.limits.countMax)), ...(before === undefined ? {} : { before }) }
   const versions: Resource[] = isStored(type)
     ? (await reader.history(type, id!, page, visibleTo, caller.now)).map(version => version.resource)
-    : await observationHistory(id!, page, visibleTo, caller, deps)
-  if (versions.length === 0) throw absent()
+    : await deps.readObservationHistory(id!, page, visibleTo)
+  if (versions.length === 0 && before === undefined) throw absent()
   const address = `${deps.baseUrl()}/${type}/${id}/_history`
   const oldest = Number(versions.at(-1)?.meta?.versionId)
   const bundle: Bundle = {
@@ -76,24 +75,6 @@ function historyEntry (resource: Resource, fullUrl: string): BundleEntry {
     request: first ? { method: 'POST', url: resource.resourceType } : { method: 'PUT', url: `${resource.resourceType}/${resource.id}` },
     response: { status: first ? '201' : '200', etag: `W/"${resource.meta?.versionId}"`, ...(resource.meta?.lastUpdated === undefined ? {} : { lastModified: resource.meta.lastUpdated }) }
   }
-}
-
-async function observationHistory (id: string, page: { count: number, before?: number }, visibleTo: Visibility, caller: Caller, deps: FhirDeps): Promise<Observation[]> {
-  const current = await deps.readObservation(id, undefined, visibleTo, caller.now)
-  if (current === undefined) return []
-  const versions: Observation[] = []
-  const newest = Number(current.meta?.versionId)
-  for (let version = Math.min(newest, (page.before ?? newest + 1) - 1); version >= 1 && versions.length < page.count; version--) {
-    try {
-      const found = version === newest ? current : await deps.readObservation(id, String(version), visibleTo, caller.now)
-      if (found !== undefined) versions.push(found)
-    } catch (error) {
-      // Revisions before a withdrawal are gone, and so are all older ones.
-      if (error instanceof ServiceError && error.code === 'FHIR_GONE') break
-      throw error
-    }
-  }
-  return versions
 }
 
 async function search (interaction: Interaction, visibleTo: Visibility, caller: Caller, deps: FhirDeps, reader: ResourceReader): Promise<Answer> {

@@ -76,6 +76,16 @@ export type SearchObservations = (query: ObservationQuery, visibleTo: Visibility
 /** `undefined`: absent or not visible, which the caller cannot tell apart. @throws ServiceError not-found FHIR_GONE for a withdrawn revision. */
 export type ReadObservation = (id: string, versionId: string | undefined, visibleTo: Visibility, now: EpochMs) => Promise<Observation | undefined>
 
+/** Versions of one resource, newest first. */
+export interface HistoryPage {
+  count: number
+  /** Only versions below this one. */
+  before?: number
+}
+
+/** [] when there are none, or they are not visible. */
+export type ReadObservationHistory = (id: string, page: HistoryPage, visibleTo: Visibility) => Promise<Observation[]>
+
 /** The rule of FHIR R4 search §3.1.1.4.5 for a resource's range [from, until): an instant is 1 ms long, a Period includes the ms of
  *  its end, an open end is Infinity. The reference for what SQL does. */
 export function matchesDate (condition: DateCondition, from: number, until: number): boolean {

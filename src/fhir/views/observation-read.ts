@@ -5,7 +5,7 @@ import type { EpochMs } from '../../model/units.ts'
 import type { FrameTools } from './observation-frame.ts'
 import { goneRevision, type PublishedView, type ViewLoader } from './observation-load.ts'
 import { isVisible } from './observation-match.ts'
-import type { Visibility } from './observation-query.ts'
+import type { HistoryPage, Visibility } from './observation-query.ts'
 import type { RowSources } from './observation-search.ts'
 import { renderObservation } from './observation-view.ts'
 import { isEnded } from './window-history.ts'
@@ -31,11 +31,13 @@ export async function readObservation (id: string, versionId: string | undefined
   return toText(found, parts.tools)
 }
 
-/** Newest first; versions before a withdrawal are not among them. [] when unknown or not visible. */
-export async function readObservationHistory (id: string, visibleTo: Visibility, parts: ReadParts): Promise<ObservationText[]> {
+/** Newest first, at most `page.count` of those before version `page.before`; versions before a withdrawal are not among them.
+ *  [] when unknown or not visible. */
+export async function readObservationHistory (id: string, page: HistoryPage, visibleTo: Visibility, parts: ReadParts): Promise<ObservationText[]> {
   const versions = await visibleVersions(id, visibleTo, parts)
   const ended = versions.findLastIndex(({ view }) => isEnded(view))
-  return versions.slice(Math.max(0, ended)).reverse().map(found => toText(found, parts.tools))
+  const { count, before = Number.POSITIVE_INFINITY } = page
+  return versions.slice(Math.max(0, ended)).reverse().filter(({ view }) => view.row.revision < before).slice(0, count).map(found => toText(found, parts.tools))
 }
 
 export function parseObservation ({ text }: ObservationText): Observation { return JSON.parse(text) as Observation }

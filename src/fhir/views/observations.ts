@@ -5,7 +5,7 @@ import type { Ledger } from '../../stores/series/ledger-read.ts'
 import { seriesSizes } from '../../stores/series/window-sizes.ts'
 import type { FrameTools } from './observation-frame.ts'
 import { createViewLoader, type ViewLoader, type ViewSources } from './observation-load.ts'
-import type { ReadObservation, SearchObservations, Visibility } from './observation-query.ts'
+import type { ReadObservation, ReadObservationHistory, SearchObservations, Visibility } from './observation-query.ts'
 import { type ObservationText, parseObservation, readObservation, readObservationHistory } from './observation-read.ts'
 import { type ObservationTextPage, type RowSources, searchObservations } from './observation-search.ts'
 import { createSidSources } from './sid-sources.ts'
@@ -22,10 +22,9 @@ export interface ObservationsParts {
 
 export interface Observations {
   readText (id: string, versionId: string | undefined, visibleTo: Visibility): Promise<ObservationText | undefined>
-  /** Newest first. */
-  historyTexts (id: string, visibleTo: Visibility): Promise<ObservationText[]>
   searchTexts (...asked: Parameters<SearchObservations>): Promise<ObservationTextPage>
   read: ReadObservation
+  history: ReadObservationHistory
   search: SearchObservations
   loader: ViewLoader
 }
@@ -42,11 +41,11 @@ export function createObservations (parts: ObservationsParts): Observations {
     searchTexts,
     search: searchTexts,
     readText: (id, versionId, visibleTo) => readObservation(id, versionId, visibleTo, readParts),
-    historyTexts: (id, visibleTo) => readObservationHistory(id, visibleTo, readParts),
     async read (id, versionId, visibleTo) {
       const found = await readObservation(id, versionId, visibleTo, readParts)
       return found === undefined ? undefined : parseObservation(found)
-    }
+    },
+    history: async (id, page, visibleTo) => (await readObservationHistory(id, page, visibleTo, readParts)).map(parseObservation)
   }
 }
 

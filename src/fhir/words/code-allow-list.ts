@@ -7,7 +7,6 @@ export const MDC = 'urn:iso:std:iso:11073:10101'
 export const SNOMED = 'http://snomed.info/sct'
 export const UCUM = 'http://unitsofmeasure.org'
 export const METRIC_CODES = `${CANONICAL}/CodeSystem/tissue-oxygen-metric`
-export const KIND_CODES = `${CANONICAL}/CodeSystem/observation-kind`
 export const OBSERVATION_CATEGORIES = 'http://terminology.hl7.org/CodeSystem/observation-category'
 
 /** Codes of arterial saturation: never on tissue oxygen. */

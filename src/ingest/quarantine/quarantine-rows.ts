@@ -2,7 +2,7 @@
 
 import type { ClientBase, Pool } from 'pg'
 import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
-import { type EpochMs, epochMs } from '../../model/units.ts'
+import { type EpochMs, epochMs, hourOf } from '../../model/units.ts'
 import { RULE_VERSION } from '../check-reading.ts'
 import type { DeviceIndex, ItemHead, ItemKind, ItemState, NewItem, SealedItem } from './quarantine-item.ts'
 
@@ -12,7 +12,6 @@ type Db = Pick<ClientBase | Pool, 'query'>
 export interface NewRow { id: string, item: NewItem, device: DeviceIndex | undefined, sealed: Buffer }
 
 const NO_DEVICE = Buffer.alloc(0)
-const HOUR_MS = 3_600_000
 
 export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<void> {
   const column = <T>(value: (row: NewRow) => T) => rows.map(value)
@@ -55,7 +54,7 @@ interface NewCounts { hour: number, device: DeviceIndex | undefined, records: nu
 async function countNew (db: Db, rows: readonly NewRow[]): Promise<void> {
   const byKey = new Map<string, NewCounts>()
   for (const { item, device } of rows) {
-    const hour = Math.floor(item.arrivedAt / HOUR_MS) * HOUR_MS
+    const hour = hourOf(item.arrivedAt)
     const key = `${hour}/${device?.version ?? 0}/${device?.index.toString('hex') ?? ''}`
     const counts = byKey.get(key) ?? { hour, device, records: 0, fields: 0, returned: 0 }
     byKey.set(key, counts)

@@ -5,6 +5,7 @@ import { ServiceError } from '../../model/errors.ts'
 import type { ReasonCode } from '../../model/reason.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { Events } from '../../observability/events.ts'
+import { createGroupCommit } from '../../platform/group-commit.ts'
 import { asStoreError, transaction } from '../../platform/postgres/pool.ts'
 import { arrivalDay, type DataKeys } from '../../security/data-keys.ts'
 import { ENVELOPE_BYTES } from '../../security/envelope.ts'
@@ -48,8 +49,6 @@ export interface Quarantine {
   /** Reads how full it is from the database: other processes change it too. */
   refresh (): Promise<void>
 }
-
-interface Pending { items: readonly NewItem[], resolve: () => void, reject: (error: unknown) => void }
 
 const FULL = 'the quarantine is full: re-submit or discard items (oxbow quarantine list), then send again'
 const RETRY_AFTER_S = 10
@@ -112,42 +111,25 @@ function createFill ({ pool, events, now, itemsMax = 5_000_000, bytesMax = 8 * 1
   }
 }
 
-/** Group commit: one transaction in flight, whatever arrives meanwhile is the next. */
 function createWriter (options: QuarantineOptions, onWritten: (rows: readonly NewRow[]) => void): (items: readonly NewItem[]) => Promise<void> {
-  const { pool, commitItemsMax = 5_000 } = options
-  let queue: Pending[] = []
-  let running = false
-
-  async function run (): Promise<void> {
-    running = true
-    while (queue.length > 0) {
-      const batch = takeBatch()
+  const commits = createGroupCommit<readonly NewItem[], void>({
+    commit: async batch => {
       try {
-        const rows = await sealAll(options, batch.flatMap(({ items }) => items))
-        await transaction(pool, client => insertItems(client, rows))
+        const rows = await sealAll(options, batch.flat())
+        await transaction(options.pool, client => insertItems(client, rows))
         onWritten(rows)
         report(options, rows)
-        for (const { resolve } of batch) resolve()
       } catch (error) {
-        for (const { reject } of batch) reject(asStoreError(error))
+        throw asStoreError(error)
       }
-    }
-    running = false
-  }
-
-  function takeBatch (): Pending[] {
-    let count = 0
-    let taken = 0
-    while (taken < queue.length && (taken === 0 || count + queue[taken]!.items.length <= commitItemsMax)) count += queue[taken++]!.items.length
-    const batch = queue.slice(0, taken)
-    queue = queue.slice(taken)
-    return batch
-  }
-
-  return items => new Promise((resolve, reject) => {
-    queue.push({ items, resolve, reject })
-    if (!running) void run()
+      return []
+    },
+    weigh: items => ({ records: items.length, bytes: 0 }),
+    recordsMax: options.commitItemsMax ?? 5_000,
+    bytesMax: Number.POSITIVE_INFINITY,
+    recordsEnough: 1
   })
+  return commits.add
 }
 
 async function sealAll ({ dataKeys, deviceIndexOf }: QuarantineOptions, items: readonly NewItem[]): Promise<NewRow[]> {

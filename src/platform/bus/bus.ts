@@ -25,8 +25,6 @@ export interface ConsumerOptions {
   partitions: readonly number[]
   /** Offset of the first record wanted, for each partition taken; a partition that is missing begins at 0. */
   resumeFrom: (partitions: readonly number[]) => Promise<ReadonlyMap<number, number>>
-  /** Called when partitions are taken away; their state must be given up. */
-  onLost?: (partitions: readonly number[]) => void
   /** Most bytes of values given by one `take` (one record always fits). Default 8 MiB. */
   bytesMax?: number
 }

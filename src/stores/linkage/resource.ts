@@ -49,11 +49,6 @@ export async function readHistory (db: Database, type: string, id: string, limit
   return rows.map(fromRow)
 }
 
-export async function countHistory (db: Database, type: string, id: string): Promise<number> {
-  const { rows } = await db.query<{ count: number }>('select count(*)::int as count from fhir.history where type = $1 and id = $2', [type, id])
-  return rows[0]?.count ?? 0
-}
-
 /** Writes the next version of a resource; its identifiers and references take the place of the earlier version's.
  *  The caller holds the lock of its name. @throws the database's 23505 when an identifier of ours already names another resource. */
 export async function writeVersion (client: Database, next: NewVersion): Promise<void> {

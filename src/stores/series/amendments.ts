@@ -23,12 +23,6 @@ export async function dueAmendments (pool: Pool, now: EpochMs, partitions: reado
   }))
 }
 
-/** When the next one is due in these partitions; `undefined`: none waits. */
-export async function nextAmendmentAt (pool: Pool, partitions: readonly number[]): Promise<EpochMs | undefined> {
-  const [row] = await rowsOf(pool, 'select min(not_before) from series.amendment_due where partition = any($1::smallint[])', [partitions])
-  return (row![0] as EpochMs | null) ?? undefined
-}
-
 export interface WindowsToMark {
   series: readonly number[]
   /** Windows that overlap [since, until). */

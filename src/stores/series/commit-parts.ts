@@ -2,6 +2,7 @@
 
 import type { AmendmentCause, WindowRevision } from '../../model/window.ts'
 import { viewsWithTail, windowTail } from '../../model/view-ids.ts'
+import { HOUR_MS } from '../../model/units.ts'
 import { type CopyBuffer, createCopyBuffer } from '../../platform/postgres/copy.ts'
 import type { BatchPart } from '../../platform/postgres/send-batch.ts'
 import type { Fill, SeriesCommit } from '../../stream/sink.ts'
@@ -132,8 +133,6 @@ function encodeViews (copy: CopyBuffer, row: SeriesCommit['revisions'][number], 
     view.sequence === undefined ? copy.null() : copy.int8(view.sequence)
   }
 }
-
-const HOUR_MS = 3_600_000
 
 /** One row for all of them: to touch a row per series would cost as much as the readings themselves. */
 function countParts ({ counters }: SeriesCommit, copy: CopyBuffer): BatchPart[] {

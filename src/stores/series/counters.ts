@@ -36,12 +36,6 @@ export async function foldCounters (pool: Pool): Promise<void> {
   await rowsOf(pool, 'select series.fold_counters()')
 }
 
-/** Rows that stand in `reading`, counted one by one: what `stored` of the counters must add up to. Slow on a large store. */
-export async function countReadings (pool: Pool): Promise<number> {
-  const [row] = await rowsOf(pool, 'select count(*) from series.reading')
-  return row![0] as number
-}
-
 function countsOf (fields: readonly unknown[]): Counts {
   const [accepted, stored, duplicate, conflict] = fields as number[]
   return { accepted: accepted!, stored: stored!, duplicate: duplicate!, conflict: conflict! }

@@ -5,9 +5,9 @@ import type { DeviceModel } from '../../model/device-model.ts'
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { RowIn, Sink } from '../../stream/sink.ts'
-import { dueAmendments, markWindowsDue, nextAmendmentAt, type WindowsToMark } from './amendments.ts'
+import { dueAmendments, markWindowsDue, type WindowsToMark } from './amendments.ts'
 import { createCommit } from './commit.ts'
-import { type Counts, countReadings, countsByHour, countsBySid, type HourCounts } from './counters.ts'
+import { type Counts, countsByHour, countsBySid, type HourCounts } from './counters.ts'
 import { createDictionary } from './dictionary.ts'
 import { createLedger, type Ledger } from './ledger-read.ts'
 import { numbersOf, recordModels, seriesNumbers, sidsOf } from './names.ts'
@@ -30,11 +30,9 @@ export interface SeriesStore extends Sink {
   recordModels (models: Iterable<DeviceModel>): Promise<void>
   /** Without making new ones. */
   numbersOf (sids: readonly Sid[]): Promise<ReadonlyMap<Sid, number>>
-  nextAmendmentAt (partitions: readonly number[]): Promise<EpochMs | undefined>
   markWindowsDue (windows: WindowsToMark): Promise<number>
   countsByHour (from: EpochMs, until: EpochMs, limit: number): Promise<readonly HourCounts[]>
   countsBySid (): Promise<ReadonlyMap<Sid, Counts>>
-  countReadings (): Promise<number>
   dropBefore (kind: 'reading' | 'window', time: EpochMs, archivedThrough: EpochMs | undefined): Promise<readonly string[]>
   moveReadings (step: RelabelStep & { to: number }): Promise<{ moved: number, dropped: number }>
   takeReadings (step: RelabelStep, keep: (rows: readonly RowIn[]) => Promise<void>): Promise<number>
@@ -58,11 +56,9 @@ export function createSeriesStore (pool: Pool, options: SeriesStoreOptions = {})
     readings: (series, from, until, limit) => readings(pool, series, from, until, limit),
     readingsBefore: (series, time, count) => readingsBefore(pool, series, time, count),
     dueAmendments: (now, partitions, limit) => dueAmendments(pool, now, partitions, limit),
-    nextAmendmentAt: partitions => nextAmendmentAt(pool, partitions),
     markWindowsDue: windows => markWindowsDue(pool, windows),
     countsByHour: (from, until, limit) => countsByHour(pool, from, until, limit),
     countsBySid: () => countsBySid(pool),
-    countReadings: () => countReadings(pool),
     dropBefore: (kind, time, archivedThrough) => dropBefore(pool, kind, time, archivedThrough),
     moveReadings: step => moveReadings(pool, step),
     takeReadings: (step, keep) => takeReadings(pool, step, keep)

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createGroupCommit, type GroupCommitOptions } from '../../../../src/platform/bus/group-commit.ts'
+import { createGroupCommit, type GroupCommitOptions } from '../../../src/platform/group-commit.ts'
 
 /** Commits that end when the test says so. */
 function controlled (limits: Partial<GroupCommitOptions<number, string>> = {}) {

@@ -52,7 +52,10 @@ test('late data give version 2, and version 1 keeps its bytes', async () => {
   await ward.commit([later(row, {})])
   expect(JSON.parse((await text(idOf(row)))!.text)).toMatchObject({ meta: { versionId: '2' }, status: 'amended' })
   expect(await text(idOf(row), '1')).toEqual(first)
-  expect((await ward.observations.historyTexts(idOf(row), VISIBLE_ALL)).map(version => version.versionId)).toEqual(['2', '1'])
+  const versions = async (page: { count: number, before?: number }) => (await ward.observations.history(idOf(row), page, VISIBLE_ALL)).map(({ meta }) => meta?.versionId)
+  expect(await versions({ count: 10 })).toEqual(['2', '1'])
+  expect(await versions({ count: 1 })).toEqual(['2'])
+  expect(await versions({ count: 10, before: 2 })).toEqual(['1'])
 })
 
 test('a Patient or Device that is marked DEMO later, and no longer, changes nothing that was written before', async () => {
@@ -110,7 +113,7 @@ test('before a withdrawal every version is gone, the last one keeps identifier a
     expect(found).not.toHaveProperty('valueSampledData')
     await expect(text(idOf(row, kind), '1')).rejects.toMatchObject({ code: 'FHIR_GONE' })
   }
-  expect(await ward.observations.historyTexts(idOf(row), VISIBLE_ALL)).toHaveLength(1)
+  expect(await ward.observations.history(idOf(row), { count: 10 }, VISIBLE_ALL)).toHaveLength(1)
 })
 
 test('a window that goes on reading by reading ends its SampledData, and begins its readings at the next version', async () => {
@@ -136,7 +139,7 @@ test('another patient sees nothing of it, under any version', async () => {
   const visibleTo = [{ patientId: 'pat-other', filters: [] }]
   expect(await ward.observations.readText(idOf(row), undefined, visibleTo)).toBeUndefined()
   expect(await ward.observations.readText(idOf(row), '1', visibleTo)).toBeUndefined()
-  expect(await ward.observations.historyTexts(idOf(row), visibleTo)).toEqual([])
+  expect(await ward.observations.history(idOf(row), { count: 10 }, visibleTo)).toEqual([])
 })
 
 test('version 1 keeps its bytes after the mapping changed, and a change under the same version refuses the start', async () => {

@@ -118,7 +118,6 @@ test('a mark of a window keeps the later time and the stronger cause, and stays 
   await mark('recalibrated', 1000)
   await mark('late', 2000)
   expect(await store.dueAmendments(at(1999), [31], 10)).toEqual([])
-  expect(await store.nextAmendmentAt([31])).toBe(at(2000))
   const [due] = await store.dueAmendments(at(2000), [30, 31], 10)
   expect(due).toMatchObject({ ...window, partition: 31, cause: 'recalibrated', notBefore: at(2000) })
   await mark('late', 1500)
@@ -127,7 +126,6 @@ test('a mark of a window keeps the later time and the stronger cause, and stays 
   expect(again).toBeDefined()
   await store.commit(commitOf({ settled: [{ ...window, asOf: again!.asOf }] }))
   expect(await store.dueAmendments(at(DAY), [31], 10)).toEqual([])
-  expect(await store.nextAmendmentAt([31])).toBeUndefined()
   // Settled and marked in one commit: the mark is newer.
   await mark('late', 1000)
   await store.commit(commitOf({ settled: [{ ...window, asOf: at(DAY) }], due: [{ ...window, partition: 31, cause: 'late', notBefore: at(3000) }] }))
