@@ -7,6 +7,7 @@ import type { ListFilter, QuarantineReview, ShownItem } from '../ingest/quaranti
 import { ServiceError } from '../model/errors.ts'
 import { REASONS, type ReasonCode } from '../model/reason.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
+import { wrongUse } from './given.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 /** The operators' view on the databases of this deployment, whether a server runs or not. */
@@ -78,21 +79,21 @@ export function createQuarantineVerb (openReview: OpenReview): Verb {
 /** Everything that can be wrong is said before a database is opened. */
 function assertJob (action: string | undefined, ids: readonly string[], values: Values): (job: Job) => Promise<number> {
   filterOf(values)
-  if (!/^[1-9]\d{0,6}$/.test(values.limit)) throw usage('--limit must be a whole number from 1')
-  if (ids.some(id => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id))) throw usage('an id is a UUID as list prints it')
+  if (!/^[1-9]\d{0,6}$/.test(values.limit)) throw wrongUse('--limit must be a whole number from 1')
+  if (ids.some(id => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id))) throw wrongUse('an id is a UUID as list prints it')
   switch (action) {
     case 'list':
-      if (ids.length > 0) throw usage('list takes no ids')
+      if (ids.length > 0) throw wrongUse('list takes no ids')
       return list
     case 'show':
-      if (ids.length !== 1) throw usage('show takes one id')
+      if (ids.length !== 1) throw wrongUse('show takes one id')
       return show
     case 'resubmit':
     case 'discard':
-      if ((ids.length === 0) === (values.reason === undefined)) throw usage(`${action} takes ids, or --reason`)
-      if (action === 'discard' && (values.because ?? '').trim() === '') throw usage('discard takes --because TEXT')
+      if ((ids.length === 0) === (values.reason === undefined)) throw wrongUse(`${action} takes ids, or --reason`)
+      if (action === 'discard' && (values.because ?? '').trim() === '') throw wrongUse('discard takes --because TEXT')
       return action === 'resubmit' ? resubmit : discard
-    default: throw usage('the things to do are list, show, resubmit and discard')
+    default: throw wrongUse('the things to do are list, show, resubmit and discard')
   }
 }
 
@@ -167,13 +168,13 @@ function filterOf (values: Values): Omit<ListFilter, 'limit'> {
 
 function oneOf<T extends string> (option: string, word: string, words: readonly T[]): T {
   const found = words.find(known => known === word)
-  if (found === undefined) throw usage(`${option} is one of ${words.join(', ')}`)
+  if (found === undefined) throw wrongUse(`${option} is one of ${words.join(', ')}`)
   return found
 }
 
 function timeOf (option: string, text: string): EpochMs {
   const time = /T.*(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(time)) throw usage(`${option} is a time as 2026-03-01T12:00:00Z`)
+  if (Number.isNaN(time)) throw wrongUse(`${option} is a time as 2026-03-01T12:00:00Z`)
   return epochMs(time)
 }
 
@@ -211,8 +212,4 @@ function shownAsText ({ head, bytes, record }: ShownItem): string {
 function contentText (head: ItemHead, bytes: Buffer, record: ShownItem['record']): string {
   if (head.content !== 'avro' && head.encoding === '') return bytes.toString('utf8')
   return record === undefined ? `${bytes.toString('base64')} (base64)` : JSON.stringify(record)
-}
-
-function usage (message: string): ServiceError {
-  return new ServiceError('incorrect', 'USAGE', `${message}; 'oxbow quarantine --help' tells more`)
 }

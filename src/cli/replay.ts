@@ -11,7 +11,7 @@ import type { DeviceModel, DeviceModels } from '../model/device-model.ts'
 import { ServiceError } from '../model/errors.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
 import { MODELS_FOLDER } from '../config/product.ts'
-import { givenNumber, parseGivenJson, readGivenFile } from './given.ts'
+import { givenNumber, type NumberRange, parseGivenJson, readGivenFile, wrongUse } from './given.ts'
 import { localTokens, reachServer } from './local-server.ts'
 import { addAnswer, countsLine, emptyTally, quarantineLines, type Tally } from './tally.ts'
 import { createTelemetryClient, type TelemetryClient, type TelemetryRecord } from './telemetry-client.ts'
@@ -19,6 +19,7 @@ import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 /** What a request takes by default (`ingest.recordsMax`). */
 const PER_REQUEST_MAX = 10_000
+const SPEED: NumberRange = { minimum: 0.001, maximum: 1_000_000 }
 
 const USAGE = `Usage: oxbow replay FILE [options]
 
@@ -59,8 +60,8 @@ export const replayVerb: Verb = {
   run: async (args, context) => {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
     const [file] = positionals
-    if (file === undefined || positionals.length > 1) throw usage('name one file')
-    const speed = values.speed === undefined ? undefined : positive(values.speed, '--speed')
+    if (file === undefined || positionals.length > 1) throw wrongUse('name one file')
+    const speed = values.speed === undefined ? undefined : givenNumber(values.speed, '--speed', SPEED)
     const perRequest = givenNumber(values['per-request'] ?? '100', '--per-request', { minimum: 1, maximum: PER_REQUEST_MAX, isWhole: true })
     const config = loadConfig(context.env, values.config)
     const recording = readRecording(await readGivenFile(file, 'FILE'), await columnMap(values.columns))
@@ -83,7 +84,7 @@ async function columnMap (file: string | undefined): Promise<ColumnMap | undefin
   if (file === undefined) return undefined
   const map = parseGivenJson(await readGivenFile(file, '--columns'), '--columns') as Partial<ColumnMap> | null
   if (typeof map?.model !== 'string' || typeof map.time?.column !== 'string' || typeof map.metrics !== 'object' || map.metrics === null) {
-    throw usage('the column map needs model, time {column, form} and metrics {metric: column}')
+    throw wrongUse('the column map needs model, time {column, form} and metrics {metric: column}')
   }
   return map as ColumnMap
 }
@@ -95,10 +96,10 @@ function devicesOf (recording: Recording, given: readonly string[]): ReadonlyMap
     const split = text.lastIndexOf('=')
     return split < 0 ? [names[0]!, text] : [text.slice(0, split), text.slice(split + 1)]
   })
-  if (names.length > 1 && given.some(text => !text.includes('='))) throw usage(`the file has ${names.length} sensors: name each with --device NAME=ID (${names.join(', ')})`)
+  if (names.length > 1 && given.some(text => !text.includes('='))) throw wrongUse(`the file has ${names.length} sensors: name each with --device NAME=ID (${names.join(', ')})`)
   const devices = new Map(pairs)
   const missing = names.filter(name => !devices.has(name))
-  if (missing.length > 0) throw usage(`no --device for sensor ${missing.join(', ')}`)
+  if (missing.length > 0) throw wrongUse(`no --device for sensor ${missing.join(', ')}`)
   return devices
 }
 
@@ -106,10 +107,10 @@ function startOf (recording: Recording, at: string | undefined, now: EpochMs): E
   if (at === 'now') return now
   if (at !== undefined) {
     const time = Date.parse(at)
-    if (Number.isNaN(time) || !/(Z|[+-]\d{2}:\d{2})$/.test(at)) throw usage('--at must be an ISO 8601 time with zone, or now')
+    if (Number.isNaN(time) || !/(Z|[+-]\d{2}:\d{2})$/.test(at)) throw wrongUse('--at must be an ISO 8601 time with zone, or now')
     return epochMs(time)
   }
-  if (recording.startsAt === undefined) throw usage('the file names no date with a zone: say with --at when its first sample was taken')
+  if (recording.startsAt === undefined) throw wrongUse('the file names no date with a zone: say with --at when its first sample was taken')
   return recording.startsAt
 }
 
@@ -174,14 +175,4 @@ function progressBar (done: number, all: number): string {
   const width = 40
   const filled = all === 0 ? width : Math.round(width * done / all)
   return `[${'#'.repeat(filled)}${'.'.repeat(width - filled)}] ${done}/${all}`
-}
-
-function positive (text: string, name: string): number {
-  const value = Number(text)
-  if (!(value > 0)) throw usage(`${name} must be a number above 0`)
-  return value
-}
-
-function usage (message: string): ServiceError {
-  return new ServiceError('incorrect', 'USAGE', `${message}; 'oxbow replay --help' tells more`)
 }

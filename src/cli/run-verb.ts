@@ -43,7 +43,8 @@ async function runGuarded (verb: Verb, args: readonly string[], context: CliCont
     return await verb.run(args, context)
   } catch (error) {
     if (error instanceof ServiceError) {
-      context.stderr(`oxbow ${verb.name}: ${error.message}\n`)
+      const hint = error.code === 'USAGE' ? `; 'oxbow ${verb.name} --help' tells more` : ''
+      context.stderr(`oxbow ${verb.name}: ${error.message}${hint}\n`)
       return error.code === 'USAGE' || error.code === 'CONFIG_INVALID' ? EXIT.wrongUse : EXIT.notSo
     }
     // parseArgs of node:util names the option, never its value.

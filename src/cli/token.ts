@@ -3,8 +3,8 @@
 import { parseArgs } from 'node:util'
 import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
 import { loadConfig } from '../config/load.ts'
-import { ServiceError } from '../model/errors.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
+import { wrongUse } from './given.ts'
 import { EXIT, type Verb } from './verb.ts'
 
 const USAGE = `Usage: oxbow token create --scope "SCOPE ..." [options]
@@ -42,9 +42,9 @@ export const tokenVerb: Verb = {
   usage: USAGE,
   run: async (args, context) => {
     const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
-    if (positionals.length !== 1 || positionals[0] !== 'create') throw usage("the one thing to do is 'create'")
-    if (values.scope === undefined) throw usage('--scope is missing')
-    if (!/^\d{1,10}$/.test(values.ttl)) throw usage('--ttl must be a whole number of seconds, at most 315360000')
+    if (positionals.length !== 1 || positionals[0] !== 'create') throw wrongUse("the one thing to do is 'create'")
+    if (values.scope === undefined) throw wrongUse('--scope is missing')
+    if (!/^\d{1,10}$/.test(values.ttl)) throw wrongUse('--ttl must be a whole number of seconds, at most 315360000')
     const config = loadConfig(context.env, values.config)
     const issuer = await createLocalIssuer({
       file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now: context.now
@@ -63,8 +63,4 @@ export const tokenVerb: Verb = {
     context.stdout(values.json ? `${JSON.stringify({ token, expiresAt })}\n` : `${token}\n`)
     return EXIT.done
   }
-}
-
-function usage (message: string): ServiceError {
-  return new ServiceError('incorrect', 'USAGE', `${message}; 'oxbow token --help' tells more`)
 }

@@ -75,8 +75,7 @@ export function createPipeline (parts: PipelineParts): Pipeline {
       await place(parts, arrivals, open, work, now)
       for (const sid of arrivals.keys()) closeSeries(parts, open.get(sid)!, heard, now, work)
       closeSilent(parts, open, heard, now, work)
-      const windowsClosed = work.revisions.length
-      return stepOf(parts, taken, work, windowsClosed, amended)
+      return stepOf(parts, taken, work, amended)
     }
   }
 }
@@ -100,9 +99,9 @@ async function openSeries (parts: PipelineParts, open: Map<Sid, OpenSeries>, hea
     const state = states.get(series)
     const context = contexts.get(sid) ?? endedContext(sid, model)
     const rows = state === undefined ? [] : await allRows(parts.sink, state, lookbackCount(modelOf(parts.models, context.model)))
-    const series_ = openedSeries(parts, context, series, partition ?? rows.at(-1)?.partition ?? parts.partitions[0]!, state, rows, now)
-    open.set(sid, series_)
-    if (series_.readings.length > 0) heard.set(sid, series_)
+    const opened = openedSeries(parts, context, series, partition ?? rows.at(-1)?.partition ?? parts.partitions[0]!, state, rows, now)
+    open.set(sid, opened)
+    if (opened.readings.length > 0) heard.set(sid, opened)
   }
 }
 
@@ -210,12 +209,12 @@ function closeSilent (parts: PipelineParts, open: Map<Sid, OpenSeries>, heard: M
 
 type Amended = Awaited<ReturnType<Amender['amend']>>
 
-function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Work, windowsClosed: number, amended: Amended): Step | undefined {
+function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Work, amended: Amended): Step | undefined {
   const revisions = [...work.revisions, ...amended.revisions]
   const settled = [...work.settled, ...amended.settled]
   if (taken.length === 0 && revisions.length === 0 && settled.length === 0 && amended.due.length === 0 && work.closed.length === 0) return undefined
   return {
-    windowsClosed,
+    windowsClosed: work.revisions.length,
     windowsAmended: amended.causes,
     commit: {
       writer: parts.writer,

@@ -2,7 +2,7 @@
 
 import type { EpochMs } from '../../model/units.ts'
 import type { LoginFacts } from '../../platform/postgres/inspect.ts'
-import type { StoreAddress } from '../../platform/postgres/provision.ts'
+import { isSameServer, sharings, type StoreAddress } from '../../platform/postgres/store-address.ts'
 import { type Check, type Finding, note, ok, reasonOf, wrong } from './check.ts'
 
 export interface StoreParts {
@@ -49,7 +49,7 @@ function reachable (answers: readonly Answer[]): Finding {
 
 /** No shared database, no shared role, and no login that could enter another store (law 3). */
 function apart (addresses: readonly StoreAddress[], answers: readonly Known[]): Finding {
-  const problems = [...sharings(addresses)]
+  const problems = sharings(addresses).map(({ stores, what, name }) => `stores ${stores.join(' and ')} share the ${what} ${name}`)
   for (const { address, facts } of answers) {
     if (facts.isPrivileged) problems.push(`role ${facts.role} has rights of an administrator`)
     const doors = addresses.filter(other => other.store !== address.store && isSameServer(other, address) && facts.mayConnectTo.includes(other.database))
@@ -57,18 +57,6 @@ function apart (addresses: readonly StoreAddress[], answers: readonly Known[]): 
   }
   if (problems.length === 0) return ok('every store has a database and roles of its own, and no login may enter another')
   return wrong([...new Set(problems)].join('; '), 'give each store a database and roles of its own, and REVOKE CONNECT (docs/operations.md, External PostgreSQL)')
-}
-
-/** Each pair of stores that shares a database or a role, once. */
-export function sharings (addresses: readonly StoreAddress[]): ReadonlySet<string> {
-  const found = new Set<string>()
-  for (const [index, one] of addresses.entries()) {
-    for (const other of addresses.slice(index + 1).filter(({ store }) => store !== one.store)) {
-      if (isSameServer(one, other) && one.database === other.database) found.add(`stores ${one.store} and ${other.store} share the database ${one.database}`)
-      if (one.role === other.role) found.add(`stores ${one.store} and ${other.store} share the role ${one.role}`)
-    }
-  }
-  return found
 }
 
 /** What was acknowledged must survive a power cut (law 5). */
@@ -95,5 +83,4 @@ async function migrations ({ stores, pendingMigrations }: StoreParts): Promise<F
   return pending.length === 0 ? ok('all have run') : note(`not run yet: ${pending.join(', ')}`, 'they run at the next start; make a backup first')
 }
 
-function isSameServer (one: StoreAddress, other: StoreAddress): boolean { return one.host === other.host && one.port === other.port }
 function nameOf ({ host, port, database, role }: StoreAddress): string { return `${role}@${host}:${port}/${database}` }

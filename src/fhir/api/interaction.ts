@@ -1,6 +1,7 @@
 /** The words of one FHIR interaction: HTTP and Bundle entries are turned into it, one place answers it. */
 
 import type { Resource } from '@medplum/fhirtypes'
+import type { Letter } from '../../auth/scope.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { ReadObservation, ReadObservationHistory, SearchObservations, Visibility } from '../views/observation-query.ts'
 import type { Finding } from './outcome.ts'
@@ -26,7 +27,6 @@ export function isStored (type: SearchableType): type is StoredType { return typ
 
 /** Letter of the SMART scope that allows it (smart.md §1.2). */
 export const LETTER = { read: 'r', vread: 'r', 'history-instance': 'r', 'search-type': 's', create: 'c', update: 'u' } as const
-export type Letter = 'c' | 'r' | 'u' | 'd' | 's'
 
 export interface Interaction {
   code: InteractionCode

@@ -7,7 +7,7 @@ import { ServiceError } from '../../model/errors.ts'
 import { type ClusterState, startCluster } from './cluster.ts'
 import { migrateStore } from './migrate.ts'
 import { createPool } from './pool.ts'
-import { addressOf, assertApart, type StoreAddress } from './provision.ts'
+import { addressOf, assertApart, type StoreAddress } from './store-address.ts'
 import { hasCluster, runningCluster } from './running-cluster.ts'
 import { STORE_NAMES, STORES, type StoreName } from './stores.ts'
 

@@ -4,7 +4,6 @@
  */
 
 import type { ClientBase } from 'pg'
-import { ServiceError } from '../../model/errors.ts'
 import { roleNames, type Store } from './stores.ts'
 
 /** Makes the roles of all stores that are missing, without a right of their own. @param passwordOf of a role */
@@ -23,31 +22,4 @@ export async function provisionDatabase (admin: ClientBase, store: Store, databa
   if (rowCount === 0) await admin.query(`CREATE DATABASE ${name} OWNER ${store.owner} TEMPLATE ${admin.escapeIdentifier(template)}`)
   const grants = store.logins.map(({ role, temporary }) => `GRANT CONNECT${temporary ? ', TEMPORARY' : ''} ON DATABASE ${name} TO ${role}`)
   await admin.query([`REVOKE ALL ON DATABASE ${name} FROM PUBLIC`, ...grants].join(';\n'))
-}
-
-export interface StoreAddress { store: string, host: string, port: number, database: string, role: string }
-
-/** What a connection string points at, without its password. @throws ServiceError incorrect CONFIG_INVALID when it is no `postgres://` URL with user and database */
-export function addressOf (store: string, url: string): StoreAddress {
-  const parsed = URL.canParse(url) ? new URL(url) : undefined
-  const database = decodeURIComponent(parsed?.pathname.slice(1) ?? '')
-  if (parsed === undefined || !/^postgres(ql)?:$/.test(parsed.protocol) || parsed.username === '' || database === '') {
-    throw new ServiceError('incorrect', 'CONFIG_INVALID', `the connection string of ${store} is not postgres://ROLE:PASSWORD@HOST:PORT/DATABASE`)
-  }
-  return { store, host: parsed.hostname, port: Number(parsed.port || 5432), database, role: decodeURIComponent(parsed.username) }
-}
-
-/** No two stores in one database, no role in two stores. @throws ServiceError incorrect CONFIG_INVALID naming the stores, never a value */
-export function assertApart (addresses: readonly StoreAddress[]): void {
-  for (const [index, one] of addresses.entries()) {
-    for (const other of addresses.slice(index + 1).filter(({ store }) => store !== one.store)) {
-      const sameDatabase = one.database === other.database && one.host === other.host && one.port === other.port
-      if (sameDatabase) throw notApart(one, other, 'database')
-      if (one.role === other.role) throw notApart(one, other, 'role')
-    }
-  }
-}
-
-function notApart (one: StoreAddress, other: StoreAddress, what: string): ServiceError {
-  return new ServiceError('incorrect', 'CONFIG_INVALID', `stores ${one.store} and ${other.store} share a ${what}: identity and measurements must stand apart`)
 }

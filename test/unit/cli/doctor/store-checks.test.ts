@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import { runChecks } from '../../../../src/cli/doctor/check.ts'
-import { sharings, storeChecks, type StoreParts } from '../../../../src/cli/doctor/store-checks.ts'
+import { storeChecks, type StoreParts } from '../../../../src/cli/doctor/store-checks.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import type { LoginFacts } from '../../../../src/platform/postgres/inspect.ts'
-import type { StoreAddress } from '../../../../src/platform/postgres/provision.ts'
+import type { StoreAddress } from '../../../../src/platform/postgres/store-address.ts'
 
 const NOW = epochMs(1_772_720_591_000)
 const address = (store: string, parts: Partial<StoreAddress> = {}): StoreAddress => ({ store, host: 'db', port: 5432, database: `oxbow_${store}`, role: `oxbow_${store}`, ...parts })
@@ -28,13 +28,6 @@ test('databases that are well have no fault', async () => {
   const found = await findings()
   expect([...found.values()].map(({ verdict }) => verdict)).toEqual(Array.from({ length: 7 }, () => 'ok'))
   expect(found.get('database bus')!.message).toBe('oxbow_bus@db:5432/oxbow_bus')
-})
-
-test('stores that share a database or a role are named, each pair once', () => {
-  expect([...sharings(ADDRESSES)]).toEqual([])
-  expect([...sharings([address('linkage'), address('series', { database: 'oxbow_linkage' })])]).toEqual(['stores linkage and series share the database oxbow_linkage'])
-  expect([...sharings([address('linkage', { role: 'oxbow' }), address('series', { role: 'oxbow', host: 'other' })])]).toEqual(['stores linkage and series share the role oxbow'])
-  expect([...sharings([address('series'), address('series', { role: 'oxbow_series_owner' })])]).toEqual([])
 })
 
 test('a login that may enter another store, or is an administrator, is wrong', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { addressOf, assertApart } from '../../../../src/platform/postgres/provision.ts'
+import { addressOf, assertApart, sharings } from '../../../../src/platform/postgres/store-address.ts'
 
 const address = (store: string, role: string, database: string, host = 'db') => ({ store, role, database, host, port: 5432 })
 
@@ -15,6 +15,14 @@ test.each(['', 'db.example', 'http://a:b@db/c', 'postgres://db/c', 'postgres://a
 
 test('stores with a database and a role each are apart', () => {
   assertApart([address('linkage', 'l', 'linkage'), address('series', 's', 'series'), address('series', 's_ro', 'series')])
+})
+
+test('stores that share a database or a role are named, each pair once', () => {
+  expect(sharings([address('linkage', 'l', 'linkage'), address('series', 's', 'series')])).toEqual([])
+  const [linkage, login, owner] = [address('linkage', 'l', 'oxbow'), address('series', 's', 'oxbow'), address('series', 's_owner', 'oxbow')]
+  expect(sharings([linkage, login, owner])).toEqual([{ stores: ['linkage', 'series'], what: 'database', name: 'oxbow' }])
+  expect(sharings([address('linkage', 'one', 'a'), address('series', 'one', 'b', 'other')])).toEqual([{ stores: ['linkage', 'series'], what: 'role', name: 'one' }])
+  expect(sharings([login, owner])).toEqual([])
 })
 
 test('databases of one name on two hosts are apart', () => {
