@@ -3,7 +3,7 @@
 import { Registry } from 'prom-client'
 import { authPlugin } from './auth/auth.plugin.ts'
 import { openVerifier } from './auth/open-auth.ts'
-import { deficitProblems, loadDeviceModels } from './config/device-models.ts'
+import { deficitProblems, loadDeviceModels, windowSizeProblems } from './config/device-models.ts'
 import { MAPPINGS_FOLDER, MODELS_FOLDER, VERSION } from './config/product.ts'
 import type { Config } from './config/schema.ts'
 import { assertMayStart } from './config/start-refusals.ts'
@@ -194,8 +194,11 @@ const K_LINK = 1
 
 async function loadModels (config: Config): Promise<DeviceModels> {
   const models = await loadDeviceModels(MODELS_FOLDER)
-  const problems = deficitProblems(models, config['stream.deficits'])
-  if (problems.length > 0) throw new ServiceError('incorrect', 'CONFIG_INVALID', `stream.deficits: ${problems.join('; ')}`)
+  const problems = [
+    ...deficitProblems(models, config['stream.deficits']).map(problem => `stream.deficits: ${problem}`),
+    ...windowSizeProblems(models, config['stream.windowSizes']).map(problem => `stream.windowSizes: ${problem}`)
+  ]
+  if (problems.length > 0) throw new ServiceError('incorrect', 'CONFIG_INVALID', problems.join('; '))
   return models
 }
 

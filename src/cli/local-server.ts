@@ -4,7 +4,6 @@ import { mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
 import type { Config } from '../config/schema.ts'
-import { ServiceError } from '../model/errors.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
 import { givenUrl, readGivenFile, wrongUse } from './given.ts'
 import type { CliContext } from './verb.ts'
@@ -21,12 +20,12 @@ export async function recordAddress (config: Config, address: string): Promise<v
 
 export async function forgetAddress (config: Config): Promise<void> { await rm(addressFile(config), { force: true }) }
 
-/** @throws ServiceError unavailable when no server has written its address to the data directory */
+/** @throws ServiceError USAGE when no server has written its address to the data directory */
 export async function serverAddress (config: Config): Promise<string> {
   try {
     return (JSON.parse(await readFile(addressFile(config), 'utf8')) as { address: string }).address
   } catch {
-    throw new ServiceError('unavailable', 'HTTP_UNREACHABLE', 'no server runs on this data directory: start one with npm start, or name another with --url')
+    throw wrongUse('no server runs on this data directory: start one with npm start, or name another with --url')
   }
 }
 

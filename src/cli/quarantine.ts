@@ -115,13 +115,16 @@ async function show ({ review, values, ids, context }: Job): Promise<number> {
 async function resubmit (job: Job): Promise<number> {
   let resubmitted = 0
   let remaining = 0
+  const reasons = new Map<ReasonCode, number>()
   for await (const some of openIds(job)) {
     const result = await job.review.resubmit(some)
     resubmitted += result.resubmitted
     remaining += result.remaining.length
+    for (const { reason } of result.remaining) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
   }
   const { values, context, ids } = job
   context.stdout(values.json ? `${JSON.stringify({ resubmitted, remaining })}\n` : `re-submitted ${resubmitted}, remaining ${remaining}\n`)
+  for (const [reason, count] of reasons) context.stderr(`oxbow quarantine: ${count} failed again as ${reason}: ${REASONS[reason]}\n`)
   const settled = ids.length - resubmitted - remaining
   if (settled > 0) context.stderr(settledLine(settled))
   return remaining === 0 && settled <= 0 ? EXIT.done : EXIT.notSo

@@ -29,11 +29,13 @@ error the reasons of what was quarantined (exit code 1 then).
 
   --device ID          telemetry identifier of the device, for a file with one sensor
   --device NAME=ID     the same for one of several sensors; may be repeated
-  --at TIME            ISO 8601 with zone, or 'now': when the first sample was taken.
+  --at TIME            ISO 8601 with zone: when the first sample was taken; or 'now': moved so
+                       that the last sample is taken when it is sent, and none lies ahead.
                        Needed where the file names no date or no zone
-  --speed N            N times as fast as recorded; without it as fast as the server takes it
+  --speed N            N times as fast as recorded, each sample when it is due; without it as
+                       fast as the server takes it
   --columns FILE       column map of a plain CSV file (JSON, see docs/recordings.md)
-  --per-request N      samples in one request (default 100, at most ${PER_REQUEST_MAX})
+  --per-request N      most samples in one request (default 100, at most ${PER_REQUEST_MAX})
   --url URL            server (default: the one on this machine)
   --token-file FILE    bearer token (default: one issued by the server on this machine)
   --config FILE        settings as JSON, as for serve
@@ -66,7 +68,7 @@ export const replayVerb: Verb = {
     const config = loadConfig(context.env, values.config)
     const recording = readRecording(await readGivenFile(file, 'FILE'), await columnMap(values.columns))
     const devices = devicesOf(recording, values.device ?? [])
-    const at = startOf(recording, values.at, context.now())
+    const at = startOf(recording, values.at, context.now(), speed)
     const records = recordsOf(recording, devices, at, await loadDeviceModels(MODELS_FOLDER))
     const client = createTelemetryClient({
       url: await reachServer(values.url, config, context.signal),
@@ -103,8 +105,8 @@ function devicesOf (recording: Recording, given: readonly string[]): ReadonlyMap
   return devices
 }
 
-function startOf (recording: Recording, at: string | undefined, now: EpochMs): EpochMs {
-  if (at === 'now') return now
+function startOf (recording: Recording, at: string | undefined, now: EpochMs, speed = Number.POSITIVE_INFINITY): EpochMs {
+  if (at === 'now') return startBefore(now, recording, speed)
   if (at !== undefined) {
     const time = Date.parse(at)
     if (Number.isNaN(time) || !/(Z|[+-]\d{2}:\d{2})$/.test(at)) throw wrongUse('--at must be an ISO 8601 time with zone, or now')
@@ -112,6 +114,12 @@ function startOf (recording: Recording, at: string | undefined, now: EpochMs): E
   }
   if (recording.startsAt === undefined) throw wrongUse('the file names no date with a zone: say with --at when its first sample was taken')
   return recording.startsAt
+}
+
+/** Sent at a speed from now on, no sample lies ahead of the clock: the faster, the earlier it begins. */
+export function startBefore (now: EpochMs, { sensors }: Recording, speed: number): EpochMs {
+  const durationMs = Math.max(0, ...sensors.flatMap(({ samples }) => samples.map(({ offsetMs }) => offsetMs)))
+  return epochMs(now - Math.ceil(durationMs * Math.max(0, 1 - 1 / speed)))
 }
 
 /** Every sample of every sensor, ascending in time. @throws ServiceError MODEL_INVALID when the registry lacks a sensor's model */
@@ -156,16 +164,17 @@ async function sendAll (client: TelemetryClient, records: readonly TelemetryReco
   return total
 }
 
-/** In order of time; at a speed, each batch goes when its last sample was taken. */
+/** In order of time; at a speed, whatever is due goes at once. */
 async function sendInto (total: Tally, client: TelemetryClient, records: readonly TelemetryRecord[], { speed, perRequest, context }: SendOptions): Promise<void> {
   const begun = context.now()
   const first = records[0]?.timestamp_utc ?? 0
-  for (let start = 0; start < records.length; start += perRequest) {
-    const batch = records.slice(start, start + perRequest)
-    if (speed !== undefined) {
-      const dueMs = begun + (batch.at(-1)!.timestamp_utc - first) / speed - context.now()
-      if (dueMs > 0) await delay(dueMs, undefined, { signal: context.signal })
-    }
+  const dueAt = ({ timestamp_utc }: TelemetryRecord): number => speed === undefined ? begun : begun + (timestamp_utc - first) / speed
+  for (let sent = 0; sent < records.length;) {
+    const waitMs = dueAt(records[sent]!) - context.now()
+    if (waitMs > 0) await delay(waitMs, undefined, { signal: context.signal })
+    const now = Math.max(context.now(), dueAt(records[sent]!))
+    const batch = records.slice(sent, sent + perRequest).filter(record => dueAt(record) <= now)
+    sent += batch.length
     addAnswer(total, await client.send(batch))
     if (context.isTerminal) context.stderr(`\r${progressBar(total.received, records.length)}`)
   }

@@ -1,9 +1,10 @@
 /** `oxbow serve`: starts everything, says when it takes readings, stops in order on SIGTERM and SIGINT. */
 
 import { once } from 'node:events'
+import { resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { loadConfig } from '../config/load.ts'
-import type { Config } from '../config/schema.ts'
+import { type Config, SETTINGS } from '../config/schema.ts'
 import { startSystem, type System } from '../system.ts'
 import { runWard } from './demonstration/ward.ts'
 import { forgetAddress, localTokens, recordAddress } from './local-server.ts'
@@ -59,7 +60,7 @@ function welcome ({ address }: System, config: Config): string {
     `Oxbow is running${config.demo === 'on' ? ' with a demonstration ward (every resource is marked DEMO)' : ''}.`,
     `  look:   ${address}/`,
     `  FHIR:   ${address}/fhir/metadata`,
-    '  token:  npm run -s oxbow -- token create --scope "__telemetry.write system/*.cruds"',
+    `  token:  ${config.dataDir === resolve(SETTINGS.dataDir.default) ? '' : `OXBOW_DATA_DIR=${config.dataDir} `}npm run -s oxbow -- token create --scope "__telemetry.write system/*.cruds"`,
     `  data:   ${config.dataDir}  (keys beside it: keep them, nothing opens without them)`,
     '  stop:   Ctrl-C',
     ''

@@ -1,5 +1,6 @@
 /** `oxbow token create`: scopes and whom they are for → a bearer token of this deployment, and nothing else. */
 
+import { existsSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { createLocalIssuer, localTokenKeyFile } from '../auth/local-issuer.ts'
 import { loadConfig } from '../config/load.ts'
@@ -46,6 +47,7 @@ export const tokenVerb: Verb = {
     if (values.scope === undefined) throw wrongUse('--scope is missing')
     if (!/^\d{1,10}$/.test(values.ttl)) throw wrongUse('--ttl must be a whole number of seconds, at most 315360000')
     const config = loadConfig(context.env, values.config)
+    if (!existsSync(keyFileOf(config))) context.stderr(`oxbow token: no server has run on ${config.dataDir} yet; one on another data directory (OXBOW_DATA_DIR) will not take this token\n`)
     const issuer = await createLocalIssuer({
       file: localTokenKeyFile(keyFileOf(config)), publicUrl: config['http.publicUrl'], now: context.now
     })

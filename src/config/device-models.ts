@@ -97,6 +97,12 @@ export function parseDeviceModels (files: readonly ModelFile[]): DeviceModels {
   return models
 }
 
+/** Metrics with a window size of their own that no device model has; [] is right. */
+export function windowSizeProblems (models: DeviceModels, sizes: Readonly<Record<string, number>>): string[] {
+  const metrics = new Set([...models.values()].flatMap(model => model.channels.map(channel => channel.metric)))
+  return Object.keys(sizes).filter(metric => !metrics.has(metric)).map(metric => `${metric}: no device model has this metric`)
+}
+
 /** What is wrong with thresholds of the tissue oxygen deficit against the registry (fhir-modelling.md §5.1); [] is right. */
 export function deficitProblems (models: DeviceModels, deficits: readonly DeficitThreshold[]): string[] {
   const problems: string[] = []

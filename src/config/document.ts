@@ -3,7 +3,8 @@
 import { environmentName, SETTINGS, type Setting } from './schema.ts'
 
 export function configurationPage (): string {
-  const rows = (Object.entries(SETTINGS) as [string, Setting][]).map(([name, setting]) =>
+  const settings = Object.entries(SETTINGS) as [string, Setting][]
+  const rows = settings.map(([name, setting]) =>
     `| \`${name}\` | \`${environmentName(name)}\` | ${typeText(setting)} | ${defaultText(setting)} | ${setting.doc} |`)
   return [
     '# Configuration',
@@ -12,11 +13,18 @@ export function configurationPage (): string {
     '',
     'A setting is read from the environment, else from the JSON file named by `OXBOW_CONFIG` or `--config`, else it has its default.',
     'In the file names may be nested (`{"http": {"port": 8080}}`) or flat (`{"http.port": 8080}`).',
+    'A `duration` is a whole number of ms or has a unit (`500ms`, `30s`, `5min`, `24h`, `30d`); `bytes` are a number or have one (`64KiB`, `10MiB`); `json` stands as text in the environment.',
     'A secret may also be read from a file: set `<NAME>_FILE` to its path. All problems are reported at once, by name, never by value.',
     '',
     '| setting | environment | type | default | what it does |',
     '|---|---|---|---|---|',
     ...rows,
+    '',
+    '## Forms of the json settings',
+    'In the file:',
+    '```json',
+    JSON.stringify(Object.fromEntries(settings.filter(([, { example }]) => example !== undefined).map(([name, { example }]) => [name, example])), null, 2),
+    '```',
     ''
   ].join('\n')
 }
@@ -24,7 +32,14 @@ export function configurationPage (): string {
 function typeText (setting: Setting): string {
   if (setting.type === 'choice') return setting.choices!.map(c => `\`${c}\``).join(' or ')
   if (setting.type === 'secret') return 'secret text'
-  return setting.type
+  return `${setting.type}${rangeText(setting)}`
+}
+
+function rangeText ({ type, minimum, maximum }: Setting): string {
+  const isSaid = type === 'whole' || type === 'port' || (type === 'duration' && maximum !== undefined)
+  if (!isSaid) return ''
+  const text = (value: number) => type === 'duration' ? durationText(value) : String(value)
+  return `, ${text(minimum!)} to ${text(maximum!)}`
 }
 
 function defaultText (setting: Setting): string {

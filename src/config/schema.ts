@@ -11,8 +11,9 @@ export interface Setting<T = unknown> {
   /** Of numbers, inclusive. */
   minimum?: number
   maximum?: number
-  /** JSON Schema of a `json` setting. */
+  /** JSON Schema of a `json` setting, and a value that shows its form. */
   schema?: object
+  example?: T
 }
 
 const text = (value: string, doc: string): Setting<string> => ({ type: 'text', default: value, doc })
@@ -25,7 +26,7 @@ const bytes = (value: number, doc: string): Setting<number> => ({ type: 'bytes',
 function choice<const C extends string> (value: NoInfer<C>, choices: readonly C[], doc: string): Setting<C> {
   return { type: 'choice', default: value, doc, choices }
 }
-function json<T> (value: T, schema: object, doc: string): Setting<T> { return { type: 'json', default: value, doc, schema } }
+function json<T> (value: T, schema: object, doc: string, example: T): Setting<T> { return { type: 'json', default: value, doc, schema, example } }
 
 /** Signed clinical configuration of the tissue oxygen deficit (fhir-modelling.md §5.1): no threshold has a default. */
 export interface DeficitThreshold { metric: string, threshold: number, unit: string, author: string, rationale: string, maxGapMs?: number }
@@ -75,7 +76,7 @@ export const SETTINGS = {
   'ingest.recordMax': bytes(64 * 1024, 'Largest single record; larger: quarantined as `record-too-large`.'),
   'ingest.depthMax': whole(16, 2, 1_000, 'Deepest nesting of a JSON body; deeper: unreadable.'),
   'ingest.futureMax': duration(5 * 60_000, 'How far ahead of the server a reading may lie; further: quarantined as `time-future`.'),
-  'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.'),
+  'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.', ['https://hospital.example/mrn']),
   'quarantine.itemsMax': whole(5_000_000, 1, 1_000_000_000, 'Most items kept in quarantine; when reached the door answers 429.'),
   'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept.'),
   'quarantine.retainWaiting': duration(180 * 86_400_000, 'How long an item that waits for an association is kept.'),
@@ -85,7 +86,7 @@ export const SETTINGS = {
   'bus.retain': duration(24 * 3_600_000, 'How long consumed readings stay on the bus. Raw records stay until an archive has them.'),
 
   'stream.windowSize': duration(60_000, 'Size of the tumbling windows of a metric without an entry in `stream.windowSizes`.', WINDOW_SIZES),
-  'stream.windowSizes': json<Record<string, number>>({}, { type: 'object', additionalProperties: { type: 'integer', ...WINDOW_SIZES } }, 'Window size in ms by metric.'),
+  'stream.windowSizes': json<Record<string, number>>({}, { type: 'object', additionalProperties: { type: 'integer', ...WINDOW_SIZES } }, 'Window size in ms by metric of `mappings/models`, from 1,000 to 86,400,000.', { 'tissue-po2': 30_000 }),
   'stream.lateness': duration(30_000, 'A window closes when the newest event time of its series is this far past its end.'),
   'stream.silence': duration(60_000, 'A series silent for this long: its watermark goes on with the clock; late windows are gathered for the same time.'),
   'stream.deficits': json<DeficitThreshold[]>([], {
@@ -96,7 +97,8 @@ export const SETTINGS = {
       additionalProperties: false,
       properties: { metric: string, threshold: { type: 'number', exclusiveMinimum: 0 }, unit: string, author: string, rationale: string, maxGapMs: { type: 'integer', minimum: 1 } }
     }
-  }, 'Thresholds of the tissue oxygen deficit, each signed by an author with a rationale; none by default.'),
+  }, 'Thresholds of the tissue oxygen deficit, each signed by an author with a rationale; none by default. `maxGapMs`: longer gaps are left out.',
+  [{ metric: 'tissue-po2', threshold: 25, unit: 'mm[Hg]', author: 'Dr. A. Example', rationale: 'ward protocol 7', maxGapMs: 5_000 }]),
   'series.commitMaxRows': whole(10_000, 1, 1_000_000, 'Most readings in one commit of a series writer.'),
   'series.writers': whole(2, 1, 64, 'Series writers: each has its own partitions of the bus and one connection.'),
 
@@ -119,7 +121,11 @@ export const SETTINGS = {
         bundleEntriesMax: { type: 'integer', minimum: 1, maximum: 1_000 }
       }
     }
-  }, 'Where closed windows are sent as transaction Bundles: a FHIR base URL or a folder.'),
+  }, 'Where closed windows are sent as transaction Bundles: a FHIR base URL, or a folder (made if missing; `bundles/` and `observations/` in it). A new destination gets everything from the beginning.',
+  [
+    { name: 'ehr', kind: 'fhir', to: 'https://ehr.example/fhir', tokenFile: '/etc/oxbow/ehr.token', patientSystem: 'https://hospital.example/mrn', bundleEntriesMax: 200 },
+    { name: 'files', kind: 'directory', to: '/var/lib/oxbow/out' }
+  ]),
 
   'postgres.kind': choice('embedded', ['embedded', 'external'], '`embedded` runs PostgreSQL below `dataDir`; `external` uses the connection strings below.'),
   'postgres.busUrl': secret('Connection string of the server login on the bus database (external).'),
@@ -157,7 +163,8 @@ export const SETTINGS = {
         clientAllowList: { type: 'array', items: string }
       }
     }
-  }, 'Identity providers whose access tokens are accepted beside the local ones; audience and algorithms have no default.')
+  }, 'Identity providers whose access tokens are accepted beside the local ones; audience and algorithms have no default.',
+  [{ issuer: 'https://idp.example', audience: 'https://oxbow.hospital.example/fhir', algorithms: ['RS256'], jwksUri: 'https://idp.example/jwks', clientAllowList: ['ehr'] }])
 } satisfies Record<string, Setting>
 
 export type SettingName = keyof typeof SETTINGS

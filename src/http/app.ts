@@ -23,7 +23,7 @@ export interface AppParts {
 }
 
 export interface App {
-  /** @returns `http://host:port` */
+  /** @returns `http://host:port` @throws ServiceError CONFIG_INVALID when the address cannot be had */
   listen (host: string, port: number): Promise<string>
   /** Answers with `Connection: close` from now on, then takes nothing new and lets what runs come to its end. What is
    *  open after `timeoutMs` is cut. @returns whether something was */
@@ -35,7 +35,7 @@ export async function createApp (parts: AppParts): Promise<App> {
   let isClosing = false
   const app = await buildApp(parts, () => isClosing)
   return {
-    listen: (host, port) => app.listen({ host, port }),
+    listen: (host, port) => app.listen({ host, port }).catch((cause: unknown) => { throw cannotListen(cause, port) }),
     close: async timeoutMs => {
       let wasCut = false
       const cut = setTimeout(() => {
@@ -55,6 +55,15 @@ export async function createApp (parts: AppParts): Promise<App> {
       }
       return { wasCut }
     }
+  }
+}
+
+function cannotListen (cause: unknown, port: number): unknown {
+  switch ((cause as NodeJS.ErrnoException).code) {
+    case 'EADDRINUSE': return new ServiceError('incorrect', 'CONFIG_INVALID', `http.port: port ${port} is in use: set another (OXBOW_HTTP_PORT; 0 takes any free one)`, { cause })
+    case 'EACCES': return new ServiceError('incorrect', 'CONFIG_INVALID', `http.port: this user may not listen on port ${port}: set another (OXBOW_HTTP_PORT; 0 takes any free one)`, { cause })
+    case 'EADDRNOTAVAIL': case 'ENOTFOUND': return new ServiceError('incorrect', 'CONFIG_INVALID', 'http.host: this machine has no such address (OXBOW_HTTP_HOST)', { cause })
+    default: return cause
   }
 }
 

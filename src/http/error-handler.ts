@@ -39,7 +39,7 @@ function withErrorId (outcome: object, errorId: string | undefined): object {
 
 /** Fastify's own refusals, in our words. */
 const FRAMEWORK: Readonly<Record<string, readonly [category: ServiceError['category'], code: ErrorCode, message: string]>> = {
-  FST_ERR_CTP_BODY_TOO_LARGE: ['incorrect', 'INPUT_TOO_LARGE', 'the body is larger than the limit: send less at once'],
+  FST_ERR_CTP_BODY_TOO_LARGE: ['incorrect', 'INPUT_TOO_LARGE', 'the body is larger than the limit (settings ingest.bodyMax, fhir.bodyMax): send less at once'],
   FST_ERR_CTP_INVALID_MEDIA_TYPE: ['incorrect', 'INPUT_TYPE', 'the Content-Type is not one of those this address takes'],
   FST_ERR_CTP_INVALID_CONTENT_LENGTH: ['incorrect', 'INPUT_UNREADABLE', 'the body is not as long as Content-Length says'],
   FST_ERR_CTP_EMPTY_JSON_BODY: ['incorrect', 'INPUT_UNREADABLE', 'the body is empty'],

@@ -36,7 +36,7 @@ export interface AnswerBody {
   quarantined: number
   /** Records that were not accepted, in order of their place. */
   rejected: readonly Finding[]
-  /** Fields that were quarantined while their record was accepted. */
+  /** Fields that were quarantined while their record was accepted, and those of a record that was rejected as `no-channel-left`. */
   fields: readonly Finding[]
 }
 
@@ -84,7 +84,7 @@ export function createAccept (deps: AcceptDeps): Accept {
       deps.counters.accepted(receivedAt, accepted)
       deps.events.accepted(accepted)
     }
-    return { received, accepted, quarantined: rejected.length, rejected, fields: all.filter(({ kind }) => kind === 'field').map(findingOf) }
+    return { received, accepted, quarantined: rejected.length, rejected, fields: all.flatMap(fieldFindings) }
   }
 
   async function keepBody (body: IncomingBody, kind: BodyKind, unread: UnreadableBody, source: SourcePosition, arrivedAt: EpochMs): Promise<Answer> {
@@ -130,6 +130,11 @@ export function sourceText ({ inlet, number }: SourcePosition): string { return 
 
 function findingOf ({ record, reason, field }: Failure): Finding {
   return { index: record.index, reason, detail: REASONS[reason], ...(field === undefined ? {} : { field }) }
+}
+
+function fieldFindings (failure: Failure): Finding[] {
+  if (failure.kind === 'field') return [findingOf(failure)]
+  return (failure.fields ?? []).map(({ field, reason }) => findingOf({ ...failure, field, reason }))
 }
 
 function encodingOf (contentEncoding: string): BodyEncoding {

@@ -5,7 +5,7 @@ import type { FirmwareNumber, Resolution, SidResolver } from '../model/identity.
 import { FLAG, type ModelKey, type Reading, type Sid } from '../model/reading.ts'
 import { type ReasonCode, WAITING_REASONS } from '../model/reason.ts'
 import { type EpochMs, hourOf } from '../model/units.ts'
-import { type CheckLimits, createReadingCheck, fractionDevices, type ReadingCheck, timeFailure } from './check-reading.ts'
+import { type CheckLimits, createReadingCheck, type FieldFailure, fractionDevices, type ReadingCheck, timeFailure } from './check-reading.ts'
 import type { ContentKind, DecodedRecord, RejectedRecord } from './decode/record.ts'
 
 /** Readings of one sid, schema and hour of arrival that may travel as one record of the bus. */
@@ -27,6 +27,8 @@ export interface Failure {
   reason: ReasonCode
   /** Name in our schema of the field at fault. */
   field: string | undefined
+  /** Of a record whose measured fields failed for different reasons: each of them. */
+  fields?: readonly FieldFailure[]
 }
 
 export interface Identified { groups: readonly SidGroup[], failures: readonly Failure[] }
@@ -91,7 +93,8 @@ export function createIdentify (deps: IdentifyDeps): Identify {
       }
       const checked = checks.get(resolution.model!)!(record, judged, fractions.has(record.deviceId))
       if (!checked.ok) {
-        failures.push({ kind: 'record', record, reason: checked.reason, field: checked.failures[0]?.field })
+        const isMixed = checked.reason === 'no-channel-left'
+        failures.push({ kind: 'record', record, reason: checked.reason, field: isMixed ? undefined : checked.failures[0]?.field, ...(isMixed ? { fields: checked.failures } : {}) })
         continue
       }
       // Only what could be stored waits behind others: the sender of the rest has something to put right.

@@ -10,7 +10,7 @@ import { createBoundedMemory } from './bounded-memory.ts'
 export interface DataKeysOptions {
   keyRing: KeyRing
   now: () => EpochMs
-  /** Most keys held in memory, about 400 bytes each; more than one request may bring sids. Default 50,000. */
+  /** Most keys held in memory, about 400 bytes each; more than one request may bring sids. Default 200,000. */
   sizeMax?: number
   /** How long a key is used without asking the ring: a destroyed key is refused everywhere after that. Default 5 min. */
   ttlMs?: number
@@ -38,7 +38,7 @@ const OF_SID = (sid: string): KeyContext => ({ store: 'archive', object: sid, pu
 const OF_DAY = (day: string): KeyContext => ({ store: 'quarantine', object: day, purpose: 'data-key' })
 
 export function createDataKeys (options: DataKeysOptions): DataKeys {
-  const { keyRing, now, sizeMax = 50_000, ttlMs = 5 * 60_000 } = options
+  const { keyRing, now, sizeMax = 200_000, ttlMs = 5 * 60_000 } = options
   // KeyObjects, not bytes: whoever still holds a displaced one keeps a sound key, and OpenSSL clears it when it is freed.
   const atHand = createBoundedMemory<KeyObject>({ sizeMax, now })
   const loading = new Map<string, Promise<KeyObject | undefined>>()

@@ -80,8 +80,12 @@ function addInteraction (app: FastifyInstance, type: SearchableType, code: Inter
 /** What a type does not offer is answered 405 with what to do instead, after the token was checked. */
 function refuseRest (app: FastifyInstance, type: SearchableType): void {
   const config: RouteDeclaration = { access: 'token', audit: 'none' }
-  const refuse = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, code: string): void => {
-    const answer = async () => { throw unsupported(code, type) }
+  const allowed = isStored(type) ? { '': 'GET, HEAD, POST', '/:id': 'GET, HEAD, PUT' } : { '': 'GET, HEAD', '/:id': 'GET, HEAD' }
+  const refuse = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: keyof typeof allowed, code: string): void => {
+    const answer = async (_request: FastifyRequest, reply: FastifyReply) => {
+      reply.header('Allow', allowed[path])
+      throw unsupported(code, type)
+    }
     // Before the body: a patch comes in formats that nothing here reads.
     app.route({ method, url: `/fhir/${type}${path}`, config, onRequest: answer, handler: answer })
   }

@@ -43,8 +43,12 @@ export function parseSearchRequest (
       ignored.add(printable(name))
       continue
     }
-    // R4 search 3.1.1.4.1: an empty value means the parameter was left out.
-    if (value === '') continue
+    // R4 search 3.1.1.4.1 lets an empty value be passed over: a client that lost its patient's id would then read about everybody.
+    if (value === '') {
+      if (!options.lenient) throw refused(`the parameter ${printable(name)} has no value: leave it out, or send Prefer: handling=lenient`)
+      ignored.add(printable(name))
+      continue
+    }
     pairs.push(colon < 0 ? { name, value } : { name, modifier: key.slice(colon + 1), value })
   }
   if (pairs.length > limits.valuesMax) throw refused(`the search has more than ${limits.valuesMax} parameters`)

@@ -3,6 +3,7 @@
 import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
+import { errorFields, type LogFields } from '../../observability/logger.ts'
 import type { FrameTools } from '../views/observation-frame.ts'
 import type { ViewContext } from '../views/view-context.ts'
 import { identifierQuery } from './bundle.ts'
@@ -20,7 +21,7 @@ export interface LedgerTail {
 export interface DeliveryEvents {
   delivered (outcome: 'sent' | 'failed' | 'dead-letter', count: number): void
   /** @param part the destination */
-  raise (alarm: 'egress-failing' | 'egress-dead-letter', fields: Record<string, string | number>, part: string): void
+  raise (alarm: 'egress-failing' | 'egress-dead-letter', fields: LogFields, part: string): void
   clear (alarm: 'egress-failing', part: string): void
 }
 
@@ -56,8 +57,8 @@ export interface Delivery {
   close (): Promise<void>
 }
 
-/** `idle`: nothing waits. `failed`: the destination did not take all of it; everything stays where it is. `isFurther`: it took some. */
-export type RoundResult = { result: 'idle' | 'settled' } | { result: 'failed', reason: string, retryAfterMs?: number, isFurther?: boolean }
+/** `idle`: nothing waits. `failed`: the destination did not take all of it; everything stays where it is. `isFurther`: it took some. `error`: the fault is ours. */
+export type RoundResult = { result: 'idle' | 'settled' } | { result: 'failed', reason: string, error?: unknown, retryAfterMs?: number, isFurther?: boolean }
 
 /** Starts the loop of one destination. */
 export function createDelivery (parts: DeliveryParts): Delivery {
@@ -75,7 +76,7 @@ export function createDelivery (parts: DeliveryParts): Delivery {
         // A destination that takes some of it each time gets the rest without growing pauses.
         failures = round.isFurther === true ? 1 : failures + 1
         const { name } = parts.destination
-        parts.events.raise('egress-failing', { destination: name, reason: round.reason }, name)
+        parts.events.raise('egress-failing', { destination: name, reason: round.reason, ...(round.error === undefined ? {} : errorFields(round.error)) }, name)
         const backOff = Math.min(options.retryMaxMs, options.retryMinMs * 2 ** Math.min(failures - 1, 20))
         await parts.pause(Math.max(backOff, round.retryAfterMs ?? 0), stop.signal)
         continue
@@ -90,7 +91,7 @@ export function createDelivery (parts: DeliveryParts): Delivery {
     try {
       return await deliverRound(parts, stop.signal)
     } catch (error) {
-      return { result: 'failed', reason: error instanceof ServiceError ? error.code : error instanceof Error ? error.name : 'unknown' }
+      return { result: 'failed', reason: error instanceof ServiceError ? error.code : 'internal', error }
     }
   }
 

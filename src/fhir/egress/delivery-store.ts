@@ -65,9 +65,11 @@ export function createDeliveryStore (pool: Pool): DeliveryStore {
 
 async function settle (pool: Pool, destination: string, writer: number, { last, delivered, skipped, dead }: Settlement, now: Date): Promise<void> {
   await transaction(pool, async client => {
+    // A backlog may hold several revisions of one Observation: the newest is what the receiver has, under the id it gave to any of them.
     await client.query(
       `insert into delivery.delivered as d
-       select $1, id, revision, receiver, $5 from unnest($2::uuid[], $3::int[], $4::text[]) u (id, revision, receiver)
+       select $1, id, max(revision), (array_agg(receiver order by revision desc) filter (where receiver is not null))[1], $5
+         from unnest($2::uuid[], $3::int[], $4::text[]) u (id, revision, receiver) group by id
        on conflict (destination, id) do update set revision = excluded.revision, delivered_at = excluded.delivered_at,
          receiver_id = coalesce(excluded.receiver_id, d.receiver_id) where d.revision < excluded.revision`,
       [destination, delivered.map(one => one.id), delivered.map(one => one.revision), delivered.map(one => one.receiverId ?? null), now])

@@ -42,7 +42,7 @@ export function bodyKind (contentType: string): BodyKind {
 /** `undefined` when the compressed bytes are cut short or damaged; the body itself, without waiting, when it is not compressed.
  *  @throws ServiceError INPUT_ENCODING, INPUT_TOO_LARGE */
 export function inflated (body: IncomingBody, limits: ContentLimits): Buffer | Promise<Buffer | undefined> {
-  if (body.bytes.length > limits.bodyBytesMax) throw tooLarge('the body is larger than the limit')
+  if (body.bytes.length > limits.bodyBytesMax) throw tooLarge('the body is larger than ingest.bodyMax')
   switch (body.contentEncoding.trim().toLowerCase()) {
     case '':
     case 'identity': return body.bytes
@@ -57,7 +57,7 @@ async function inflate (unpack: typeof inflateGzip, bytes: Buffer, limits: Conte
   try {
     return await unpack(bytes, { maxOutputLength: limits.inflatedBytesMax })
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('the body is too large when decompressed')
+    if ((error as NodeJS.ErrnoException).code === 'ERR_BUFFER_TOO_LARGE') throw tooLarge('the body is larger than ingest.inflatedMax when decompressed')
     return undefined
   }
 }

@@ -19,6 +19,10 @@ type ReadFields = Omit<DecodedRecord, keyof RecordBytes | 'index' | 'content'>
 /** A calendar time without zone: said apart, because a zone is all it lacks. */
 const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$/
 
+/** What is at fault where it is no field of ours. */
+const UNKNOWN_FIELD = 'unknown_field'
+const NO_VALUE = 'no_value'
+
 const UNREADABLE: DecodedBody = { unreadable: 'malformed', detail: 'the body is not valid JSON in UTF-8 without a byte order mark' }
 
 /** `application/json`: one object or one array of objects. @param mayBeEmpty a record of schema v2 without any value is read too */
@@ -122,7 +126,7 @@ function readRecord (value: unknown, members: number, mayBeEmpty: boolean): Read
   if (typeof rest === 'string') return malformed(rest)
   // As many members as there are known fields: none is unknown, none stands there twice. Only otherwise is it found out which.
   if (rest.memberCount !== members) {
-    if (hasUnknownField(record, rest)) return malformed('record')
+    if (hasUnknownField(record, rest)) return malformed(UNKNOWN_FIELD)
     if (countMembers(record) !== members) return { reason: 'duplicate-key', field: undefined }
   }
   const fields: ReadFields = {
@@ -138,7 +142,7 @@ function readRecord (value: unknown, members: number, mayBeEmpty: boolean): Read
     quality: wholeNumber(record['signal_quality']),
     firmware: firmware as string | undefined ?? undefined
   }
-  return hasValue(fields) || (mayBeEmpty && fields.channels !== undefined) ? { reason: undefined, fields } : malformed()
+  return hasValue(fields) || (mayBeEmpty && fields.channels !== undefined) ? { reason: undefined, fields } : malformed(NO_VALUE)
 }
 
 function noTime (time: unknown): Read {

@@ -15,7 +15,7 @@ export interface SidResolverOptions {
   /** Identifier systems under which a payload may name its patient. */
   patientSystems: readonly string[]
   now: () => EpochMs
-  /** Devices kept in memory. Default 100,000. */
+  /** Devices kept in memory. Default 200,000. */
   devicesMax?: number
   /** How long a device is kept. Default 5 min. */
   keepMs?: number
@@ -83,7 +83,7 @@ function answer (kept: Kept, takenAt: EpochMs, patientId: string | undefined): R
 }
 
 /** By name; displaces what was not used since the last round over it. */
-function createDeviceMemory ({ devicesMax = 100_000 }: SidResolverOptions) {
+function createDeviceMemory ({ devicesMax = 200_000 }: SidResolverOptions) {
   const byName = new Map<string, Kept>()
   const namesOf = new Map<string, Set<string>>()
   const remove = (name: string, kept: Kept) => {

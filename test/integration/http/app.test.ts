@@ -91,3 +91,12 @@ test('closing under a client that asks again and again cuts no request and needs
   expect(answers).toHaveLength(received)
   expect(answers.every(({ status, body }) => status === 200 && (body as { done: boolean }).done)).toBe(true)
 })
+
+test('a port that is taken is said in words', async () => {
+  const first = await createApp(parts)
+  const address = await first.listen('127.0.0.1', 0)
+  const second = await createApp(parts)
+  const port = Number(new URL(address).port)
+  await expect(second.listen('127.0.0.1', port)).rejects.toMatchObject({ code: 'CONFIG_INVALID', message: expect.stringContaining(`port ${port} is in use`) })
+  await Promise.all([first.close(1_000), second.close(1_000)])
+})

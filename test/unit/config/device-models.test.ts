@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { deficitProblems, parseDeviceModels } from '../../../src/config/device-models.ts'
+import { deficitProblems, parseDeviceModels, windowSizeProblems } from '../../../src/config/device-models.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
 
 const CHANNEL = {
@@ -57,6 +57,12 @@ test.each([
 test('one model in two files is refused, and so is an empty registry', () => {
   expect(problemsOf(file(MODEL), file(MODEL, 'b.json'))).toContain('b.json: manufacturer and modelNumber stand in another file as well')
   expect(problemsOf()).toContain('there is no device model')
+})
+
+test('a window size needs a known metric', () => {
+  const models = parseDeviceModels([file({ ...MODEL, channels: [CHANNEL] })])
+  expect(windowSizeProblems(models, { 'tissue-po2': 30_000 })).toEqual([])
+  expect(windowSizeProblems(models, { tissue: 30_000 })).toEqual(['tissue: no device model has this metric'])
 })
 
 test('a deficit threshold needs a known metric, its unit and no relative index', () => {

@@ -2,7 +2,7 @@ import { rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadConfig } from '../../../src/config/load.ts'
-import { environmentName, SETTINGS } from '../../../src/config/schema.ts'
+import { environmentName, type Setting, SETTINGS } from '../../../src/config/schema.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
 import { temporaryFolder } from '../../support/temporary-folder.ts'
 
@@ -102,4 +102,11 @@ test('a name in the file that is no setting is refused by name', () => {
 test('every setting has its own environment name', () => {
   const names = Object.keys(SETTINGS).map(environmentName)
   expect(new Set(names).size).toBe(names.length)
+})
+
+test('the example of each json setting is one that is taken', () => {
+  const examples = Object.entries(SETTINGS as Record<string, Setting>).filter(([, { type }]) => type === 'json').map(([name, { example }]) => [name, example])
+  expect(examples.every(([, example]) => example !== undefined)).toBe(true)
+  const config = loadConfig({}, fileWith(JSON.stringify(Object.fromEntries(examples))))
+  for (const [name, example] of examples) expect(config[name as 'stream.deficits']).toEqual(example)
 })

@@ -75,6 +75,15 @@ test('a failed field is quarantined with its record, and the reading goes on', a
   expect(door.batches()[0]!.readings[0]!.values).toEqual([38.2])
 })
 
+test('of a record whose measured fields fail for different reasons each is told', async () => {
+  const door = testDoor()
+  const { body } = await door.accept(ofJson(json([sentV1({ local_tissue_o2: 4_000, spo2: 0.5 })])))
+  expect(body.rejected).toMatchObject([{ index: 0, reason: 'no-channel-left' }])
+  expect(body.rejected[0]).not.toHaveProperty('field')
+  expect(body.fields).toMatchObject([{ index: 0, field: 'spo2', reason: 'fraction-as-percent' }, { index: 0, field: 'local_tissue_o2', reason: 'range-hard' }])
+  expect(door.items).toMatchObject([{ kind: 'record', reason: 'no-channel-left' }])
+})
+
 test('SpO2 sent as fractions by one device does not touch another', async () => {
   const door = testDoor()
   const { body } = await door.accept(ofJson(json([sentV1({ spo2: 0.97 }), sentV1({ spo2: 0.98 }), sentV1({ deviceId: 'device-2', spo2: 98 })])))

@@ -229,6 +229,11 @@ test('U+0000 is refused with 400 wherever a text can stand', async () => {
   expect((await api.ask({ method: 'POST', url: '/DeviceUseStatement', body: { ...association('x', 'dev-anna', 'x', '2026-02-12T00:00:00Z'), subject: { reference: 'Patient?identifier=a%00b' } } })).statusCode).toBe(400)
 })
 
+test('405 names what the address takes', async () => {
+  const allow = async (method: 'DELETE' | 'POST' | 'PATCH', url: string) => (await api.ask({ method, url, body: {} })).headers['allow']
+  expect([await allow('DELETE', '/Patient/p'), await allow('PATCH', '/Patient'), await allow('POST', '/Observation')]).toEqual(['GET, HEAD, PUT', 'GET, HEAD, POST', 'GET, HEAD'])
+})
+
 test('what a type does not offer is answered 405 in any format, and only with a token', async () => {
   const types = ['application/json-patch+json', 'application/fhir+json', 'application/fhir+xml', 'text/plain', 'nonsense']
   for (const type of types) {

@@ -94,6 +94,17 @@ test('lost answers, cut connections, server errors and throttling: each resource
   expect(receiver.sizes.every(size => size <= 8)).toBe(true)
 })
 
+test('a backlog that holds a window and its amendment is settled at once, at the newer revision', async () => {
+  await ward.commit(all(anna, 0))
+  await ward.commit([windowOf(ward.mappings, anna, 0, { revision: 2, status: 'amended', issued: epochMs(T0 + 60 * MINUTE) })])
+  expect(await deliverAll(parts())).toEqual([{ result: 'settled' }, { result: 'idle' }])
+  expect(observations()).toHaveLength(6)
+  expect(observations().filter(one => one['status'] === 'amended')).toHaveLength(3)
+  const delivered = await table('delivered')
+  expect(delivered.filter(row => row['revision'] === 2)).toHaveLength(3)
+  expect(delivered.every(row => row['receiver_id'] !== null)).toBe(true)
+})
+
 test('a restart between the send and its settling sends nothing twice', async () => {
   await ward.commit(all(anna, 0))
   const first = parts()

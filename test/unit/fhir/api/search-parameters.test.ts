@@ -60,8 +60,13 @@ test('a lenient caller has unknown parameters ignored and named, but no unknown 
   expect(() => observationQuery(parse('code:in=x', undefined, true).pairs, CONTEXT)).toThrow(refused)
 })
 
-test('format and empty values are no conditions', () => {
-  expect(parse('_format=json&_pretty=true&code=')).toEqual({ pairs: [], ignored: [] })
+test('format is no condition', () => {
+  expect(parse('_format=json&_pretty=true')).toEqual({ pairs: [], ignored: [] })
+})
+
+test('a parameter without a value is refused: a client that lost its patient must not read about everybody', () => {
+  expect(() => parse('patient=&code=c')).toThrow(refused)
+  expect(parse('patient=&code=c', undefined, true)).toEqual({ pairs: [{ name: 'code', value: 'c' }], ignored: ['patient'] })
 })
 
 test('a form body joins the query unless they contradict', () => {
