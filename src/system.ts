@@ -153,6 +153,10 @@ async function build (ground: Ground): Promise<System> {
     models,
     requarantine: ingest.requarantine,
     releaseDevice: telemetry => { ingest.releaser.associationRecorded([telemetry]) },
+    onConflicts: count => {
+      events.suppressed('conflict', count)
+      events.raise('reading-conflict', { count })
+    },
     contextChanged,
     report: jobReport(events, 'relabelling and recalibration'),
     now

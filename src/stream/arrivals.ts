@@ -63,7 +63,7 @@ export function placeArrivals (open: OpenSeries, arrivals: readonly Arrival[], f
 }
 
 /** The same for late rows, once the store has said which of their keys it holds.
- *  @returns rows that are new or were filled: their windows are due again */
+ *  @returns rows that are new, or as they stand now that they were filled: their windows are due again */
 export function placeLate (late: readonly Late[], stored: readonly RowIn[], findings: Findings): RowIn[] {
   const there = new Map(stored.map(row => [keyText(row), row]))
   const touched: RowIn[] = []
@@ -71,7 +71,7 @@ export function placeLate (late: readonly Late[], stored: readonly RowIn[], find
     const count = countOf(findings, row.series, receivedAt)
     const known = there.get(keyText(row))
     if (known !== undefined) {
-      if (placeRepeated(known, row, count, findings)) touched.push(row)
+      if (placeRepeated(known, row, count, findings)) touched.push(known)
       continue
     }
     there.set(keyText(row), row)

@@ -29,6 +29,8 @@ export interface LinkageJobsParts {
   requarantine: (telemetry: string, readings: readonly ReturnedReading[]) => Promise<void>
   /** What waits for this device may belong to somebody now. */
   releaseDevice: (telemetry: string) => void
+  /** Readings moved to a sid that held others under the same identities, with other values. */
+  onConflicts: (count: number) => void
   /** The stream reads these sids again. */
   contextChanged: (sids: readonly Sid[]) => void
   report: JobReport
@@ -90,11 +92,13 @@ export function startLinkageJobs (parts: LinkageJobsParts): LinkageJobs {
 }
 
 /** A calibration with effect in the past: every window it covers is marked, and the mark outlives a crash. */
-async function recalibrate ({ linkagePool, series, contextChanged, now }: LinkageJobsParts): Promise<void> {
+async function recalibrate ({ linkagePool, series, sizesMs, contextChanged, now }: LinkageJobsParts): Promise<void> {
   for (const job of await openRecalibrations(linkagePool, RECALIBRATIONS_MAX)) {
     const numbers = await series.numbersOf(job.sids)
     contextChanged(job.sids)
-    await series.markWindowsDue({ series: [...numbers.values()], ...timesOf(job.span, now()), cause: 'recalibrated', now: now() })
+    const { since, until } = timesOf(job.span, now())
+    // Also the window before, whose deficit looks ahead.
+    await series.markWindowsDue({ series: [...numbers.values()], since: epochMs(since - Math.max(...sizesMs)), until, cause: 'recalibrated', now: now() })
     await finishRecalibration(linkagePool, job.id, now())
   }
 }
@@ -110,8 +114,9 @@ function relabelActions (parts: LinkageJobsParts): Parameters<typeof runRelabelJ
       if (from === undefined) return 0
       const name = (await series.sidsOf([from])).get(from)!
       const to = (await series.series([{ sid: target, model: name.model }])).get(target)!
-      const { moved, dropped } = await series.moveReadings({ from, to, ...timesOf(span, now()), sizesMs, lookback, limit, now: now() })
+      const { moved, dropped, conflicts } = await series.moveReadings({ from, to, ...timesOf(span, now()), sizesMs, lookback, limit, now: now() })
       contextChanged([sid, target])
+      if (conflicts > 0) parts.onConflicts(conflicts)
       return moved + dropped
     },
     takeReadings: async (sid, span, limit, keep) => {

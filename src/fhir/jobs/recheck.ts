@@ -44,7 +44,7 @@ async function recordAgain (pool: Pool, { device, sid, span }: LostTime, now: Ep
   return transaction(pool, async client => {
     await lockDevices(client, [device])
     const valid = (await sidsOfDevice(client, device)).find(one => one.sid === sid)?.valid
-    return (await recordRelabelling(client, { sid, device, gained: [], lost: subtract(span, valid) }, now)).length
+    return (await recordRelabelling(client, { sid, device, isNew: false, gained: [], lost: subtract(span, valid) }, now)).length
   })
 }
 

@@ -103,6 +103,7 @@ async function runJob<R> (job: RelabelJob, actions: RelabelActions<R>, options: 
 }
 
 async function step<R> (job: RelabelJob, telemetry: string | undefined, actions: RelabelActions<R>, limit: number): Promise<number> {
+  if (job.target === job.sid) return 0
   if (job.target !== undefined) return actions.moveReadings(job.sid, job.target, job.span, limit)
   // A device that sent readings had a name, and a name never leaves a device that was worn.
   return actions.takeReadings(job.sid, job.span, limit, readings => actions.requarantine(telemetry ?? '', readings))

@@ -21,6 +21,8 @@ export interface Pseudonyms { drawSid: () => Sid, drawSubject: () => string }
 export interface AssociationChange {
   sid: Sid
   device: string
+  /** No window was written under its sid yet. */
+  isNew: boolean
   gained: readonly Span[]
   lost: readonly Span[]
 }
@@ -43,11 +45,11 @@ export async function putAssociation (client: Database, association: Association
     const sid = draw.drawSid()
     await client.query('insert into linkage.sid_map (sid, device, subj, association, valid) values ($1, $2, $3, $4, $5)',
       [sid, association.device, await subjectOf(client, association.patient, draw), association.id, toRange(association.valid)])
-    return { sid, device: association.device, gained: subtract(association.valid, undefined), lost: [] }
+    return { sid, device: association.device, isNew: true, gained: subtract(association.valid, undefined), lost: [] }
   }
   const before = fromRange(known.lower, known.upper)
   await client.query('update linkage.sid_map set valid = $2 where sid = $1', [known.sid, toRange(association.valid)])
-  return { sid: known.sid, device: association.device, gained: subtract(association.valid, before), lost: subtract(before, association.valid) }
+  return { sid: known.sid, device: association.device, isNew: false, gained: subtract(association.valid, before), lost: subtract(before, association.valid) }
 }
 
 /** Until then a transaction may overlap with itself. @throws the database's 23P01 when two periods of one device overlap */
@@ -55,9 +57,17 @@ export async function assertNoOverlap (client: Database): Promise<void> {
   await client.query('set constraints linkage.sid_map_no_overlap immediate')
 }
 
-/** Records what becomes of the rows in time that an association lost; call when all associations of the transaction are put. Gives the job ids. */
+/** Records what becomes of the rows in time that an association lost, and that windows were cut at a bound which has moved; call when all
+ *  associations of the transaction are put. Gives the job ids. */
 export async function recordRelabelling (client: Database, change: AssociationChange, recordedAt: EpochMs): Promise<number[]> {
   const jobs: number[] = []
+  const record = async (span: Span, target: Sid | undefined): Promise<void> => {
+    const { rows: [job] } = await client.query<{ id: number }>(
+      'insert into linkage.relabel_job (device, sid, span, target, recorded_at) values ($1, $2, $3, $4, $5) returning id',
+      [change.device, change.sid, toRange(span), target ?? null, instant(recordedAt)])
+    jobs.push(Number(job!.id))
+  }
+  if (!change.isNew) for (const gained of change.gained) await record(gained, change.sid)
   for (const lost of change.lost) {
     const { rows } = await client.query<SidRow>(
       `select sid, ${rangeColumns('valid')} from linkage.sid_map where device = $1 and sid <> $2 and valid && $3 order by lower(valid)`,
@@ -66,12 +76,7 @@ export async function recordRelabelling (client: Database, change: AssociationCh
       const valid = fromRange(row.lower, row.upper)
       return valid === undefined ? [] : [{ sid: row.sid, span: valid }]
     })
-    for (const piece of planRelabelling(lost, others)) {
-      const inserted = await client.query<{ id: number }>(
-        'insert into linkage.relabel_job (device, sid, span, target, recorded_at) values ($1, $2, $3, $4, $5) returning id',
-        [change.device, change.sid, toRange(piece.span), piece.target ?? null, instant(recordedAt)])
-      jobs.push(Number(inserted.rows[0]!.id))
-    }
+    for (const { span, target } of planRelabelling(lost, others)) await record(span, target)
   }
   return jobs
 }

@@ -1,4 +1,4 @@
-/** Jobs recorded by `association.ts`: time that an association lost. Of one device they run in order of id, one at a time. */
+/** Jobs recorded by `association.ts`: time that an association lost or gained. Of one device they run in order of id, one at a time. */
 
 import { instant } from '../../model/identifier.ts'
 import type { Sid } from '../../model/reading.ts'
@@ -19,7 +19,8 @@ export interface RelabelJob {
   device: string
   sid: Sid
   span: Span
-  /** Where the readings belong now; absent: no association covers them, they go back to quarantine. */
+  /** Where the readings belong now; absent: no association covers them, they go back to quarantine; the sid itself: it gained this time, and
+   *  only windows that were cut at its old bound are written again. */
   target?: Sid
   progress: RelabelProgress
 }
@@ -75,7 +76,7 @@ export async function lostTimes (db: Database, time: EpochMs): Promise<LostTime[
     `select device, sid, ${rangeColumns('span')} from (
        select m.device, m.sid, unnest(range_agg(j.span) - tstzmultirange(m.valid)) as span
        from linkage.relabel_job j join linkage.sid_map m using (sid)
-       where j.state = 'done' and j.done_at >= $1 and not exists (select from linkage.relabel_job o where o.device = m.device and o.state = 'open')
+       where j.state = 'done' and j.target is distinct from j.sid and j.done_at >= $1 and not exists (select from linkage.relabel_job o where o.device = m.device and o.state = 'open')
        group by m.device, m.sid, m.valid) lost
      order by sid, lower(span)`, [instant(time)])
   return rows.map(({ device, sid, lower, upper }) => ({ device, sid, span: fromRange(lower, upper)! }))

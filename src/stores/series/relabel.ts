@@ -22,13 +22,17 @@ export interface RelabelStep {
   now: EpochMs
 }
 
+/** `dropped`: readings that the target held already; their values filled what was absent there. `conflicts`: of these, those with another value
+ *  than the target's; the one that came first, the moved one, stands. */
+export interface Moved { moved: number, dropped: number, conflicts: number }
+
 /** Moves the oldest readings of the span to another series, in one transaction with the marks of the windows on both sides.
- *  @returns `moved` + `dropped` (the target held that reading already: counted as duplicate there); 0 + 0: nothing is left */
-export async function moveReadings (pool: Pool, step: RelabelStep & { to: number }): Promise<{ moved: number, dropped: number }> {
-  const [row] = await rowsOf(pool, 'select moved, dropped from series.move_readings($1, $2, $3, $4, $5, $6, $7, $8)',
+ *  @returns 0 + 0 (`moved` + `dropped`): nothing is left */
+export async function moveReadings (pool: Pool, step: RelabelStep & { to: number }): Promise<Moved> {
+  const [row] = await rowsOf(pool, 'select moved, dropped, conflicts from series.move_readings($1, $2, $3, $4, $5, $6, $7, $8)',
     [step.from, step.to, timeParameter(step.since), timeParameter(step.until), step.limit, step.sizesMs, timeParameter(step.now), step.lookback])
-  const [moved, dropped] = row!
-  return { moved: moved as number, dropped: dropped as number }
+  const [moved, dropped, conflicts] = row as number[]
+  return { moved: moved!, dropped: dropped!, conflicts: conflicts! }
 }
 
 /** Hands the oldest readings of the span to `keep` and deletes them once it has made them durable elsewhere; all stay when it throws.

@@ -13,7 +13,7 @@ import { createLedger, type Ledger } from './ledger-read.ts'
 import { numbersOf, recordModels, seriesNumbers, sidsOf } from './names.ts'
 import { createPartitions } from './partitions.ts'
 import { existing, readings, readingsBefore } from './readings.ts'
-import { moveReadings, type RelabelStep, takeReadings } from './relabel.ts'
+import { type Moved, moveReadings, type RelabelStep, takeReadings } from './relabel.ts'
 import { dropBefore } from './retention.ts'
 import { openSeries, resumePoints, states } from './state.ts'
 
@@ -34,7 +34,7 @@ export interface SeriesStore extends Sink {
   countsByHour (from: EpochMs, until: EpochMs, limit: number): Promise<readonly HourCounts[]>
   countsBySid (): Promise<ReadonlyMap<Sid, Counts>>
   dropBefore (kind: 'reading' | 'window', time: EpochMs, archivedThrough: EpochMs | undefined): Promise<readonly string[]>
-  moveReadings (step: RelabelStep & { to: number }): Promise<{ moved: number, dropped: number }>
+  moveReadings (step: RelabelStep & { to: number }): Promise<Moved>
   takeReadings (step: RelabelStep, keep: (rows: readonly RowIn[]) => Promise<void>): Promise<number>
 }
 

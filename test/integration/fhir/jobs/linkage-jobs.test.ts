@@ -30,6 +30,7 @@ test('a relabel job that fails is reported and stays open, and the report ends w
     isSettled: async () => true,
     models: MODELS,
     requarantine: async () => { throw new Error('not asked for') },
+    onConflicts: () => { throw new Error('not asked for') },
     releaseDevice: device => { told.push(`release ${device}`) },
     contextChanged: () => {},
     report: {

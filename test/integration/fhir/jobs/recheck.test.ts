@@ -74,6 +74,7 @@ test('while a job of the device is open nothing is looked for, and what a sid go
   expect(await recheck([{ sid: first, minute: 40 }])).toBe(0)
   await finishAll(device)
   await update(repository, association('a-open-1', device, 'p-open-1', iso(0), iso(15)))
+  await finishAll(device)
   expect(await recheck([{ sid: first, minute: 12 }])).toBe(0)
   expect(await recheck([{ sid: first, minute: 16 }])).toBeGreaterThan(0)
   expect((await finishAll(device)).some(({ span }) => covers(span, at(12)))).toBe(false)

@@ -51,20 +51,22 @@ test('a calibration is recorded with the DeviceMetric version that brings it, an
   expect(rows).toEqual([{ metric_id: metric.id, metric_version: 2, version: 'cal-1' }])
 })
 
-test('a calibration with effect in the past is computed again for the sids of that time', async () => {
+test('a calibration with effect in the past is computed again for the sids from then on: behind its end values are stale', async () => {
   const { commits, sid, record } = await ward('past')
   await record(past)
   const [id] = commits.at(-1)!.recalibrationJobs
   const job = (await openRecalibrations(database.pool, 100)).find(one => one.id === id)
-  expect(job).toMatchObject({ sids: [sid], metric: 'tissue-po2', span: { from: at('11:00:00'), until: at('12:00:00') } })
+  expect(job).toMatchObject({ sids: [sid], metric: 'tissue-po2', span: { from: at('11:00:00') } })
+  expect(job?.span).not.toHaveProperty('until')
   await finishRecalibration(database.pool, id!, NOW)
   expect((await openRecalibrations(database.pool, 100)).some(one => one.id === id)).toBe(false)
 })
 
-test('a calibration for a time in which nobody wore the device makes no job', async () => {
-  const { commits, record } = await ward('nobody')
+test('a calibration that ended before the device was worn makes the values of whoever wore it then stale', async () => {
+  const { commits, record, sid } = await ward('nobody')
   await record({ ...past, start: iso('08:00:00'), end: iso('09:00:00') })
-  expect(commits.at(-1)?.recalibrationJobs).toEqual([])
+  const [id] = commits.at(-1)!.recalibrationJobs
+  expect((await openRecalibrations(database.pool, 100)).find(one => one.id === id)).toMatchObject({ sids: [sid], span: { from: at('08:00:00') } })
 })
 
 test('a recorded calibration never changes and never goes', async () => {

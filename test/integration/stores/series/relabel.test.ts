@@ -31,7 +31,7 @@ test('readings move in bounded steps, oldest first, and both sides have their wi
   const step = { ...ALL, from: from.series, to: to.series, until: at(2 * MINUTE), limit: 2 }
   const moved = []
   for (let result = await store.moveReadings(step); result.moved > 0; result = await store.moveReadings(step)) moved.push(result)
-  expect(moved).toEqual([{ moved: 2, dropped: 0 }, { moved: 2, dropped: 0 }, { moved: 1, dropped: 0 }])
+  expect(moved).toEqual([{ moved: 2, dropped: 0, conflicts: 0 }, { moved: 2, dropped: 0, conflicts: 0 }, { moved: 1, dropped: 0, conflicts: 0 }])
   expect(await stored(to.series)).toEqual(rows.map(row => ({ ...row, series: to.series })))
   expect((await stored(from.series)).map(({ takenAt }) => takenAt)).toEqual([at(2 * MINUTE)])
   const windows = [[-DAY, MINUTE], [0, MINUTE], [MINUTE, MINUTE], [-DAY, 30_000], [0, 30_000], [MINUTE, 30_000], [MINUTE + 30_000, 30_000]]
@@ -42,20 +42,26 @@ test('readings move in bounded steps, oldest first, and both sides have their wi
   expect([(await dueOf(1)).length, (await dueOf(2)).length]).toEqual([12, 12])
 })
 
-test('a reading that the target holds already is dropped and counted as duplicate, so that the sums still hold', async () => {
+test('a reading that the target holds already is merged: what is absent is filled, the one that came first stands, and the sums hold', async () => {
   const [from, to] = [await newSeries(3), await newSeries(4)]
   const hour = epochMs(Date.UTC(2026, 1, 11, 8))
-  const counter = (series: number) => ({ series, hour, accepted: 2, stored: 2, duplicate: 0, conflict: 0 })
+  const counter = (series: number) => ({ series, hour, accepted: 3, stored: 3, duplicate: 0, conflict: 0 })
   await store.commit(commitOf({
-    fresh: [rowOf(from.series, at(0), { values: [1] }), rowOf(from.series, at(1)), rowOf(to.series, at(0), { values: [2] }), rowOf(to.series, at(2))],
+    fresh: [
+      rowOf(from.series, at(0), { values: [1] }), rowOf(from.series, at(1), { values: [3], flags: 1 }), rowOf(from.series, at(3)),
+      rowOf(to.series, at(0), { values: [2, 7] }), rowOf(to.series, at(1), { values: [undefined, 8], flags: 2 }), rowOf(to.series, at(2))
+    ],
     counters: [counter(from.series), counter(to.series)]
   }))
-  expect(await store.moveReadings({ ...ALL, from: from.series, to: to.series, limit: 10 })).toEqual({ moved: 1, dropped: 1 })
-  expect((await stored(to.series)).map(({ values }) => values[0])).toEqual([2, 41.2, 41.2])
+  expect(await store.moveReadings({ ...ALL, from: from.series, to: to.series, limit: 10 })).toEqual({ moved: 1, dropped: 2, conflicts: 1 })
+  const merged = await stored(to.series)
+  expect(merged.map(({ values }) => [values[0], values[1]])).toEqual([[1, 7], [3, 8], [41.2, 97.5], [41.2, 97.5]])
+  expect(merged[1]!.flags).toBe(3)
   const counts = await store.countsBySid()
   const [one, two] = [counts.get(from.sid)!, counts.get(to.sid)!]
-  expect(one.stored + two.stored).toBe(3)
-  expect(one.accepted + two.accepted).toBe(one.stored + two.stored + one.duplicate + two.duplicate)
+  expect(one.stored + two.stored).toBe(4)
+  expect([two.duplicate, two.conflict]).toEqual([1, 1])
+  expect(one.accepted + two.accepted).toBe(one.stored + two.stored + one.duplicate + two.duplicate + one.conflict + two.conflict)
 })
 
 test('taken readings are deleted once they were kept elsewhere, and stay when that failed', async () => {
