@@ -52,6 +52,13 @@ export function fractionDevices (records: readonly DecodedRecord[]): ReadonlySet
   return new Set([...devices].filter(([, areFractions]) => areFractions).map(([deviceId]) => deviceId))
 }
 
+/** Of records that came in several bodies, each of which is judged by itself: whether the record's device sends fractions there.
+ *  @param bodies of each record, what tells its body from the others */
+export function fractionsByBody (records: readonly DecodedRecord[], bodies: readonly string[]): boolean[] {
+  const devices = new Map([...Map.groupBy(records, (_, i) => bodies[i]!)].map(([body, fellows]) => [body, fractionDevices(fellows)]))
+  return records.map(({ deviceId }, i) => devices.get(bodies[i]!)!.has(deviceId))
+}
+
 const NO_DEVICES: ReadonlySet<string> = new Set()
 const isFraction = (value: number) => value > 0 && value <= 1
 

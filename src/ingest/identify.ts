@@ -51,11 +51,18 @@ export interface IdentifyDeps {
   onUnknownFirmware?: (model: ModelKey, firmware: number) => void
 }
 
-/** Of the request, or of each record; with `judgedAt` where times are checked as of another moment. */
-export type ArrivedAt = EpochMs | readonly EpochMs[] | { readonly arrivedAt: readonly EpochMs[], readonly judgedAt: EpochMs }
+/** Of records out of quarantine, which came in several requests. */
+export interface Arrivals {
+  arrivedAt: readonly EpochMs[]
+  /** The clock by which their times are checked. Absent: when each arrived. */
+  judgedAt?: EpochMs | undefined
+  /** Of `fractionsByBody`. */
+  areFractions: readonly boolean[]
+}
 
-/** Gives a promise only when a question was answered by one. @param visit absent when what waited is released */
-export type Identify = (records: readonly DecodedRecord[], arrivedAt: ArrivedAt, visit?: GateVisit) => Identified | Promise<Identified>
+/** Gives a promise only when a question was answered by one.
+ *  @param arrived a time: all of them are one request's · @param visit absent when what waited is released */
+export type Identify = (records: readonly DecodedRecord[], arrived: EpochMs | Arrivals, visit?: GateVisit) => Identified | Promise<Identified>
 
 interface Answered { records: readonly DecodedRecord[], resolutions: Resolution[], firmwares: number[] }
 
@@ -65,24 +72,23 @@ export function createIdentify (deps: IdentifyDeps): Identify {
   const checks = new Map<ModelKey, ReadingCheck>()
   for (const [key, model] of deps.models) checks.set(key, createReadingCheck(model, deps.checkLimits))
 
-  return function identify (records, arrivedAt, visit) {
-    const sort = (answered: Answered) => sortRecords(answered, arrivedAt, visit)
+  return function identify (records, arrived, visit) {
+    const sort = (answered: Answered) => sortRecords(answered, arrived, visit)
     const resolutions = resolveAll(records, deps.resolve)
     if (resolutions instanceof Promise) return resolutions.then(all => numberAll(records, all, deps.firmwareNumber)).then(sort)
     const answered = numberAll(records, resolutions, deps.firmwareNumber)
     return answered instanceof Promise ? answered.then(sort) : sort(answered)
   }
 
-  function sortRecords ({ records, resolutions, firmwares }: Answered, times: ArrivedAt, visit: GateVisit | undefined): Identified {
-    const { arrivedAt, judgedAt } = typeof times === 'object' && 'judgedAt' in times ? times : { arrivedAt: times, judgedAt: undefined }
+  function sortRecords ({ records, resolutions, firmwares }: Answered, request: EpochMs | Arrivals, visit: GateVisit | undefined): Identified {
     const groups: SidGroup[] = []
     const latest = new Map<Sid, SidGroup>()
     const failures: Failure[] = []
-    const fractions = fractionDevices(records)
+    const { arrivedAt, judgedAt, areFractions } = typeof request === 'number' ? inOneBody(records, request) : request
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
       const resolution = resolutions[i]!
-      const arrived = typeof arrivedAt === 'number' ? arrivedAt : arrivedAt[i]!
+      const arrived = arrivedAt[i]!
       const judged = judgedAt ?? arrived
       const isBehind = resolution.sid !== undefined && visit?.mustWait(record.deviceId, resolution.sid) === true
       const reason = failureOf(record, resolution, judged)
@@ -91,7 +97,7 @@ export function createIdentify (deps: IdentifyDeps): Identify {
         if (WAITING_REASONS.has(reason)) visit?.willWait(record.deviceId, reason)
         continue
       }
-      const checked = checks.get(resolution.model!)!(record, judged, fractions.has(record.deviceId))
+      const checked = checks.get(resolution.model!)!(record, judged, areFractions[i]!)
       if (!checked.ok) {
         const isMixed = checked.reason === 'no-channel-left'
         failures.push({ kind: 'record', record, reason: checked.reason, field: isMixed ? undefined : checked.failures[0]?.field, ...(isMixed ? { fields: checked.failures } : {}) })
@@ -120,6 +126,11 @@ export function createIdentify (deps: IdentifyDeps): Identify {
     const madeSince = resolution.model === undefined ? undefined : deps.models.get(resolution.model)?.madeSince
     return timeFailure(record.takenAt, judged, deps.checkLimits, madeSince === undefined ? 0 : Date.parse(madeSince)) ?? resolution.reason
   }
+}
+
+function inOneBody (records: readonly DecodedRecord[], arrivedAt: EpochMs): Arrivals {
+  const fractions = fractionDevices(records)
+  return { arrivedAt: records.map(() => arrivedAt), areFractions: records.map(({ deviceId }) => fractions.has(deviceId)) }
 }
 
 /** The sid's latest group when the record fits it, so that the order of a sid's readings is kept over its groups. */

@@ -7,6 +7,7 @@ import { type EpochMs, epochMs } from '../../model/units.ts'
 import type { Events } from '../../observability/events.ts'
 import { asStoreError } from '../../platform/postgres/pool.ts'
 import type { Accept } from '../accept.ts'
+import { fractionsByBody } from '../check-reading.ts'
 import type { BodyKind } from '../decode/content.ts'
 import { type BodyLimits, decodeBody } from '../decode/decode-body.ts'
 import type { DecodedRecord } from '../decode/record.ts'
@@ -69,10 +70,8 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
       items.sort((a, b) => (a.eventTime ?? 0) - (b.eventTime ?? 0) || (a.sequence ?? 0) - (b.sequence ?? 0) || a.number - b.number)
       const records = items.filter(({ kind }) => kind === 'record')
       if (records.length > 0) resubmitted += (await deps.releaseItems(records, { state: 'resubmitted', judgedAt: deps.now() })).releasedCount
-      for (const item of items) {
-        if (item.kind === 'record') continue
-        if (await (item.kind === 'field' ? resubmitField(deps, item) : resubmitBody(deps, item))) resubmitted++
-      }
+      resubmitted += await resubmitFields(deps, items.filter(({ kind }) => kind === 'field'))
+      for (const item of items) if (item.kind === 'body' && await resubmitBody(deps, item)) resubmitted++
     }
     const remaining: { id: string, reason: ReasonCode }[] = []
     for (const id of ids) {
@@ -113,13 +112,27 @@ function recordOf (head: ItemHead, bytes: Buffer, limits: BodyLimits): Omit<Deco
   return fields
 }
 
+interface OpenedField { item: SealedItem, record: DecodedRecord }
+
+/** Gives how many went. */
+async function resubmitFields (deps: ReviewDeps, items: readonly SealedItem[]): Promise<number> {
+  const opened: OpenedField[] = []
+  for (const item of items) {
+    const decoded = decodeItem(item, await deps.quarantine.open(item), deps.limits)
+    const record = decoded.unreadable === undefined ? decoded.records[0] : undefined
+    if (record !== undefined) opened.push({ item, record })
+  }
+  const areFractions = fractionsByBody(opened.map(({ record }) => record), opened.map(({ item }) => item.source))
+  let resubmitted = 0
+  for (const [i, field] of opened.entries()) if (await resubmitField(deps, field, areFractions[i]!)) resubmitted++
+  return resubmitted
+}
+
 /** Sends only the field of which the item tells: it fills the channel that is absent in the stored reading. True when it went. */
-async function resubmitField (deps: ReviewDeps, item: SealedItem): Promise<boolean> {
-  const decoded = decodeItem(item, await deps.quarantine.open(item), deps.limits)
-  const whole = decoded.unreadable === undefined ? decoded.records[0] : undefined
-  if (whole === undefined) return false
+async function resubmitField (deps: ReviewDeps, { item, record }: OpenedField, isFraction: boolean): Promise<boolean> {
   // In the hour in which its reading arrived, so that the store counts it where the item is counted.
-  const { groups, failures } = await deps.identify([onlyField(whole, item.field)], { arrivedAt: [item.arrivedAt], judgedAt: deps.now() })
+  const arrivals = { arrivedAt: [item.arrivedAt], judgedAt: deps.now(), areFractions: [isFraction] }
+  const { groups, failures } = await deps.identify([onlyField(record, item.field)], arrivals)
   const failure = failures[0]
   if (failure !== undefined) {
     await deps.quarantine.keep([{ id: item.id, kind: 'field', reason: failure.reason }])

@@ -6,6 +6,7 @@ import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { Events } from '../../observability/events.ts'
 import { itemOf } from '../accept.ts'
+import { fractionsByBody } from '../check-reading.ts'
 import { decodeAvroRecord } from '../decode/avro.ts'
 import { decodeJson } from '../decode/json.ts'
 import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.ts'
@@ -57,10 +58,12 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
 
   return async function releaseItems (items, { state = 'released', judgedAt, onReleasable } = {}) {
     const opened = await openAll(deps, items)
-    const arrivedAt = opened.items.map(item => item.arrivedAt)
+    const arrivals = {
+      arrivedAt: opened.items.map(({ arrivedAt }) => arrivedAt), judgedAt, areFractions: fractionsByBody(opened.records, opened.items.map(({ source }) => source))
+    }
     // Asked before the items are: a sid that is newer than their answer must seem new.
     const worn = onReleasable === undefined || opened.records.length === 0 ? undefined : await deps.sidNow(opened.records[0]!.deviceId)
-    const { groups, failures } = await deps.identify(opened.records, judgedAt === undefined ? arrivedAt : { arrivedAt, judgedAt })
+    const { groups, failures } = await deps.identify(opened.records, arrivals)
     if (onReleasable !== undefined && groups.length > 0) {
       onReleasable()
       return { releasedCount: 0, leftCount: items.length, sids: [], isUnavailable: false }

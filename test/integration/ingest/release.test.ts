@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { arrivalHours } from '../../../src/ingest/counters.ts'
 import type { Ingest } from '../../../src/ingest/open-ingest.ts'
 import { createReleaser } from '../../../src/ingest/quarantine/release.ts'
+import { modelKey } from '../../../src/model/device-model.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
 import type { Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'
@@ -152,6 +153,51 @@ test('a reading that fails otherwise when it is released is held under that reas
   expect(heads.map(({ kind, reason, field, state }) => [kind, reason, field, state])).toEqual([
     ['record', 'patient-mismatch', undefined, 'held'], ['field', 'range-hard', 'channels[0]', 'held']
   ])
+})
+
+const sentSpo2 = (second: number, spo2: number, change: Partial<Parameters<typeof sentV2>[0]> = {}) => {
+  const [tissue, saturation] = sentV2().channels
+  return sent(second, { channels: [tissue!, { ...saturation!, value: spo2 }], ...change })
+}
+/** SpO2 by second of the readings of the sid. */
+const publishedSpo2 = async () => new Map((await system.batches()).filter(batch => batch.sid === sid)
+  .flatMap(({ readings }) => readings.map(({ takenAt, values }) => [(takenAt - TAKEN_AT) / 1_000, values[1]])))
+
+test('a fraction is judged by the body in which it came, whatever is released with it', async () => {
+  for (const second of [0, 1, 2]) await post([sentSpo2(second, 0.97)])
+  for (const second of [3, 4]) await post([sentSpo2(second, 97)])
+  await post([sentSpo2(5, 0.97), sentSpo2(6, 97)])
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  expect(await publishedSpo2()).toEqual(new Map([[0, undefined], [1, undefined], [2, undefined], [3, 97], [4, 97], [5, 0.97], [6, 97]]))
+  expect(await open()).toEqual(Array(3).fill('fraction-as-percent'))
+})
+
+test('a fraction is judged by the body in which it came when records are re-submitted together', async () => {
+  for (const [second, spo2] of [[0, 0.97], [1, 97]] as const) await post([sentSpo2(second, spo2, { patientId: 'somebody' })])
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  system.worn.at(-1)!.patientId = 'somebody'
+  const held = await ingest.review.list({ deviceId, states: ['held'], limit: 10 })
+  expect((await ingest.review.resubmit(held.map(({ id }) => id))).resubmitted).toBe(2)
+  expect(await publishedSpo2()).toEqual(new Map([[0, undefined], [1, 97]]))
+  expect(await open()).toEqual(['fraction-as-percent'])
+})
+
+test('a fraction is judged by the body in which it came when fields are re-submitted together', async () => {
+  const [tissue, saturation] = READER.channels
+  const narrow = { ...READER, channels: [tissue!, { ...saturation!, technicalRange: { low: 98, high: 100 } }] }
+  const strict = await system.open({ models: new Map([[modelKey(READER), narrow]]) })
+  wear(0)
+  await post([sentSpo2(0, 0.97)], strict)
+  await post([sentSpo2(1, 0.97), sentSpo2(2, 97)], strict)
+  expect(await open()).toEqual(Array(3).fill('range-hard'))
+  const held = await ingest.review.list({ deviceId, states: ['held'], limit: 10 })
+  const { resubmitted, remaining } = await ingest.review.resubmit(held.map(({ id }) => id))
+  expect([resubmitted, remaining]).toEqual([2, [{ id: held[0]!.id, reason: 'fraction-as-percent' }]])
+  expect(await publishedSpo2()).toEqual(new Map([[0, undefined], [1, 0.97], [2, 97]]))
 })
 
 test('a crash between the append and its mark repeats the readings, which their identity suppresses', async () => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { CHECK_LIMITS, type Checked, createReadingCheck, fractionDevices, timeFailure } from '../../../src/ingest/check-reading.ts'
+import { CHECK_LIMITS, type Checked, createReadingCheck, fractionDevices, fractionsByBody, timeFailure } from '../../../src/ingest/check-reading.ts'
 import type { DecodedRecord, SentChannel } from '../../../src/ingest/decode/record.ts'
 import type { Channel, DeviceModel } from '../../../src/model/device-model.ts'
 import { FLAG, type Flag } from '../../../src/model/reading.ts'
@@ -159,6 +159,12 @@ test('SpO2 values that all lie in (0, 1] are fractions, per device; zeros tell n
   const v1 = (deviceId: string, spo2: number) => record({ deviceId, schemaId: 1, spo2 })
   const devices = fractionDevices([of('a', 0.97), of('a', 1), of('a', 0), of('b', 0.97), of('b', 1.01), v1('c', 0.98), of('d', 97), of('e', 0), of('f', 0.5), of('f', Number.NaN)])
   expect([...devices]).toEqual(['a', 'c', 'f'])
+})
+
+test('of several bodies each is judged by itself', () => {
+  const of = (deviceId: string, spo2: number) => record({ deviceId, schemaId: 1, spo2 })
+  expect(fractionsByBody([of('a', 0.97), of('a', 97), of('b', 0.97), of('a', 0.96)], ['1', '2', '2', '1'])).toEqual([true, false, true, true])
+  expect(fractionsByBody([of('a', 0.97), of('a', 97)], ['1', '1'])).toEqual([false, false])
 })
 
 test('a fraction loses the SpO2 field only, other channels go on', () => {
