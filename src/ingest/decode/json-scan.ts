@@ -16,12 +16,14 @@ const OPEN_OBJECT = 0x7b
 const CLOSE_OBJECT = 0x7d
 const NEWLINE = 0x0a
 
-/** Index of the first byte that is no white space, or `end`. */
+/** Index of the first byte that is no white space of JSON (RFC 8259 §2), or `end`. */
 export function skipSpace (bytes: Buffer, from: number, end: number): number {
   let at = from
-  while (at < end && bytes[at]! <= 0x20) at++
+  while (at < end && isSpace(bytes[at]!)) at++
   return at
 }
+
+function isSpace (byte: number): boolean { return byte === 0x20 || byte === NEWLINE || byte === 0x0d || byte === 0x09 }
 
 /** Spans of the elements of an array body, or the one span of an object body, for bytes that are valid JSON; stops after `countMax + 1` spans.
  *  For other bytes the spans mean nothing, and parsing will say so. */
