@@ -93,11 +93,14 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
   }
 }
 
-/** A reading that is released without one of its fields leaves that field in quarantine, as at the door. */
+/** A reading that is released without one of its fields leaves that field in quarantine, as at the door. The quality of one that was stored
+ *  before was left there then. */
 function fieldItems (failures: readonly Failure[], releasedIds: ReadonlySet<string>, itemOfRecord: ReadonlyMap<unknown, SealedItem>) {
-  return failures.filter(({ kind, record }) => kind === 'field' && releasedIds.has(itemOfRecord.get(record)!.id)).map(failure => {
-    const { source, place, arrivedAt } = itemOfRecord.get(failure.record)!
-    return { ...itemOf(failure, { inlet: '', number: 0 }, arrivedAt), source, place }
+  return failures.flatMap(failure => {
+    const item = itemOfRecord.get(failure.record)!
+    if (failure.kind !== 'field' || !releasedIds.has(item.id) || (wasStored(item) && failure.field === 'signal_quality')) return []
+    const { source, place, arrivedAt } = item
+    return [{ ...itemOf(failure, { inlet: '', number: 0 }, arrivedAt), source, place }]
   })
 }
 

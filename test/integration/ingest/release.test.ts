@@ -4,7 +4,7 @@ import type { Ingest } from '../../../src/ingest/open-ingest.ts'
 import { createReleaser } from '../../../src/ingest/quarantine/release.ts'
 import { modelKey } from '../../../src/model/device-model.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
-import type { Sid } from '../../../src/model/reading.ts'
+import { FLAG, type Sid } from '../../../src/model/reading.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import { drawSid } from '../../../src/security/sid.ts'
 import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
@@ -236,8 +236,8 @@ test('readings keep the hour in which they arrived when they are released', asyn
 
 test('readings that the series store gives back wait as readings of their device', async () => {
   await ingest.requarantine(deviceId, [
-    { reading: { takenAt: epochMs(TAKEN_AT + 1_000), sequence: 4, values: [38.2, undefined], battery: undefined, quality: undefined }, model: READER, firmware: '2.4.1' },
-    { reading: { takenAt: epochMs(TAKEN_AT + 2_000), sequence: 0, values: [], battery: undefined, quality: undefined }, model: READER, firmware: undefined }
+    { reading: { takenAt: epochMs(TAKEN_AT + 1_000), sequence: 4, values: [38.2, undefined], battery: undefined, quality: undefined, flags: 0 }, model: READER, firmware: '2.4.1' },
+    { reading: { takenAt: epochMs(TAKEN_AT + 2_000), sequence: 0, values: [], battery: undefined, quality: undefined, flags: 0 }, model: READER, firmware: undefined }
   ])
   expect(await open()).toEqual(['not-associated', 'not-associated'])
   wear(0)
@@ -246,6 +246,21 @@ test('readings that the series store gives back wait as readings of their device
   const [batch] = (await system.batches()).filter(one => one.sid === sid)
   expect(batch).toMatchObject({ schemaId: 2, readings: [{ sequence: 4, values: [38.2], firmware: 3 }, { takenAt: TAKEN_AT + 2_000, sequence: 0, firmware: 0 }] })
   expect(batch!.readings[1]!.values.every(value => value === undefined)).toBe(true)
+})
+
+test('a quality that was refused at the door stays unknown through quarantine and back, without a second item for it', async () => {
+  wear(0)
+  await post([sent(1, { signal_quality: 101 }), sent(2, { signal_quality: null })])
+  expect(await open()).toEqual(['range-hard'])
+  const [stored] = (await system.batches()).filter(one => one.sid === sid)
+  expect(stored!.readings.map(({ flags }) => flags)).toEqual([FLAG['quality-unknown'], 0])
+  await ingest.requarantine(deviceId, stored!.readings.map(reading => ({ reading, model: READER, firmware: '2.4.1' })))
+  expect(await open()).toEqual(['range-hard', 'not-associated', 'not-associated'])
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  const [, released] = (await system.batches()).filter(one => one.sid === sid)
+  expect(released!.readings).toEqual(stored!.readings)
+  expect(await open()).toEqual(['range-hard'])
 })
 
 test('a record without any value stays malformed when it comes from outside, at the door and re-submitted', async () => {
