@@ -75,7 +75,9 @@ async function runExclusively<R> (job: RelabelJob, actions: RelabelActions<R>, o
   return withClient(options.pool, client => withDeviceJobs(client, job.device, async () => {
     // Another process may have finished it before this one got the lock.
     const [current] = await nextRelabelJobs(options.pool, 1, job.device)
-    if (current?.id !== job.id || !(await actions.isSettled(current))) return undefined
+    if (current?.id !== job.id) return undefined
+    // Where nothing moves, readings on their way do not matter.
+    if (current.target !== current.sid && !(await actions.isSettled(current))) return undefined
     return runJob(current, actions, options)
   }))
 }

@@ -132,3 +132,17 @@ test('a later correction of the next association follows the first', async () =>
   await runRelabelJobs(actions, { pool: database.pool, now: () => NOW })
   expect(waiting).toHaveLength(30)
 })
+
+test('where a period was extended nothing moves and nothing is waited for: its windows are written again', async () => {
+  const { rows, first } = await correctedWard('extend')
+  const { repository } = testRepository(database.pool)
+  const { actions, waiting, withdrawn } = fakeStores(rows)
+  await runRelabelJobs(actions, { pool: database.pool, now: () => NOW })
+  const before = [rows.length, waiting.length]
+  withdrawn.length = 0
+  await update(repository, association('a-extend-1', 'd-extend', 'p-extend-1', iso(0), iso(15)))
+  const run = await runRelabelJobs({ ...actions, isSettled: async () => false }, { pool: database.pool, now: () => NOW })
+  expect(run).toEqual({ done: 1, waiting: 0, readings: 0, errors: [] })
+  expect(withdrawn).toEqual([{ sid: first, span: { from: start + 10 * 60_000, until: start + 15 * 60_000 } }])
+  expect([rows.length, waiting.length]).toEqual(before)
+})
