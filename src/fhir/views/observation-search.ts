@@ -194,11 +194,11 @@ function largestPeriod ({ tools }: SearchParts): number {
   return Math.max(0, ...tools.pipelines.models().flatMap(model => model.channels.map(channel => Math.ceil(channel.periodMs))))
 }
 
-/** Ids that `_id`, `identifier` and `derived-from` leave; `undefined` when none of them was sent. */
+/** Ids that `_id`, `identifier` and `derived-from` leave; `undefined` when none of them names any. */
 async function namedIds (query: ObservationQuery, parts: SearchParts): Promise<ReadonlySet<string> | undefined> {
   const lists: (readonly string[])[] = []
   if (query.ids !== undefined) lists.push(query.ids)
-  for (const tokens of query.identifiers) lists.push(await idsOfIdentifiers(tokens, parts))
+  for (const tokens of query.identifiers) if (!tokens.some(namesKind)) lists.push(await idsOfIdentifiers(tokens, parts))
   for (const refs of query.derivedFrom) lists.push(await idsOfDerived(refs, parts))
   if (lists.length === 0) return undefined
   const [first, ...others] = lists.map(list => new Set(list))
@@ -206,6 +206,9 @@ async function namedIds (query: ObservationQuery, parts: SearchParts): Promise<R
 }
 
 const VIEW_IDENTIFIERS: readonly IdentifierKind[] = ['telemetry-window', 'telemetry-panel', 'telemetry-numeric', 'derived-window']
+
+/** A system of ours without a value: no list of ids holds what it means, each view found is asked. */
+function namesKind ({ system, code }: Token): boolean { return code === undefined && VIEW_IDENTIFIERS.some(kind => identifierSystem(kind) === system) }
 
 /** `<association>/<name>` of each token -> the ids it can mean. */
 async function idsOfIdentifiers (tokens: readonly Token[], { sids }: SearchParts): Promise<string[]> {

@@ -1,7 +1,7 @@
 import type { Observation } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type ObservationQuery, type Visibility, VISIBLE_ALL } from '../../../../src/fhir/views/observation-query.ts'
-import { CANONICAL } from '../../../../src/model/identifier.ts'
+import { CANONICAL, type IdentifierKind, identifierSystem } from '../../../../src/model/identifier.ts'
 import type { Sid } from '../../../../src/model/reading.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { viewsOf } from '../../../../src/model/view-ids.ts'
@@ -99,6 +99,21 @@ describe('parameters', () => {
     expect(await found({ identifiers: [[{ system: 'urn:other', code: identifier.value! }]] })).toEqual([])
     expect(await found({ identifiers: [[{ code: identifier.value!.replace('assoc-anna', 'assoc-none') }]] })).toEqual([])
     expect(await found({ ids: [one!.id!], subjects: [{ type: 'Patient', id: 'pat-bert' }] })).toEqual([])
+  })
+
+  test('an identifier without a value finds every Observation of its system, beside one with a value too', async () => {
+    const resources = await found(ofAnna)
+    const inSystem = (kind: IdentifierKind) => resources.filter(resource => resource.identifier![0]!.system === identifierSystem(kind))
+    for (const [kind, count] of [['telemetry-window', 30], ['telemetry-panel', 10], ['derived-window', 40]] as const) {
+      expect(inSystem(kind)).toHaveLength(count)
+      expect(await found({ ...ofAnna, identifiers: [[{ system: identifierSystem(kind) }]] })).toEqual(inSystem(kind))
+    }
+    const { system, value } = inSystem('derived-window')[0]!.identifier![0]!
+    const derived = { system: system!, code: value! }
+    expect(await found({ ...ofAnna, identifiers: [[{ system: identifierSystem('telemetry-window') }, derived]] })).toHaveLength(31)
+    expect(await found({ identifiers: [[{ system: system! }], [derived]] })).toEqual([inSystem('derived-window')[0]])
+    expect(await found({ identifiers: [[{ system: 'urn:other' }]] })).toEqual([])
+    expect(await found({ identifiers: [[{ system: 'urn:other' }, derived]] })).toEqual([inSystem('derived-window')[0]])
   })
 
   test('derived-from finds the derived values of a window, of its version when one is named', async () => {
