@@ -57,7 +57,10 @@ export interface ResourceReader {
 
 /** One database transaction. It sees its own writes. */
 export interface ResourceTransaction extends ResourceReader {
-  /** Serialises with every other transaction that asks for the same tokens, then gives at most `limit` visible matches of any-of within all-of. */
+  /** Waits for every other transaction that locked, matched or wrote one of these values, in any system. All that a transaction will match
+   *  and write, locked at once before anything else: then no two wait for each other. */
+  lockIdentifiers (names: readonly { type: StoredType, token: Token }[]): Promise<void>
+  /** Serialises with every other transaction that asks for the same values or writes them, then gives at most `limit` visible matches of any-of within all-of. */
   matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number, visibleTo: Visibility, now: EpochMs): Promise<readonly StoredVersion[]>
   /** `resource.id` is set by the caller and new. @throws ServiceError conflict FHIR_CONFLICT (id or a unique identifier is taken), FHIR_BUSINESS_RULE */
   create (resource: StoredResource, now: EpochMs): Promise<StoredVersion>

@@ -38,10 +38,15 @@ export async function placeWrite (interaction: Interaction, caller: Caller, deps
  *  What is hidden is no match, so that nothing tells it from what is absent. @throws ServiceError incorrect FHIR_PARAMETER, forbidden SCOPE_INSUFFICIENT */
 export async function matchIdentifier (type: StoredType, query: string, caller: Caller, transaction: ResourceTransaction): Promise<readonly StoredVersion[]> {
   const visibleTo = caller.access(type, 's')
+  return transaction.matchForWrite(type, parseCondition(query), 2, visibleTo, caller.now)
+}
+
+/** @throws ServiceError incorrect FHIR_PARAMETER for conditions on anything but `identifier` */
+export function parseCondition (query: string): Token[][] {
   const { pairs } = parseSearchRequest({ query: query.replace(/^\?/, '') }, new Set(['identifier']), { lenient: false })
   const identifiers: Token[][] = pairs.map(parseTokens)
   if (identifiers.length === 0) throw new ServiceError('incorrect', 'FHIR_PARAMETER', 'a condition names an identifier')
-  return transaction.matchForWrite(type, identifiers, 2, visibleTo, caller.now)
+  return identifiers
 }
 
 /** Writes one placed resource. @param written `Type/id` of everything the same transaction writes */

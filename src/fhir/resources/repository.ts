@@ -17,7 +17,7 @@ import { readReference, ruleBroken } from './business-rule.ts'
 import { DEMO_CODING } from '../words/demo-coding.ts'
 import { telemetryName } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
-import type { Visibility } from '../views/observation-query.ts'
+import type { Token, Visibility } from '../views/observation-query.ts'
 import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion } from '../api/resource-store.ts'
 
 export interface RepositoryOptions {
@@ -69,7 +69,16 @@ async function runOnce<T> (client: PoolClient, work: (transaction: ResourceTrans
 function createTransaction (client: PoolClient, options: RepositoryOptions) {
   const { newId = randomUUID } = options
   const written = new Map<string, Written>()
+  const held = new Set<string>()
   let newest = 0 as EpochMs
+
+  /** In one order, so that two transactions never wait for each other. */
+  async function lockNames (names: readonly string[]): Promise<void> {
+    for (const name of [...new Set(names)].filter(name => !held.has(name)).sort()) {
+      await lockName(client, name)
+      held.add(name)
+    }
+  }
 
   async function write (resource: StoredResource, current: StoredText | undefined, now: EpochMs): Promise<StoredVersion> {
     const version = (current?.version ?? 0) + 1
@@ -77,9 +86,11 @@ function createTransaction (client: PoolClient, options: RepositoryOptions) {
     const before = written.has(name) ? written.get(name)!.before : current && parse(current).resource
     const after = withMeta(resource, version, now, options.isDemo)
     newest = now > newest ? now : newest
+    const identifiers = identifiersOf(after)
+    await lockNames(identifiers.map(({ value }) => identifierLock(after.resourceType, { code: value })))
     await writeVersion(client, {
       type: after.resourceType, id: after.id!, version, lastUpdated: now, text: JSON.stringify(after),
-      identifiers: identifiersOf(after), references: referencesOf(after, options.baseUrl())
+      identifiers, references: referencesOf(after, options.baseUrl())
     })
     written.set(name, { ...(before === undefined ? {} : { before }), after, version })
     return { resource: after, versionId: version, lastUpdated: now }
@@ -105,8 +116,9 @@ function createTransaction (client: PoolClient, options: RepositoryOptions) {
 
   const transaction: ResourceTransaction = {
     ...createReader(client),
+    lockIdentifiers: names => lockNames(names.map(({ type, token }) => identifierLock(type, token))),
     async matchForWrite (type, identifiers, limit, visibleTo, now) {
-      for (const name of lockNames(type, identifiers)) await lockName(client, name)
+      await lockNames(identifiers.flat().map(token => identifierLock(type, token)))
       const query: ResourceQuery = { identifiers, lastUpdated: [], references: [], visibleTo, now, asOf: EVER }
       return (await searchResources(client, type, query, { descending: false, limit })).map(parse)
     },
@@ -225,10 +237,10 @@ function referencesOf (resource: StoredResource, baseUrl: string): { element: st
   return found
 }
 
-/** One name per token, sorted, so that two transactions never wait for each other. */
-function lockNames (type: StoredType, identifiers: readonly (readonly { system?: string, code?: string }[])[]): string[] {
-  const names = identifiers.flat().map(token => `identifier/${type}/${token.system ?? '*'}|${token.code ?? '*'}`)
-  return [...new Set(names)].sort()
+/** By the value alone: with its system and without it the same resource may be meant. Without a value, by the system.
+ *  As JSON, since a value that is still to be refused may hold what PostgreSQL cannot. */
+function identifierLock (type: StoredType, { system, code }: Token): string {
+  return code === undefined ? `identifier-system/${type}/${JSON.stringify(system)}` : `identifier/${type}/${JSON.stringify(code)}`
 }
 
 async function answered<T> (work: () => Promise<T>): Promise<T> {

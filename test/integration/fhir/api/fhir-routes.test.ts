@@ -2,7 +2,7 @@ import type { Bundle, DeviceMetric, OperationOutcome, Patient } from '@medplum/f
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { epochMs } from '../../../../src/model/units.ts'
 import { bundleOf, type FhirApi, fhirApi, refusal } from '../../../support/fhir-api.ts'
-import { association, create, patient, reader } from '../../../support/linkage-fixtures.ts'
+import { association, create, patient, reader, testRepository } from '../../../support/linkage-fixtures.ts'
 import { testWard, T0, type Ward, windowOf } from '../../../support/views.ts'
 
 const NOW = epochMs(T0 + 3_600_000)
@@ -277,6 +277,19 @@ test('two transactions at once under one condition create one resource', async (
   expect(answers.map(answer => bundleOf(answer).entry?.[0]?.response?.status).sort()).toEqual([...Array.from({ length: 5 }, () => '200 OK'), '201 Created'])
   const twice = { resourceType: 'Bundle', type: 'transaction', entry: [1, 2].map(() => ({ ...entry, request: { ...entry.request, ifNoneExist: 'identifier=urn:oid:1.2.3|race-2' } })) }
   expect(refusal(await api.ask({ method: 'POST', url: '', body: twice }))).toBe('400 invalid')
+})
+
+test('transactions that name the same identifiers in any order create each once, and none of them waits for ever', async () => {
+  const { repository } = testRepository(ward.linkage.pool, { triesMax: 1 })
+  const once = await fhirApi({ ...ward, repository }, { now: () => NOW })
+  const entryOf = (value: string, condition: string) => ({ resource: patient('x', [{ system: 'urn:oid:1.2.3', value }]), request: { method: 'POST', url: 'Patient', ifNoneExist: `identifier=${condition}` } })
+  const entries = ['a', 'b', 'c', 'd'].map(name => entryOf(`order-${name}`, `urn:oid:1.2.3|order-${name}`))
+  const spelled = ['d', 'c', 'b', 'a'].map(name => entryOf(`order-${name}`, `order-${name}`))
+  const answers = await Promise.all(Array.from({ length: 8 }, (_, n) => once.ask({ method: 'POST', url: '', body: { resourceType: 'Bundle', type: 'transaction', entry: n % 2 === 0 ? entries : spelled } })))
+  await once.close()
+  expect(answers.map(({ statusCode }) => statusCode)).toEqual(Array.from({ length: 8 }, () => 200))
+  const made = answers.flatMap(answer => bundleOf(answer).entry!).filter(({ response }) => response?.status === '201 Created')
+  expect(made).toHaveLength(4)
 })
 
 test('a PUT of an unknown id creates it, and If-Match holds inside a transaction', async () => {

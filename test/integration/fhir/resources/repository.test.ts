@@ -70,6 +70,36 @@ test('of twenty conditional creates of one identifier one creates', async () => 
   expect(results.filter(Boolean)).toHaveLength(1)
 })
 
+test('of twenty conditional creates of one identifier, with its system and without it, one creates', async () => {
+  const { repository } = testRepository(database.pool)
+  const tokens = [{ system: 'urn:mrn', code: 'M2' }, { code: 'M2' }]
+  const results = await Promise.all(Array.from({ length: 20 }, (_, n) => repository.transaction(async transaction => {
+    const found = await transaction.matchForWrite('Patient', [[tokens[n % 2]!]], 2, VISIBLE_ALL, NOW)
+    if (found[0] !== undefined) return false
+    await transaction.create(patient(`p-spelling-${n}`, [{ system: 'urn:mrn', value: 'M2' }]), NOW)
+    return true
+  })))
+  expect(results.filter(Boolean)).toHaveLength(1)
+})
+
+test('who asks for an identifier waits for who is writing it, under whatever condition', async () => {
+  const { repository } = testRepository(database.pool)
+  let asked: ReturnType<typeof ask> | undefined
+  let isAnswered = false
+  const ask = () => repository.transaction(transaction => transaction.matchForWrite('Patient', [[{ code: 'M4' }]], 2, VISIBLE_ALL, NOW)).finally(() => { isAnswered = true })
+  await repository.transaction(async transaction => {
+    await transaction.create(patient('p-writing', [{ system: 'urn:mrn', value: 'M4' }]), NOW)
+    asked = ask()
+    while (!isAnswered && !(await isWaited())) { /* it will be one of the two */ }
+  })
+  expect((await asked)?.map(({ resource }) => resource.id)).toEqual(['p-writing'])
+})
+
+async function isWaited (): Promise<boolean> {
+  const { rows } = await database.pool.query(`select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`)
+  return rows.length > 0
+}
+
 test('search finds by id, identifier and reference, in the order of lastUpdated, page by page', async () => {
   const { repository } = testRepository(database.pool)
   for (let n = 0; n < 5; n++) {
