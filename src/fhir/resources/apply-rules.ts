@@ -13,7 +13,7 @@ import {
 import { type NewCalibration, recordCalibration, recordedTexts, recordRecalibration } from '../../stores/linkage/calibration.ts'
 import { type BlindIndexEntry, putDeviceName } from '../../stores/linkage/device-name.ts'
 import { readCurrent, readReferring } from '../../stores/linkage/resource.ts'
-import { assertSameAssociation, readAssociation } from './association-rules.ts'
+import { assertAssociationIdentifier, assertSameAssociation, readAssociation } from './association-rules.ts'
 import { readTarget, ruleBroken } from './business-rule.ts'
 import { type CalibrationRecord, calibrationState, readCalibrations } from './calibration-record.ts'
 import { assertChannelUnit, assertSameDevice, channelMetric, metricOf, registeredModel, telemetryName, ucumUnit } from './device-rules.ts'
@@ -96,7 +96,7 @@ async function applyAssociations (run: Run): Promise<{ change: AssociationChange
   const put = of(run.written, 'DeviceUseStatement').map(write => {
     const { before, after } = write as Written<DeviceUseStatement>
     if (before !== undefined) assertSameAssociation(before, after, deps.baseUrl())
-    return { id: after.id!, ...readAssociation(after, deps.baseUrl()) }
+    return { statement: after, id: after.id!, ...readAssociation(after, deps.baseUrl()) }
   })
   if (put.length === 0) return []
   await lockDevices(client, [...new Set(put.map(({ device }) => device))].sort())
@@ -104,7 +104,9 @@ async function applyAssociations (run: Run): Promise<{ change: AssociationChange
   for (const association of put) {
     await assertExists(run, 'DeviceUseStatement.subject', 'Patient', association.patient)
     const device = await assertExists(run, 'DeviceUseStatement.device', 'Device', association.device) as Device
-    changes.push({ change: await putAssociation(client, association, deps.pseudonyms), telemetry: telemetryName(device) })
+    const telemetry = telemetryName(device)
+    assertAssociationIdentifier(association.statement, telemetry)
+    changes.push({ change: await putAssociation(client, association, deps.pseudonyms), telemetry })
   }
   await assertNoOverlap(client)
   return changes

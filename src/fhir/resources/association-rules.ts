@@ -40,6 +40,19 @@ export function assertSameAssociation (before: DeviceUseStatement, after: Device
   }
 }
 
+/** A name given by the writer is that of an association of this device. @throws ServiceError FHIR_BUSINESS_RULE */
+export function assertAssociationIdentifier (statement: DeviceUseStatement, telemetry: string | undefined): void {
+  const system = identifierSystem('device-association')
+  const prefix = `${telemetry}/`
+  for (const identifier of statement.identifier ?? []) {
+    if (identifier.system !== system) continue
+    const { value = '' } = identifier
+    if (telemetry === undefined || !value.startsWith(prefix) || value.length === prefix.length) {
+      throw ruleBroken(`${AT}.identifier(device-association)`, 'must be the telemetry identifier of the Device, a slash and the start')
+    }
+  }
+}
+
 /** The name `<device>/<start>` (fhir-modelling.md §4), added where the writer gave none. */
 export function withAssociationIdentifier (statement: DeviceUseStatement, telemetry: string): DeviceUseStatement {
   const system = identifierSystem('device-association')

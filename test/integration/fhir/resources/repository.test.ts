@@ -205,6 +205,18 @@ test('an association gets the name <device>/<start> when it brings none', async 
   expect((made.resource as DeviceUseStatement).identifier).toEqual([{ system: identifierSystem('device-association'), value: 'device-named/2026-02-10T16:40:00.000Z' }])
 })
 
+test('an association with the name of another device is refused, when it is made and when it is changed', async () => {
+  const { repository } = testRepository(database.pool)
+  await create(repository, patient('p-foreign'))
+  await create(repository, reader('d-foreign', 'device-foreign'))
+  const named = (value: string): DeviceUseStatement => ({
+    ...association('a-foreign', 'd-foreign', 'p-foreign', '2026-02-10T16:40:00Z'), identifier: [{ system: identifierSystem('device-association'), value }]
+  })
+  await expect(create(repository, named('device-other/2026-02-10T16:40:00.000Z'))).rejects.toMatchObject(rule)
+  await create(repository, named('device-foreign/2026-02-10T16:40:00.000Z'))
+  await expect(update(repository, named('device-other/2026-02-10T16:40:00.000Z'))).rejects.toMatchObject(rule)
+})
+
 test('resources written for the demonstration are marked', async () => {
   const { repository } = testRepository(database.pool, { isDemo: true })
   const made = await create(repository, patient('p-demo'))

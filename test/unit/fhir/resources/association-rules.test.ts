@@ -1,6 +1,6 @@
 import type { DeviceUseStatement } from '@medplum/fhirtypes'
 import { expect, test } from 'vitest'
-import { assertSameAssociation, readAssociation, withAssociationIdentifier } from '../../../../src/fhir/resources/association-rules.ts'
+import { assertAssociationIdentifier, assertSameAssociation, readAssociation, withAssociationIdentifier } from '../../../../src/fhir/resources/association-rules.ts'
 import { identifierSystem } from '../../../../src/model/identifier.ts'
 
 const BASE = 'https://oxbow.example/fhir'
@@ -37,4 +37,17 @@ test('the name of an association is added once', () => {
   const named = withAssociationIdentifier(statement(), 'device-42')
   expect(named.identifier).toEqual([{ system: identifierSystem('device-association'), value: 'device-42/2026-02-10T15:40:00.000Z' }])
   expect(withAssociationIdentifier(named, 'device-43')).toBe(named)
+})
+
+test('an association has no name of another device', () => {
+  const system = identifierSystem('device-association')
+  const own = { system, value: 'device-42/2026-02-10T15:40:00.000Z' }
+  const named = (...identifier: NonNullable<DeviceUseStatement['identifier']>) => statement({ identifier })
+  for (const fine of [statement(), named(own), named(own, { system: 'urn:other', value: 'x' })]) {
+    expect(() => { assertAssociationIdentifier(fine, 'device-42') }).not.toThrow()
+  }
+  for (const wrong of [{ system, value: 'device-43/2026-02-10T15:40:00.000Z' }, { system, value: 'device-421/x' }, { system, value: 'device-42' }, { system, value: 'device-42/' }, { system }]) {
+    expect(() => { assertAssociationIdentifier(named(own, wrong), 'device-42') }).toThrow(refused)
+  }
+  expect(() => { assertAssociationIdentifier(named(own), undefined) }).toThrow(refused)
 })
