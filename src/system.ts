@@ -41,6 +41,7 @@ import { openEmbeddedBus } from './platform/bus/embedded.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
 import { createLocalKeyRing } from './platform/keys/local.ts'
 import { openStores, reachStores, type Stores } from './platform/postgres/open-stores.ts'
+import { createWriteClock } from './platform/write-clock.ts'
 import { loadBlindIndex } from './security/blind-index.ts'
 import { createDataKeys } from './security/data-keys.ts'
 import { drawSid, drawSubj } from './security/sid.ts'
@@ -130,13 +131,15 @@ async function build (ground: Ground): Promise<System> {
   const series = createSeriesStore(stores.pool('oxbow_series'))
   await series.recordModels(models.values())
   const stream = streamSettings(config, models)
+  // The resources have another one: what is slow in one store holds back no search in the other.
+  const writes = createWriteClock(now)
   const fhir = await openFhir({
-    mappingsFolder: MAPPINGS_FOLDER, models, stream, series, contexts: identity.viewContexts, schemaName, events, now, destinations: config['egress.destinations'],
+    mappingsFolder: MAPPINGS_FOLDER, models, stream, series, contexts: identity.viewContexts, schemaName, events, now, writes, destinations: config['egress.destinations'],
     seriesPool: stores.pool('oxbow_series'), linkagePool: stores.pool('oxbow_linkage'), deliveryPool: stores.pool('oxbow_delivery')
   })
   running.push({ name: 'egress', stop: fhir.egress.close })
   const runners = startRunners({
-    bus, sink: series, contexts: identity.contexts, models, now, events,
+    bus, sink: series, contexts: identity.contexts, models, now, writes, events,
     settings: { ...stream, mappingVersion: (metric, model) => mappingVersionOf(fhir.mappings, metric, model) },
     writers: config['series.writers'],
     partitionCount: bus.partitionCount(READINGS),
@@ -303,7 +306,7 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
   const verify = await openVerifier(config, keyFileOf(config), now)
   const store = createRepository({
     pool: stores.pool('oxbow_linkage'), models, blindIndexes: identity.blindIndexes, pseudonyms: { drawSid, drawSubject: drawSubj },
-    baseUrl: () => `${publicUrl()}/fhir`, isDemo: config.demo === 'on', onCommitted
+    baseUrl: () => `${publicUrl()}/fhir`, isDemo: config.demo === 'on', writes: createWriteClock(now), onCommitted
   })
   const app = await createApp({
     log,

@@ -4,6 +4,7 @@ import type { Pool } from 'pg'
 import type { Config } from '../config/schema.ts'
 import type { DeviceModels } from '../model/device-model.ts'
 import type { EpochMs } from '../model/units.ts'
+import type { WriteClock } from '../platform/write-clock.ts'
 import { recordTexts } from '../stores/series/pinned-texts.ts'
 import type { SeriesStore } from '../stores/series/series-store.ts'
 import type { DeliveryEvents } from './egress/deliver.ts'
@@ -29,13 +30,15 @@ export interface OpenFhirParts {
   destinations: Config['egress.destinations']
   events: DeliveryEvents
   now: () => EpochMs
+  /** That of the runners. */
+  writes: WriteClock
 }
 
 export interface Fhir { mappings: Mappings, observations: Observations, egress: Egress }
 
 /** @throws ServiceError MAPPING_INVALID: the start must be refused */
 export async function openFhir (parts: OpenFhirParts): Promise<Fhir> {
-  const { models, stream, series, seriesPool, linkagePool, deliveryPool, contexts, events, now } = parts
+  const { models, stream, series, seriesPool, linkagePool, deliveryPool, contexts, events, now, writes } = parts
   const mappings = loadMappings(parts.mappingsFolder)
   const pipelines = createPipelines()
   await recordMappings({
@@ -46,7 +49,7 @@ export async function openFhir (parts: OpenFhirParts): Promise<Fhir> {
   })
   const tools = createFrameTools({ mappings, pipelines, schemaName: parts.schemaName })
   const { ledger } = series
-  const observations = createObservations({ seriesPool, ledger, linkagePool, contexts, tools })
+  const observations = createObservations({ seriesPool, ledger, linkagePool, contexts, tools, writes })
   const egress = createEgress(parts.destinations, { ledger, loader: observations.loader, contexts, tools, linkagePool, deliveryPool, events, now })
   return { mappings, observations, egress }
 }

@@ -6,12 +6,16 @@ import { READINGS } from '../model/streams.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { AmendmentCause } from '../model/window.ts'
 import type { Bus, BusConsumer } from '../platform/bus/bus.ts'
+import type { WriteClock } from '../platform/write-clock.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
+import type { SeriesCommit } from './sink.ts'
 
 export interface RunnerParts extends Omit<PipelineParts, 'topic'> {
   bus: Bus
   now: () => EpochMs
+  /** Gives the times of issue. */
+  writes: WriteClock
   /** Most records taken for one commit, and how long to wait for the first of them before the clock is looked at. */
   recordsMax: number
   tickMs: number
@@ -104,13 +108,17 @@ async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsum
   const step = await pipeline.step(taken, parts.now())
   if (step === undefined) return
   const pace = holdsSeveral(taken) ? pause(parts.paceMs, stop) : undefined
-  // The time of the commit, not of the step that led to it: what was issued before a search must be there for it.
-  const issued = parts.now()
-  for (const revision of step.commit.revisions) revision.issued = issued
-  await parts.sink.commit(step.commit)
+  await commitTimed(parts, step.commit)
   for (const { partition, nextOffset } of taken) consumer.release(partition, nextOffset)
   reportStep(parts.report, step)
   await pace
+}
+
+/** Issued at the time of the commit, not of the step that led to it; a search knows of it until it is there. */
+async function commitTimed ({ sink, writes }: RunnerParts, commit: SeriesCommit): Promise<void> {
+  const { time, end } = writes.begin()
+  for (const revision of commit.revisions) revision.issued = time
+  await sink.commit(commit).finally(end)
 }
 
 function holdsSeveral (taken: Awaited<ReturnType<BusConsumer['take']>>): boolean { return taken.length > 1 || (taken[0]?.records.length ?? 0) > 1 }

@@ -8,6 +8,7 @@ import type { ResourceStore, StoredResource, StoredVersion } from '../../src/fhi
 import { type DeviceModel, type DeviceModels, modelKey } from '../../src/model/device-model.ts'
 import { identifierSystem } from '../../src/model/identifier.ts'
 import { type EpochMs, epochMs } from '../../src/model/units.ts'
+import { createWriteClock, type WriteClock } from '../../src/platform/write-clock.ts'
 import { drawSid, drawSubj } from '../../src/security/sid.ts'
 import type { Pool } from 'pg'
 
@@ -33,13 +34,20 @@ export function plainIndex (system: string, value: string): { ver: number, bi: U
   return [{ ver: 1, bi: hash('sha256', JSON.stringify(['device', 'default', system, normal]), 'buffer') }]
 }
 
-export function testRepository (pool: Pool, options: Partial<RepositoryOptions> = {}): { repository: ResourceStore, commits: LinkageCommit[] } {
+/** The clocks of the repositories made here. */
+const times = new WeakMap<ResourceStore, { now: EpochMs }>()
+
+/** It writes at NOW, until told otherwise. */
+export function testRepository (pool: Pool, options: Partial<RepositoryOptions> = {}): { repository: ResourceStore, commits: LinkageCommit[], writes: WriteClock } {
+  const time = { now: NOW }
+  const writes = createWriteClock(() => time.now)
   const commits: LinkageCommit[] = []
   const repository = createRepository({
     pool, models: MODELS, blindIndexes: plainIndex, pseudonyms: { drawSid, drawSubject: drawSubj }, baseUrl: () => BASE_URL, isDemo: false,
-    onCommitted: commit => { commits.push(commit) }, ...options
+    writes, onCommitted: commit => { commits.push(commit) }, ...options
   })
-  return { repository, commits }
+  times.set(repository, time)
+  return { repository, commits, writes }
 }
 
 export function patient (id: string, identifiers: Patient['identifier'] = []): Patient {
@@ -93,9 +101,11 @@ export function withCalibrations (metric: DeviceMetric, wishes: readonly Calibra
 }
 
 export async function create (repository: ResourceStore, resource: StoredResource, now: EpochMs = NOW): Promise<StoredVersion> {
-  return repository.transaction(transaction => transaction.create(resource, now))
+  times.get(repository)!.now = now
+  return repository.transaction(transaction => transaction.create(resource))
 }
 
 export async function update (repository: ResourceStore, resource: StoredResource, now: EpochMs = NOW, ifMatch?: string): Promise<StoredVersion> {
-  return repository.transaction(transaction => transaction.update(resource, ifMatch, now))
+  times.get(repository)!.now = now
+  return repository.transaction(transaction => transaction.update(resource, ifMatch))
 }

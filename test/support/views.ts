@@ -12,6 +12,7 @@ import type { Sid } from '../../src/model/reading.ts'
 import { READINGS } from '../../src/model/streams.ts'
 import { type EpochMs, epochMs } from '../../src/model/units.ts'
 import type { WindowForm, WindowRevision } from '../../src/model/window.ts'
+import type { WriteClock } from '../../src/platform/write-clock.ts'
 import { placesOfAssociations } from '../../src/stores/linkage/sid-lookup.ts'
 import { createSeriesStore, type SeriesStore } from '../../src/stores/series/series-store.ts'
 import { MAPPINGS } from './example-views.ts'
@@ -36,23 +37,25 @@ export interface Ward {
   admit (name: string, options?: { start?: string, end?: string, mrn?: string, device?: string }): Promise<Sid>
   /** Commits revisions of one writer in one commit. */
   commit (revisions: readonly WindowRevision[], writer?: number): Promise<void>
+  /** That of the repository and the Observations. */
+  writes: WriteClock
   drop (): Promise<void>
 }
 
 export async function testWard (): Promise<Ward> {
   const [linkage, seriesDatabase] = await Promise.all([testDatabase('linkage'), testDatabase('series')])
   const series = createSeriesStore(seriesDatabase.pool)
-  const { repository } = testRepository(linkage.pool)
+  const { repository, writes } = testRepository(linkage.pool)
   const contexts = createViewContexts({ pool: linkage.pool })
   const mappings = createMappings(loadMappings(MAPPINGS).all().map(({ file }) => file))
   const pipelines = createPipelines()
   pipelines.add(DAG, pipelineSettings(30_000, MODELS))
   const tools = createFrameTools({ mappings, pipelines, schemaName: id => `TissueOxygen.v${id}` })
   const observations = createObservations({
-    seriesPool: seriesDatabase.pool, ledger: series.ledger, linkagePool: linkage.pool, contexts, tools
+    seriesPool: seriesDatabase.pool, ledger: series.ledger, linkagePool: linkage.pool, contexts, tools, writes
   })
   return {
-    series, repository, contexts, observations, mappings, tools, linkage, seriesDatabase,
+    series, repository, contexts, observations, mappings, tools, linkage, seriesDatabase, writes,
     async admit (name, { start = '2026-02-10T00:00:00.000Z', end, mrn, device = `dev-${name}` } = {}) {
       await create(repository, patient(`pat-${name}`, mrn === undefined ? [] : [{ system: 'urn:oid:2.16.840.1.113883.19.5', value: mrn }]))
       if (device === `dev-${name}`) await create(repository, reader(device, `reader-${name}`))

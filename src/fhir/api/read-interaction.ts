@@ -91,7 +91,7 @@ async function search (interaction: Interaction, visibleTo: Visibility, caller: 
   const after = place === undefined ? {} : { after: place.after, asOf: place.asOf }
   const page: Page = isStored(type)
     ? toPage(await reader.search(type, { ...storedQuery(asked, context), ...after }, visibleTo, caller.now))
-    : await deps.searchObservations({ ...observationQuery(asked, context), ...after }, visibleTo, caller.now)
+    : await deps.searchObservations({ ...observationQuery(asked, context), ...after }, visibleTo)
   const next = page.next === undefined ? undefined : writePageToken({ asOf: page.asOf, now, after: page.next }, boundTo, deps.pageKey)
   const address = (query: string): string => `${deps.baseUrl()}/${type}${query === '' ? '' : `?${query}`}`
   const parts = {

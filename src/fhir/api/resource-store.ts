@@ -40,7 +40,7 @@ export interface StoredPage {
   versions: readonly StoredVersion[]
   /** Key behind the last entry; absent when nothing follows. */
   next?: readonly (string | number)[]
-  /** Now, or the time of the newest version there is when that is later. */
+  /** Nothing written up to then was still to be committed; or the time of the newest version there is: a clock that was set back hides nothing. */
   asOf: EpochMs
   total?: number
 }
@@ -63,10 +63,10 @@ export interface ResourceTransaction extends ResourceReader {
   /** Serialises with every other transaction that asks for the same values or writes them, then gives at most `limit` visible matches of any-of within all-of. */
   matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number, visibleTo: Visibility, now: EpochMs): Promise<readonly StoredVersion[]>
   /** `resource.id` is set by the caller and new. @throws ServiceError conflict FHIR_CONFLICT (id or a unique identifier is taken), FHIR_BUSINESS_RULE */
-  create (resource: StoredResource, now: EpochMs): Promise<StoredVersion>
+  create (resource: StoredResource): Promise<StoredVersion>
   /** A new version; the same content again makes none. @param ifMatch version the caller believes current
    *  @throws ServiceError conflict FHIR_PRECONDITION (another version is current), not-found FHIR_NOT_FOUND, FHIR_BUSINESS_RULE */
-  update (resource: StoredResource, ifMatch: string | undefined, now: EpochMs): Promise<StoredVersion>
+  update (resource: StoredResource, ifMatch: string | undefined): Promise<StoredVersion>
 }
 
 export interface ResourceStore extends ResourceReader {

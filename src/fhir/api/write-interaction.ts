@@ -60,7 +60,7 @@ export async function write (
   if (placed.interaction.code === 'update') return update(placed, state, allowed, written, caller, deps, transaction)
   if (!isWithin(state, allowed)) throw outside()
   await assertReferences(state, written, caller, transaction, deps.baseUrl())
-  return answer(201, await transaction.create(state, caller.now))
+  return answer(201, await transaction.create(state))
 }
 
 async function update (
@@ -71,9 +71,9 @@ async function update (
   if (before === undefined && (!within || placed.interaction.ifMatch !== undefined)) throw absent()
   if (!within) throw outside()
   await assertReferences(state, written, caller, transaction, deps.baseUrl())
-  if (before !== undefined) return answer(200, await transaction.update(state, parseEtag(placed.interaction.ifMatch), caller.now))
+  if (before !== undefined) return answer(200, await transaction.update(state, parseEtag(placed.interaction.ifMatch)))
   try {
-    return answer(201, await transaction.create(state, caller.now))
+    return answer(201, await transaction.create(state))
   } catch (error) {
     // The id is taken by a resource this caller may not see (smart.md §6 rule 7).
     if (error instanceof ServiceError && error.code === 'FHIR_CONFLICT' && !seesAll(allowed)) throw absent()

@@ -7,6 +7,7 @@ import { instant } from '../../model/identifier.ts'
 import { ServiceError } from '../../model/errors.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { asStoreError, transaction as inTransaction } from '../../platform/postgres/pool.ts'
+import { SEARCH_WAIT_MS, type Write, type WriteClock } from '../../platform/write-clock.ts'
 import type { Pseudonyms } from '../../stores/linkage/association.ts'
 import { notifyChange } from '../../stores/linkage/change-feed.ts'
 import { lockName, readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
@@ -29,6 +30,8 @@ export interface RepositoryOptions {
   baseUrl: () => string
   /** Resources written here are marked DEMO. */
   isDemo: boolean
+  /** Gives the times of versions; a search reads up to what it holds complete. */
+  writes: WriteClock
   /** Called after each commit that wrote something, before the caller has its answer. */
   onCommitted: (commit: LinkageCommit) => void | Promise<void>
   newId?: () => string
@@ -38,13 +41,18 @@ export interface RepositoryOptions {
 
 /** `transaction` may call its `work` again after a deadlock. */
 export function createRepository (options: RepositoryOptions): ResourceStore {
-  const { pool, triesMax = 3 } = options
+  const { pool, writes, triesMax = 3 } = options
   return {
-    ...createReader(pool),
+    ...createReader(pool, async type => {
+      const through = await writes.completeThrough(SEARCH_WAIT_MS)
+      const newest = await newestUpdate(pool, type, through)
+      return writes.isAhead(newest) ? newest : through
+    }),
     async transaction (work) {
       for (let attempt = 1; ; attempt++) {
+        const timed = timeOnce(writes)
         try {
-          const { result, commit } = await inTransaction(pool, client => runOnce(client, work, options))
+          const { result, commit } = await inTransaction(pool, client => runOnce(client, work, options, timed.time)).finally(timed.end)
           if (commit !== undefined) await options.onCommitted(commit)
           return result
         } catch (error) {
@@ -56,21 +64,33 @@ export function createRepository (options: RepositoryOptions): ResourceStore {
   }
 }
 
-async function runOnce<T> (client: PoolClient, work: (transaction: ResourceTransaction) => Promise<T>, options: RepositoryOptions): Promise<{ result: T, commit: LinkageCommit | undefined }> {
-  const { transaction, written, latest, create } = createTransaction(client, options)
+/** One time for all that a transaction writes, from its first write on. */
+function timeOnce (writes: WriteClock): { time: () => EpochMs, end: () => void } {
+  let write: Write | undefined
+  return {
+    time: () => {
+      write ??= writes.begin()
+      return write.time
+    },
+    end: () => { write?.end() }
+  }
+}
+
+async function runOnce<T> (
+  client: PoolClient, work: (transaction: ResourceTransaction) => Promise<T>, options: RepositoryOptions, time: () => EpochMs
+): Promise<{ result: T, commit: LinkageCommit | undefined }> {
+  const { transaction, written, create } = createTransaction(client, options, time)
   const result = await work(transaction)
   if (written.size === 0) return { result, commit: undefined }
-  const now = latest()
-  const commit = await applyRules(client, written, { ...options, create: resource => create(resource, now) }, now)
+  const commit = await applyRules(client, written, { ...options, create }, time())
   await notifyChange(client, commit)
   return { result, commit }
 }
 
-function createTransaction (client: PoolClient, options: RepositoryOptions) {
+function createTransaction (client: PoolClient, options: RepositoryOptions, time: () => EpochMs) {
   const { newId = randomUUID } = options
   const written = new Map<string, Written>()
   const held = new Set<string>()
-  let newest = 0 as EpochMs
 
   /** In one order, so that two transactions never wait for each other. */
   async function lockNames (names: readonly string[]): Promise<void> {
@@ -80,12 +100,12 @@ function createTransaction (client: PoolClient, options: RepositoryOptions) {
     }
   }
 
-  async function write (resource: StoredResource, current: StoredText | undefined, now: EpochMs): Promise<StoredVersion> {
+  async function write (resource: StoredResource, current: StoredText | undefined): Promise<StoredVersion> {
+    const now = time()
     const version = (current?.version ?? 0) + 1
     const name = `${resource.resourceType}/${resource.id}`
     const before = written.has(name) ? written.get(name)!.before : current && parse(current).resource
     const after = withMeta(resource, version, now, options.isDemo)
-    newest = now > newest ? now : newest
     const identifiers = identifiersOf(after)
     await lockNames(identifiers.map(({ value }) => identifierLock(after.resourceType, { code: value })))
     await writeVersion(client, {
@@ -101,9 +121,9 @@ function createTransaction (client: PoolClient, options: RepositoryOptions) {
     return readCurrent(client, resource.resourceType, resource.id!)
   }
 
-  async function create (resource: StoredResource, now: EpochMs): Promise<StoredVersion> {
+  async function create (resource: StoredResource): Promise<StoredVersion> {
     if (await locked(resource) !== undefined) throw new ServiceError('conflict', 'FHIR_CONFLICT', `the id is taken by another ${resource.resourceType}`)
-    return write(await named(resource), undefined, now)
+    return write(await named(resource), undefined)
   }
 
   async function named (resource: StoredResource): Promise<StoredResource> {
@@ -115,7 +135,8 @@ function createTransaction (client: PoolClient, options: RepositoryOptions) {
   }
 
   const transaction: ResourceTransaction = {
-    ...createReader(client),
+    // What it wrote itself is newer than `now`.
+    ...createReader(client, (type, now) => newestUpdate(client, type, now)),
     lockIdentifiers: names => lockNames(names.map(({ type, token }) => identifierLock(type, token))),
     async matchForWrite (type, identifiers, limit, visibleTo, now) {
       await lockNames(identifiers.flat().map(token => identifierLock(type, token)))
@@ -123,28 +144,28 @@ function createTransaction (client: PoolClient, options: RepositoryOptions) {
       return (await searchResources(client, type, query, { descending: false, limit })).map(parse)
     },
     create,
-    async update (resource, ifMatch, now) {
+    async update (resource, ifMatch) {
       const current = await locked(resource)
       if (current === undefined) throw new ServiceError('not-found', 'FHIR_NOT_FOUND', 'no such resource')
       if (ifMatch !== undefined && ifMatch !== String(current.version)) {
         throw new ServiceError('conflict', 'FHIR_PRECONDITION', `version ${current.version} is current: read it and decide again`)
       }
       if (JSON.stringify(withMeta(resource, current.version, current.lastUpdated, options.isDemo)) === current.text) return parse(current)
-      return write(resource, current, now)
+      return write(resource, current)
     }
   }
   return {
     transaction,
     written,
-    latest: () => newest,
-    create: async (resource: StoredResource, now: EpochMs) => { await create({ ...resource, id: newId() } as StoredResource, now) }
+    create: async (resource: StoredResource) => { await create({ ...resource, id: newId() } as StoredResource) }
   }
 }
 
 // The last moment PostgreSQL and JavaScript can both write.
 const EVER = Date.UTC(9999, 11, 31) as EpochMs
 
-function createReader (db: Pool | PoolClient): ResourceReader {
+/** @param begin the time that a search without one reads up to */
+function createReader (db: Pool | PoolClient, begin: (type: StoredType, now: EpochMs) => Promise<EpochMs>): ResourceReader {
   const visible = (type: StoredType, id: string, visibleTo: Visibility, now: EpochMs) => seesAll(visibleTo) || isVisible(db, type, id, visibleTo, now)
   return {
     read: (type, id, visibleTo, now) => answered(async () => {
@@ -158,7 +179,7 @@ function createReader (db: Pool | PoolClient): ResourceReader {
     history: (type, id, page, visibleTo, now) => answered(async () =>
       await visible(type, id, visibleTo, now) ? (await readHistory(db, type, id, page.count, page.before)).map(parse) : []),
     search: (type, query, visibleTo, now) => answered(async () => {
-      const asOf = query.asOf ?? await newestUpdate(db, type, now)
+      const asOf = query.asOf ?? await begin(type, now)
       const wish = toResourceQuery(query, visibleTo, now, asOf)
       const [at, id] = query.after ?? []
       const after = at === undefined || id === undefined ? {} : { after: { lastUpdated: Number(at) as EpochMs, id: String(id) } }

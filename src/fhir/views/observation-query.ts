@@ -51,7 +51,7 @@ export interface ObservationPage {
   texts?: readonly { id: string, text: string }[]
   /** Key behind the last entry; absent when nothing follows. */
   next?: readonly (string | number)[]
-  /** Now, or the newest time of issue there is when that is later: a clock that was set back hides nothing. */
+  /** Nothing issued up to then was still to be committed; or the newest time of issue there is: a clock that was set back hides nothing. */
   asOf: EpochMs
   /** Set when asked for. */
   total?: number
@@ -71,7 +71,7 @@ export type Visibility = readonly VisibilityTerm[]
 /** Everything of the type. */
 export const VISIBLE_ALL: Visibility = [{ filters: [] }]
 
-export type SearchObservations = (query: ObservationQuery, visibleTo: Visibility, now: EpochMs) => Promise<ObservationPage>
+export type SearchObservations = (query: ObservationQuery, visibleTo: Visibility) => Promise<ObservationPage>
 
 /** `undefined`: absent or not visible, which the caller cannot tell apart. @throws ServiceError not-found FHIR_GONE for a withdrawn revision. */
 export type ReadObservation = (id: string, versionId: string | undefined, visibleTo: Visibility, now: EpochMs) => Promise<Observation | undefined>

@@ -6,6 +6,7 @@ import type { Sid } from '../../model/reading.ts'
 import { type EpochMs, epochMs } from '../../model/units.ts'
 import { viewsOf } from '../../model/view-ids.ts'
 import type { WindowStatus } from '../../model/window.ts'
+import { SEARCH_WAIT_MS, type WriteClock } from '../../platform/write-clock.ts'
 import type { ViewText } from './mapping-schema.ts'
 import type { FrameTools } from './observation-frame.ts'
 import type { PublishedView, RowKey, SeriesRow, ViewLoader } from './observation-load.ts'
@@ -42,6 +43,8 @@ export interface SearchParts {
   sids: SidSources
   loader: ViewLoader
   tools: FrameTools
+  /** That of those who issue. */
+  writes: WriteClock
 }
 
 /** `resources` are made from `texts` when asked for. */
@@ -57,10 +60,12 @@ interface Keyed { key: Key, found: PublishedView }
 const CHUNK_MAX = 2_000
 const CHUNK_MIN = 32
 
-export async function searchObservations (query: ObservationQuery, visibleTo: Visibility, now: EpochMs, parts: SearchParts): Promise<ObservationTextPage> {
+export async function searchObservations (query: ObservationQuery, visibleTo: Visibility, parts: SearchParts): Promise<ObservationTextPage> {
   const isWanted = (found: PublishedView) => isVisible(found, visibleTo) && matchesQuery(found, query)
+  // Before anything is read: what becomes visible in between is newer.
+  const through = query.asOf ?? await parts.writes.completeThrough(SEARCH_WAIT_MS)
   const named = await namedIds(query, parts)
-  const { source, asOf } = named === undefined ? await ledgerSource(query, visibleTo, now, parts) : await namedSource(named, query, now, parts)
+  const { source, asOf } = named === undefined ? await ledgerSource(query, visibleTo, through, parts) : await namedSource(named, query, through, parts)
   const place = { order: compareBy(query), keyOf: (found: PublishedView) => keyOf(found, query), isWanted }
   const entries = query.count === 0 ? [] : await firstEntries(source, query, place)
   const shown = entries.slice(0, query.count)
@@ -122,7 +127,7 @@ function compareBy ({ sort }: ObservationQuery): Order['order'] {
 }
 
 /** Walks the ledger along the first sort key. */
-async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, now: EpochMs, parts: SearchParts): Promise<Bounded> {
+async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, through: EpochMs, parts: SearchParts): Promise<Bounded> {
   const sids = await sidsOfQuery(query, visibleTo, parts.sids)
   const series = sids.length === 0 ? [] : await parts.rows.seriesOf(sids)
   const first = query.sort[0] ?? { by: 'date', descending: true }
@@ -132,7 +137,7 @@ async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, now
   const isNamed = (texts: ViewText) => query.codes.every(tokens => matchesAny(tokens, texts.code.coding)) && query.categories.every(tokens => matchesAny(tokens, [texts.category]))
   // A few more than the page: rows of the same time may sort before each other.
   const limit = Math.min(CHUNK_MAX, Math.max(CHUNK_MIN, query.count + 16))
-  const asOf = query.asOf ?? await newestIssue(series, metrics, now, parts)
+  const asOf = query.asOf ?? await withNewest(through, series, metrics, parts)
   const source: Source = async function * (after) {
     if (series.length === 0 || metrics?.length === 0 || statuses?.length === 0) return
     let cursor: RowQuery['after']
@@ -155,13 +160,13 @@ async function ledgerSource (query: ObservationQuery, visibleTo: Visibility, now
   return { source, asOf }
 }
 
-/** When the newest of these windows was issued, and no earlier than `now`: beyond it only where the clock was set back. */
-async function newestIssue (series: RowQuery['series'], metrics: readonly string[] | undefined, now: EpochMs, { rows }: SearchParts): Promise<EpochMs> {
-  if (series.length === 0 || metrics?.length === 0) return now
+/** `through`, or when the newest of these windows was issued where that lies beyond the clock, which was set back. */
+async function withNewest (through: EpochMs, series: RowQuery['series'], metrics: readonly string[] | undefined, { rows, writes }: SearchParts): Promise<EpochMs> {
+  if (series.length === 0 || metrics?.length === 0) return through
   const [newest] = await rows.search({
-    series, ...(metrics === undefined ? {} : { metrics }), issued: { from: epochMs(now + 1) }, order: 'issued', descending: true, limit: 1
+    series, ...(metrics === undefined ? {} : { metrics }), issued: { from: epochMs(through + 1) }, order: 'issued', descending: true, limit: 1
   })
-  return newest?.issued ?? now
+  return newest !== undefined && writes.isAhead(newest.issued) ? newest.issued : through
 }
 
 type SortKey = ObservationQuery['sort'][number]
@@ -236,9 +241,10 @@ async function idsOfDerived (refs: readonly { id: string, versionId?: string }[]
   })
 }
 
-async function namedSource (ids: ReadonlySet<string>, query: ObservationQuery, now: EpochMs, { rows, loader }: SearchParts): Promise<Bounded> {
+async function namedSource (ids: ReadonlySet<string>, query: ObservationQuery, through: EpochMs, { rows, loader, writes }: SearchParts): Promise<Bounded> {
   const windows = new Map((await rows.byViewIds([...ids])).map(({ latest }) => [`${latest.series} ${latest.metric} ${latest.windowStart} ${latest.sizeMs}`, latest]))
-  const asOf = query.asOf ?? epochMs(Math.max(now, ...[...windows.values()].map(({ issued }) => issued)))
+  const newest = epochMs(Math.max(through, ...[...windows.values()].map(({ issued }) => issued)))
+  const asOf = query.asOf === undefined && writes.isAhead(newest) ? newest : through
   // The newest revision may be newer than the search: the loader goes back to what was there.
   const found = (await loader.current([...windows.values()], asOf)).filter(({ view }) => ids.has(view.id) && view.row.issued <= asOf)
   return { source: async function * () { yield { found, isFinal: () => true, isLast: true } }, asOf }

@@ -1,6 +1,7 @@
 /** The stores -> Observations: read, history and search as the API asks, ledger rows with their views as the egress asks. */
 
 import type { Pool } from 'pg'
+import type { WriteClock } from '../../platform/write-clock.ts'
 import type { Ledger } from '../../stores/series/ledger-read.ts'
 import { seriesSizes } from '../../stores/series/window-sizes.ts'
 import type { FrameTools } from './observation-frame.ts'
@@ -18,6 +19,8 @@ export interface ObservationsParts {
   linkagePool: Pool
   contexts: ViewContexts
   tools: FrameTools
+  /** That of those who issue. */
+  writes: WriteClock
 }
 
 export interface Observations {
@@ -30,12 +33,12 @@ export interface Observations {
 }
 
 export function createObservations (parts: ObservationsParts): Observations {
-  const { tools } = parts
+  const { tools, writes } = parts
   const rows = rowSources(parts)
   const sids = createSidSources(parts.linkagePool)
   const loader = createViewLoader(viewSources(parts), tools)
   const readParts = { rows, loader, tools }
-  const searchTexts: Observations['searchTexts'] = (query, visibleTo, now) => searchObservations(query, visibleTo, now, { rows, sids, loader, tools })
+  const searchTexts: Observations['searchTexts'] = (query, visibleTo) => searchObservations(query, visibleTo, { rows, sids, loader, tools, writes })
   return {
     loader,
     searchTexts,

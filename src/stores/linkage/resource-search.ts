@@ -72,11 +72,11 @@ export async function countResources (db: Database, type: string, query: Resourc
   return rows[0]?.count ?? 0
 }
 
-/** When the newest current version was written, and no earlier than `now`. */
-export async function newestUpdate (db: Database, type: string, now: EpochMs): Promise<EpochMs> {
+/** When the newest current version was written, and no earlier than `time`. */
+export async function newestUpdate (db: Database, type: string, time: EpochMs): Promise<EpochMs> {
   const { rows } = await db.query<{ at: number | null }>(
-    'select (extract(epoch from max(last_updated)) * 1000)::float8 as at from fhir.resource where type = $1 and last_updated > $2', [type, instant(now)])
-  return epochMs(Math.max(now, rows[0]?.at ?? now))
+    'select (extract(epoch from max(last_updated)) * 1000)::float8 as at from fhir.resource where type = $1 and last_updated > $2', [type, instant(time)])
+  return epochMs(Math.max(time, rows[0]?.at ?? time))
 }
 
 /** Whether the resource exists and may be seen. */

@@ -4,6 +4,7 @@ import type { ModelKey, Sid } from '../../../src/model/reading.ts'
 import { encodeReadingBatch } from '../../../src/model/reading-record.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import type { PartitionBatch } from '../../../src/platform/bus/bus.ts'
+import { createWriteClock } from '../../../src/platform/write-clock.ts'
 import { type Runner, startRunner } from '../../../src/stream/runner.ts'
 import { modelOf, SPO2, START, storedReading } from '../../support/stored-reading.ts'
 
@@ -11,11 +12,12 @@ const MODEL = 'Example Sensors Inc./TO2-READER-2' as ModelKey
 const SID = 's1000000000000000000000000000' as Sid
 
 /** A runner of one open series that is paced for ever, on a bus on which these come, one in each take, and then nothing. */
-function runnerOn (batches: PartitionBatch[]) {
+function runnerOn (batches: PartitionBatch[], commit: () => Promise<void> = async () => {}) {
   const seen = { asked: 0, consumers: 0, commits: 0, failures: [] as unknown[] }
   const committed = new EventEmitter()
   const waiting = new Set<{ count: number, resolve: () => void }>()
   const until = (count: number) => seen.asked >= count ? Promise.resolve() : new Promise<void>(resolve => { waiting.add({ count, resolve }) })
+  const writes = createWriteClock(() => epochMs(START + 1_000))
   const refuse = async (): Promise<never> => { throw new Error('not asked for') }
   const runner: Runner = startRunner({
     writer: 0,
@@ -43,6 +45,7 @@ function runnerOn (batches: PartitionBatch[]) {
       commit: async () => {
         seen.commits++
         committed.emit('commit')
+        await commit()
       }
     },
     contexts: async sids => {
@@ -55,6 +58,7 @@ function runnerOn (batches: PartitionBatch[]) {
       windowMs: 60_000, windowSizes: {}, deficits: {}, pipelineVersion: '0', dagDigest: 'd', mappingVersion: metric => `${metric}@1`, latenessMs: 30_000, silenceMs: 60_000, amendmentsMax: 10
     },
     now: () => epochMs(START + 1_000),
+    writes,
     recordsMax: 10,
     tickMs: 60_000,
     paceMs: 60_000,
@@ -62,7 +66,7 @@ function runnerOn (batches: PartitionBatch[]) {
     retryMaxMs: 60_000,
     report: { stored: () => {}, suppressed: () => {}, windowsClosed: () => {}, windowsAmended: () => {}, failed: (_writer, error) => { seen.failures.push(error) }, recovered: () => {} }
   })
-  return { runner, seen, until, committed }
+  return { runner, seen, until, committed, writes }
 }
 
 test('when changes may have been missed everything in memory is read again, at once and without a failure', async () => {
@@ -93,4 +97,15 @@ test('after a commit of one record the next follows at once, after one of severa
   expect(batches).toHaveLength(1)
   await runner.stop()
   expect([batches.length, seen.commits, seen.failures]).toEqual([1, 3, []])
+})
+
+test('a commit is under way until it has ended, also when it fails', async () => {
+  const end = Promise.withResolvers<void>()
+  const { runner, seen, committed, writes } = runnerOn([batchOf(0, 1)], () => end.promise)
+  await once(committed, 'commit')
+  expect(await writes.completeThrough(0)).toBe(START + 999)
+  end.reject(new Error('no'))
+  expect(await writes.completeThrough(60_000)).toBe(START + 1_000)
+  await runner.stop()
+  expect(seen.failures).toHaveLength(1)
 })

@@ -58,8 +58,8 @@ async function correctedWard (name: string): Promise<{ rows: Row[], first: Sid, 
   await create(repository, reader(`d-${name}`, `device-${name}`))
   await create(repository, association(`a-${name}-1`, `d-${name}`, `p-${name}-1`, iso(0)))
   await repository.transaction(async transaction => {
-    await transaction.update(association(`a-${name}-1`, `d-${name}`, `p-${name}-1`, iso(0), iso(10)), undefined, NOW)
-    await transaction.create(association(`a-${name}-2`, `d-${name}`, `p-${name}-2`, iso(20), iso(30)), NOW)
+    await transaction.update(association(`a-${name}-1`, `d-${name}`, `p-${name}-1`, iso(0), iso(10)), undefined)
+    await transaction.create(association(`a-${name}-2`, `d-${name}`, `p-${name}-2`, iso(20), iso(30)))
   })
   const [first, second] = await sidsOfDevice(database.pool, `d-${name}`)
   const rows = Array.from({ length: 40 }, (_, minute) => ({ sid: first!.sid, takenAt: start + minute * 60_000 }))

@@ -6,7 +6,7 @@ import type { Sid } from '../../../../src/model/reading.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { nextRelabelJobs, type RelabelJob } from '../../../../src/stores/linkage/relabel-job.ts'
 import { sidsOfDevice } from '../../../../src/stores/linkage/association.ts'
-import { association, create, NOW, patient, reader, testRepository, update } from '../../../support/linkage-fixtures.ts'
+import { association, create, patient, reader, testRepository, update } from '../../../support/linkage-fixtures.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let database: TestDatabase
@@ -90,8 +90,8 @@ test('a device given on inside one transaction moves its rows to the next sid, w
   const { repository, device } = await ward('give')
   await create(repository, association('a-give-1', device, 'p-give-1', iso('10:00:00')))
   await repository.transaction(async transaction => {
-    await transaction.create(association('a-give-2', device, 'p-give-2', iso('11:00:00'), iso('12:00:00')), NOW)
-    await transaction.update(association('a-give-1', device, 'p-give-1', iso('10:00:00'), iso('11:00:00')), undefined, NOW)
+    await transaction.create(association('a-give-2', device, 'p-give-2', iso('11:00:00'), iso('12:00:00')))
+    await transaction.update(association('a-give-1', device, 'p-give-1', iso('10:00:00'), iso('11:00:00')), undefined)
   })
   const [first, second] = await sids(device)
   const { rows } = await database.pool.query<{ sid: string, target: string | null, span: string }>('select sid, target, span::text from linkage.relabel_job where device = $1 order by id', [device])

@@ -4,6 +4,7 @@ import { VISIBLE_ALL } from '../../../../src/fhir/views/observation-query.ts'
 import type { StoredQuery } from '../../../../src/fhir/api/resource-store.ts'
 import { identifierSystem } from '../../../../src/model/identifier.ts'
 import { epochMs } from '../../../../src/model/units.ts'
+import { createWriteClock } from '../../../../src/platform/write-clock.ts'
 import { association, create, NOW, patient, reader, testRepository, update } from '../../../support/linkage-fixtures.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
@@ -52,7 +53,7 @@ test('of twenty updates with the same If-Match one succeeds', async () => {
 test('a failing transaction leaves nothing behind', async () => {
   const { repository, commits } = testRepository(database.pool)
   await expect(repository.transaction(async transaction => {
-    await transaction.create(patient('p-nothing'), NOW)
+    await transaction.create(patient('p-nothing'))
     throw new Error('no')
   })).rejects.toThrow('no')
   expect(await repository.read('Patient', 'p-nothing', VISIBLE_ALL, NOW)).toBeUndefined()
@@ -64,7 +65,7 @@ test('of twenty conditional creates of one identifier one creates', async () => 
   const results = await Promise.all(Array.from({ length: 20 }, (_, n) => repository.transaction(async transaction => {
     const found = await transaction.matchForWrite('Patient', [[{ system: 'urn:mrn', code: 'M1' }]], 2, VISIBLE_ALL, NOW)
     if (found[0] !== undefined) return false
-    await transaction.create(patient(`p-conditional-${n}`, [{ system: 'urn:mrn', value: 'M1' }]), NOW)
+    await transaction.create(patient(`p-conditional-${n}`, [{ system: 'urn:mrn', value: 'M1' }]))
     return true
   })))
   expect(results.filter(Boolean)).toHaveLength(1)
@@ -76,7 +77,7 @@ test('of twenty conditional creates of one identifier, with its system and witho
   const results = await Promise.all(Array.from({ length: 20 }, (_, n) => repository.transaction(async transaction => {
     const found = await transaction.matchForWrite('Patient', [[tokens[n % 2]!]], 2, VISIBLE_ALL, NOW)
     if (found[0] !== undefined) return false
-    await transaction.create(patient(`p-spelling-${n}`, [{ system: 'urn:mrn', value: 'M2' }]), NOW)
+    await transaction.create(patient(`p-spelling-${n}`, [{ system: 'urn:mrn', value: 'M2' }]))
     return true
   })))
   expect(results.filter(Boolean)).toHaveLength(1)
@@ -88,7 +89,7 @@ test('who asks for an identifier waits for who is writing it, under whatever con
   let isAnswered = false
   const ask = () => repository.transaction(transaction => transaction.matchForWrite('Patient', [[{ code: 'M4' }]], 2, VISIBLE_ALL, NOW)).finally(() => { isAnswered = true })
   await repository.transaction(async transaction => {
-    await transaction.create(patient('p-writing', [{ system: 'urn:mrn', value: 'M4' }]), NOW)
+    await transaction.create(patient('p-writing', [{ system: 'urn:mrn', value: 'M4' }]))
     asked = ask()
     while (!isAnswered && !(await isWaited())) { /* it will be one of the two */ }
   })
@@ -128,6 +129,48 @@ test('a later version is not seen by a search that began before it', async () =>
   expect(page.versions.map(({ versionId }) => versionId)).toEqual([1])
 })
 
+test('a version that is being written while the first page is read takes no resource from the second', async () => {
+  // Later than whatever else was written here: a clock behind that would be one that was set back.
+  const start = NOW + 1_000_000
+  let now = epochMs(start)
+  const { repository } = testRepository(database.pool, { writes: createWriteClock(() => now) })
+  const bearer = (n: number) => patient(`p-page-${n}`, [{ system: 'urn:page', value: `${n}` }])
+  for (const n of [0, 1, 2, 3]) {
+    now = epochMs(start + n)
+    await repository.transaction(transaction => transaction.create(bearer(n)))
+  }
+  const { asOf: _, ...first } = { ...query, identifiers: [[{ system: 'urn:page' }]], descending: true, count: 2 }
+  const [written, end] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+  now = epochMs(start + 10)
+  const writing = repository.transaction(async transaction => {
+    await transaction.update({ ...bearer(1), active: true }, undefined)
+    written.resolve()
+    await end.promise
+  })
+  await written.promise
+  now = epochMs(start + 20)
+  const page = await repository.search('Patient', first, VISIBLE_ALL, now)
+  end.resolve()
+  await writing
+  const rest = await repository.search('Patient', { ...first, asOf: page.asOf, after: page.next! }, VISIBLE_ALL, now)
+  const shown = [...page.versions, ...rest.versions]
+  expect(shown.map(({ resource, versionId }) => [resource.id, versionId])).toEqual([['p-page-3', 1], ['p-page-2', 1], ['p-page-1', 1], ['p-page-0', 1]])
+  expect([page.asOf, rest.next]).toEqual([start + 9, undefined])
+  const polled = await repository.search('Patient', { ...first, lastUpdated: [[{ prefix: 'gt', from: page.asOf, until: epochMs(page.asOf + 1) }]] }, VISIBLE_ALL, now)
+  expect(polled.versions.map(({ resource, versionId }) => [resource.id, versionId])).toEqual([['p-page-1', 2]])
+})
+
+test('a transaction that fails holds no search back', async () => {
+  const writes = createWriteClock(() => NOW)
+  const { repository } = testRepository(database.pool, { writes })
+  await expect(repository.transaction(async transaction => {
+    await transaction.create(patient('p-held'))
+    expect(await writes.completeThrough(0)).toBe(NOW - 1)
+    throw new Error('no')
+  })).rejects.toThrow('no')
+  expect(await writes.completeThrough(0)).toBe(NOW)
+})
+
 test('a Device of a registered model brings its DeviceMetrics', async () => {
   const { repository, commits } = testRepository(database.pool)
   await create(repository, reader('d-metrics', 'device-metrics'))
@@ -148,8 +191,8 @@ test('DeviceMetrics that come in the same transaction are not made again', async
     await transaction.create({
       resourceType: 'DeviceMetric', id: 'dm-own', identifier: [{ system: identifierSystem('device-metric'), value: 'device-own/spo2' }],
       type: { text: 'SpO2' }, unit: { coding: [{ system: 'http://unitsofmeasure.org', code: '%' }] }, source: { reference: 'Device/d-own' }, category: 'measurement'
-    }, NOW)
-    await transaction.create(reader('d-own', 'device-own'), NOW)
+    })
+    await transaction.create(reader('d-own', 'device-own'))
   })
   const page = await repository.search('DeviceMetric', { ...query, sources: ['d-own'] }, VISIBLE_ALL, NOW)
   expect(page.total).toBe(2)
@@ -159,11 +202,11 @@ test('DeviceMetrics that come in the same transaction are not made again', async
 test('a channel in another unit than the registry says is refused', async () => {
   const { repository } = testRepository(database.pool)
   await expect(repository.transaction(async transaction => {
-    await transaction.create(reader('d-unit', 'device-unit'), NOW)
+    await transaction.create(reader('d-unit', 'device-unit'))
     await transaction.create({
       resourceType: 'DeviceMetric', id: 'dm-unit', identifier: [{ system: identifierSystem('device-metric'), value: 'device-unit/tissue-po2' }],
       type: { text: 'tissue' }, unit: { coding: [{ system: 'http://unitsofmeasure.org', code: 'kPa' }] }, source: { reference: 'Device/d-unit' }, category: 'measurement'
-    }, NOW)
+    })
   })).rejects.toMatchObject(rule)
 })
 
@@ -189,9 +232,9 @@ test('an association names a Patient and a Device that exist, in any order of on
   const { repository } = testRepository(database.pool)
   await expect(create(repository, association('a-ghost', 'd-ghost', 'p-ghost', '2026-02-10T16:40:00Z'))).rejects.toMatchObject(rule)
   await repository.transaction(async transaction => {
-    await transaction.create(association('a-order', 'd-order', 'p-order', '2026-02-10T16:40:00Z'), NOW)
-    await transaction.create(reader('d-order', 'device-order'), NOW)
-    await transaction.create(patient('p-order'), NOW)
+    await transaction.create(association('a-order', 'd-order', 'p-order', '2026-02-10T16:40:00Z'))
+    await transaction.create(reader('d-order', 'device-order'))
+    await transaction.create(patient('p-order'))
   })
   const found = await repository.read('DeviceUseStatement', 'a-order', VISIBLE_ALL, NOW)
   expect(found?.resource).toMatchObject({ id: 'a-order' })

@@ -98,7 +98,7 @@ test('a DeviceMetric that comes later names the windows issued from then on', as
   expect((await text(before.id, '1'))!.text).toBe(before.text)
   const meta = (one: typeof before) => { const { device, meta } = JSON.parse(one.text) as { device: object, meta: { profile?: string[] } }; return [device, meta.profile?.length] }
   expect([meta(before), meta(after)]).toEqual([[{ reference: 'Device/dev-measured' }, undefined], [{ reference: 'DeviceMetric/dm-late' }, 1]])
-  const found = async (device: string) => (await ward.observations.searchTexts(queryOf({ devices: [{ type: device === 'dm-late' ? 'DeviceMetric' : 'Device', id: device }] }), VISIBLE_ALL, T0)).texts.map(({ id }) => id)
+  const found = async (device: string) => (await ward.observations.searchTexts(queryOf({ devices: [{ type: device === 'dm-late' ? 'DeviceMetric' : 'Device', id: device }] }), VISIBLE_ALL)).texts.map(({ id }) => id)
   expect([await found('dev-measured'), await found('dm-late')]).toEqual([[before.id], [after.id]])
 })
 
@@ -158,7 +158,7 @@ test('version 1 keeps its bytes after the mapping changed, and a change under th
   await recordMappings({ mappings, pipelines, current: newer, record })
   const tools = createFrameTools({ mappings, pipelines, schemaName: id => `TissueOxygen.v${id}` })
   const restarted = createObservations({
-    seriesPool: ward.seriesDatabase.pool, ledger: ward.series.ledger, linkagePool: ward.linkage.pool, contexts: ward.contexts, tools
+    seriesPool: ward.seriesDatabase.pool, ledger: ward.series.ledger, linkagePool: ward.linkage.pool, contexts: ward.contexts, tools, writes: ward.writes
   })
   expect(await restarted.readText(idOf(row), '1', VISIBLE_ALL)).toEqual(first)
   const second = later(row, { provenance: [{ ...row.provenance[0]!, mappingVersion: 'tissue-po2@2', dagDigest: `${DAG}1` }] })

@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(async () => { await ward.drop() })
 
 async function search (wish: Partial<ObservationQuery>, visibleTo: Visibility = VISIBLE_ALL) {
-  return ward.observations.search(queryOf(wish), visibleTo, epochMs(0))
+  return ward.observations.search(queryOf(wish), visibleTo)
 }
 async function found (wish: Partial<ObservationQuery>, visibleTo: Visibility = VISIBLE_ALL): Promise<Observation[]> {
   return [...(await search({ count: 1000, ...wish }, visibleTo)).resources]
@@ -203,6 +203,25 @@ describe('order and pages', () => {
     })
     expect(seen.map(resource => resource.id)).toEqual(before)
     expect(new Set(seen.map(resource => resource.status))).toEqual(new Set(['final']))
+  })
+
+  test('a window that is being written again while the first page is read is found once, as it was', async () => {
+    const fred = await ward.admit('fred')
+    const written = await ward.writes.completeThrough(0)
+    const rows = [0, 1, 2, 3, 4, 5].map(number => windowOf(ward.mappings, fred, number, { metric: 'signal-quality-index', issued: epochMs(written - 100 + number) }))
+    await ward.commit(rows)
+    const { asOf: _, ...first } = queryOf({ subjects: [{ type: 'Patient', id: 'pat-fred' }], sort: [{ by: '_lastUpdated', descending: true }], count: 3 })
+    const whole = (await ward.observations.search({ ...first, count: 1000 }, VISIBLE_ALL)).resources
+    const write = ward.writes.begin()
+    const page = await ward.observations.search(first, VISIBLE_ALL)
+    await ward.commit([{ ...rows[1]!, revision: 2, status: 'amended', issued: write.time }])
+    write.end()
+    const rest = await ward.observations.search({ ...first, count: 1000, asOf: page.asOf, after: page.next! }, VISIBLE_ALL)
+    expect([...page.resources, ...rest.resources]).toEqual(whole)
+    const again = await ward.observations.search({ ...first, count: 1000 }, VISIBLE_ALL)
+    expect(again.resources.slice(0, 1).map(resource => resource.meta!.versionId)).toEqual(['2'])
+    const lastUpdated = [[{ prefix: 'gt' as const, from: page.asOf, until: epochMs(page.asOf + 1) }]]
+    expect((await ward.observations.search({ ...first, lastUpdated }, VISIBLE_ALL)).resources).toEqual(again.resources.filter(resource => resource.meta!.versionId === '2'))
   })
 
   test('a total counts what the caller may see, also without entries', async () => {
