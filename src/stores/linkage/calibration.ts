@@ -102,7 +102,7 @@ export async function recordRecalibration (client: Database, number: number, nex
   if (next.effective.from > next.recordedAt + AHEAD_MS) return undefined
   const { rows } = await client.query<{ id: number }>(
     `insert into linkage.recalibration_job (calibration, sids, metric, span, recorded_at)
-     select $1, array_agg(sid order by sid), $2, $3, $4 from linkage.sid_map where device = $5 and valid && $3::tstzrange
+     select $1, array_agg(sid order by sid), $2, $3, $4 from linkage.sid_map where device = $5 and valid && $3
      having count(*) > 0 returning id`,
     [number, next.metric, toRange({ from: next.effective.from }), instant(next.recordedAt), next.device])
   return rows[0] === undefined ? undefined : Number(rows[0].id)
