@@ -62,8 +62,10 @@ export interface ResourceTransaction extends ResourceReader {
   lockIdentifiers (names: readonly { type: StoredType, token: Token }[]): Promise<void>
   /** Serialises with every other transaction that asks for the same values or writes them, then gives at most `limit` visible matches of any-of within all-of. */
   matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number, visibleTo: Visibility, now: EpochMs): Promise<readonly StoredVersion[]>
-  /** `resource.id` is set by the caller and new. @throws ServiceError conflict FHIR_CONFLICT (id or a unique identifier is taken), FHIR_BUSINESS_RULE */
+  /** Under `resource.id`, which the server drew for it. @throws ServiceError conflict FHIR_CONFLICT (a unique identifier is taken), FHIR_BUSINESS_RULE */
   create (resource: StoredResource): Promise<StoredVersion>
+  /** Under `resource.id`, which the client chose. @throws as `create`; conflict FHIR_CONFLICT as well when the id is taken */
+  updateAsCreate (resource: StoredResource): Promise<StoredVersion>
   /** A new version; the same content again makes none. @param ifMatch version the caller believes current
    *  @throws ServiceError conflict FHIR_PRECONDITION (another version is current), not-found FHIR_NOT_FOUND, FHIR_BUSINESS_RULE */
   update (resource: StoredResource, ifMatch: string | undefined): Promise<StoredVersion>

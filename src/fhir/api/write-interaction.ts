@@ -73,7 +73,7 @@ async function update (
   await assertReferences(state, written, caller, transaction, deps.baseUrl())
   if (before !== undefined) return answer(200, await transaction.update(state, parseEtag(placed.interaction.ifMatch)))
   try {
-    return answer(201, await transaction.create(state))
+    return answer(201, await transaction.updateAsCreate(state))
   } catch (error) {
     // The id is taken by a resource this caller may not see (smart.md §6 rule 7).
     if (error instanceof ServiceError && error.code === 'FHIR_CONFLICT' && !seesAll(allowed)) throw absent()

@@ -14,13 +14,13 @@ import { type NewCalibration, recordCalibration, recordedTexts, recordRecalibrat
 import { type BlindIndexEntry, putDeviceName } from '../../stores/linkage/device-name.ts'
 import { readCurrent, readReferring } from '../../stores/linkage/resource.ts'
 import { assertAssociationIdentifier, assertSameAssociation, readAssociation } from './association-rules.ts'
-import { readTarget, ruleBroken } from './business-rule.ts'
+import { readReference, readTarget, ruleBroken } from './business-rule.ts'
 import { type CalibrationRecord, calibrationState, readCalibrations } from './calibration-record.ts'
 import { assertChannelUnit, assertSameDevice, channelMetric, metricOf, registeredModel, telemetryName, ucumUnit } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
 import type { StoredResource, StoredType } from '../api/resource-store.ts'
 
-/** A resource as the transaction leaves it. `before`: as the transaction found it. */
+/** A resource as the transaction leaves it. `before`: as the transaction found it; absent, nothing of the store refers to it yet. */
 export interface Written<R extends StoredResource = StoredResource> { before?: R, after: R, version: number }
 
 export interface RuleDeps {
@@ -33,13 +33,15 @@ export interface RuleDeps {
   create: (resource: StoredResource) => Promise<void>
 }
 
-interface Run { client: PoolClient, written: ReadonlyMap<string, Written>, deps: RuleDeps, now: EpochMs }
+interface Run { client: PoolClient, written: ReadonlyMap<string, Written>, broughtMetrics: ReadonlyMap<string, readonly DeviceMetric[]>, deps: RuleDeps, now: EpochMs }
 
 /** @param written by `Type/id`; grows while DeviceMetrics are made @throws ServiceError FHIR_BUSINESS_RULE; the database's 23505, 23P01 */
 export async function applyRules (client: PoolClient, written: ReadonlyMap<string, Written>, deps: RuleDeps, now: EpochMs): Promise<LinkageCommit> {
-  const run: Run = { client, written, deps, now }
+  const run: Run = { client, written, broughtMetrics: metricsByDevice(written, deps.baseUrl()), deps, now }
   const devices = new Set<string>()
-  for (const write of of(written, 'Patient')) for (const device of await devicesOfPatient(client, write.after.id!)) devices.add(device)
+  for (const { before, after } of of(written, 'Patient')) {
+    if (before !== undefined) for (const device of await devicesOfPatient(client, after.id!)) devices.add(device)
+  }
   const gained: LinkageCommit['gained'][number][] = []
   for (const write of of(written, 'Device')) {
     devices.add(write.after.id!)
@@ -68,7 +70,7 @@ export async function applyRules (client: PoolClient, written: ReadonlyMap<strin
 async function applyDevice (run: Run, { before, after }: Written<Device>): Promise<LinkageCommit['gained'][number][]> {
   const { client, deps } = run
   const id = after.id!
-  const metrics = await metricsOf(run, id)
+  const metrics = before === undefined ? run.broughtMetrics.get(id) ?? [] : await metricsOf(run, id)
   if (before !== undefined) assertSameDevice(before, after, await hasAssociation(client, id), metrics.length > 0)
   const telemetry = telemetryName(after)
   const isRenamed = telemetry !== (before && telemetryName(before))
@@ -82,13 +84,19 @@ async function applyDevice (run: Run, { before, after }: Written<Device>): Promi
   }
   if (telemetry === undefined) return []
   for (const channel of model?.channels ?? []) if (!present.has(channel.metric)) await deps.create(channelMetric(id, telemetry, channel))
-  if (!isRenamed) return []
+  if (!isRenamed || before === undefined) return []
   return (await sidsOfDevice(client, id)).flatMap(({ valid }) => valid === undefined ? [] : [{ device: id, telemetry, span: valid }])
 }
 
 async function metricsOf (run: Run, device: string): Promise<DeviceMetric[]> {
   const stored = await readReferring(run.client, 'DeviceMetric', 'source', 'Device', device)
   return stored.map(({ text }) => JSON.parse(text) as DeviceMetric)
+}
+
+/** What the transaction wrote, by the Device it belongs to. */
+function metricsByDevice (written: ReadonlyMap<string, Written>, baseUrl: string): Map<string, DeviceMetric[]> {
+  const metrics = of(written, 'DeviceMetric').map(({ after }) => after as DeviceMetric)
+  return Map.groupBy(metrics, ({ source }) => readReference(source?.reference, baseUrl)?.id ?? '')
 }
 
 async function applyAssociations (run: Run): Promise<{ change: AssociationChange, telemetry: string | undefined }[]> {
@@ -119,7 +127,7 @@ async function applyMetric (run: Run, { before, after, version }: Written<Device
   if (before !== undefined) assertSameMetric(run, before, metric, deviceId, telemetryName(device))
   assertChannelUnit(after, metric, registeredModel(device, deps.models))
   const records = readCalibrations(after, ucumUnit(after))
-  const fresh = newCalibrations(records, await recordedTexts(client, after.id!), before)
+  const fresh = newCalibrations(records, before === undefined ? new Map() : await recordedTexts(client, after.id!), before)
   const jobs: number[] = []
   for (const record of fresh) {
     if (metric === undefined) throw ruleBroken('DeviceMetric.identifier(device-metric)', 'a calibrated metric needs its identifier: it names the channel')

@@ -10,7 +10,7 @@ import { asStoreError, transaction as inTransaction } from '../../platform/postg
 import { SEARCH_WAIT_MS, type Write, type WriteClock } from '../../platform/write-clock.ts'
 import type { Pseudonyms } from '../../stores/linkage/association.ts'
 import { notifyChange } from '../../stores/linkage/change-feed.ts'
-import { lockName, readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
+import { lockNames, readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
 import { countResources, isVisible, newestUpdate, type ResourceQuery, searchResources } from '../../stores/linkage/resource-search.ts'
 import { applyRules, type RuleDeps, type Written } from './apply-rules.ts'
 import { withAssociationIdentifier } from './association-rules.ts'
@@ -92,12 +92,11 @@ function createTransaction (client: PoolClient, options: RepositoryOptions, time
   const written = new Map<string, Written>()
   const held = new Set<string>()
 
-  /** In one order, so that two transactions never wait for each other. */
-  async function lockNames (names: readonly string[]): Promise<void> {
-    for (const name of [...new Set(names)].filter(name => !held.has(name)).sort()) {
-      await lockName(client, name)
-      held.add(name)
-    }
+  async function lock (names: readonly string[]): Promise<void> {
+    const missing = names.filter(name => !held.has(name))
+    if (missing.length === 0) return
+    await lockNames(client, missing)
+    for (const name of missing) held.add(name)
   }
 
   async function write (resource: StoredResource, current: StoredText | undefined): Promise<StoredVersion> {
@@ -107,7 +106,7 @@ function createTransaction (client: PoolClient, options: RepositoryOptions, time
     const before = written.has(name) ? written.get(name)!.before : current && parse(current).resource
     const after = withMeta(resource, version, now, options.isDemo)
     const identifiers = identifiersOf(after)
-    await lockNames(identifiers.map(({ value }) => identifierLock(after.resourceType, { code: value })))
+    await lock(identifiers.map(({ value }) => identifierLock(after.resourceType, { code: value })))
     await writeVersion(client, {
       type: after.resourceType, id: after.id!, version, lastUpdated: now, text: JSON.stringify(after),
       identifiers, references: referencesOf(after, options.baseUrl())
@@ -117,14 +116,11 @@ function createTransaction (client: PoolClient, options: RepositoryOptions, time
   }
 
   async function locked (resource: StoredResource): Promise<StoredText | undefined> {
-    await lockName(client, `${resource.resourceType}/${resource.id}`)
+    await lock([`${resource.resourceType}/${resource.id}`])
     return readCurrent(client, resource.resourceType, resource.id!)
   }
 
-  async function create (resource: StoredResource): Promise<StoredVersion> {
-    if (await locked(resource) !== undefined) throw new ServiceError('conflict', 'FHIR_CONFLICT', `the id is taken by another ${resource.resourceType}`)
-    return write(await named(resource), undefined)
-  }
+  async function create (resource: StoredResource): Promise<StoredVersion> { return write(await named(resource), undefined) }
 
   async function named (resource: StoredResource): Promise<StoredResource> {
     if (resource.resourceType !== 'DeviceUseStatement') return resource
@@ -137,13 +133,17 @@ function createTransaction (client: PoolClient, options: RepositoryOptions, time
   const transaction: ResourceTransaction = {
     // What it wrote itself is newer than `now`.
     ...createReader(client, (type, now) => newestUpdate(client, type, now)),
-    lockIdentifiers: names => lockNames(names.map(({ type, token }) => identifierLock(type, token))),
+    lockIdentifiers: names => lock(names.map(({ type, token }) => identifierLock(type, token))),
     async matchForWrite (type, identifiers, limit, visibleTo, now) {
-      await lockNames(identifiers.flat().map(token => identifierLock(type, token)))
+      await lock(identifiers.flat().map(token => identifierLock(type, token)))
       const query: ResourceQuery = { identifiers, lastUpdated: [], references: [], visibleTo, now, asOf: EVER }
       return (await searchResources(client, type, query, { descending: false, limit })).map(parse)
     },
     create,
+    async updateAsCreate (resource) {
+      if (await locked(resource) !== undefined) throw new ServiceError('conflict', 'FHIR_CONFLICT', `the id is taken by another ${resource.resourceType}`)
+      return create(resource)
+    },
     async update (resource, ifMatch) {
       const current = await locked(resource)
       if (current === undefined) throw new ServiceError('not-found', 'FHIR_NOT_FOUND', 'no such resource')

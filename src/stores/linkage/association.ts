@@ -116,7 +116,9 @@ export async function devicesOfPatient (db: Database, patient: string): Promise<
 }
 
 async function subjectOf (client: Database, patient: string, draw: Pseudonyms): Promise<string> {
-  await client.query('insert into linkage.subject (patient, subj) values ($1, $2) on conflict (patient) do nothing', [patient, draw.drawSubject()])
-  const { rows } = await client.query<{ subj: string }>('select subj from linkage.subject where patient = $1', [patient])
-  return rows[0]!.subj
+  const { rows: [drawn] } = await client.query<{ subj: string }>(
+    'insert into linkage.subject (patient, subj) values ($1, $2) on conflict (patient) do nothing returning subj', [patient, draw.drawSubject()])
+  if (drawn !== undefined) return drawn.subj
+  const { rows: [known] } = await client.query<{ subj: string }>('select subj from linkage.subject where patient = $1', [patient])
+  return known!.subj
 }

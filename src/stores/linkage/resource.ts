@@ -19,13 +19,16 @@ interface Row { type: string, id: string, version: number, at: number, text: str
 
 const COLUMNS = 'type, id, version, (extract(epoch from last_updated) * 1000)::float8 as at, content::text as text'
 
-/** Waits for other writers of the same name until the transaction ends; `name` is any text that means the thing to be written. */
-export async function lockName (client: Database, name: string): Promise<void> {
-  await client.query('select pg_advisory_xact_lock(hashtextextended($1, 0))', [name])
+/** Waits for other writers of the same names until the transaction ends; a name is any text that means the thing to be written.
+ *  In one order, so that two callers never wait for each other. */
+export async function lockNames (client: Database, names: readonly string[]): Promise<void> {
+  await client.query({ name: 'lock-names', text: LOCK, values: [names] })
 }
 
+const LOCK = 'select pg_advisory_xact_lock(key) from (select distinct hashtextextended(name, 0) as key from unnest($1::text[]) as n (name) order by key) as keys'
+
 export async function readCurrent (db: Database, type: string, id: string): Promise<StoredVersion | undefined> {
-  const { rows } = await db.query<Row>(`select ${COLUMNS} from fhir.resource where type = $1 and id = $2`, [type, id])
+  const { rows } = await db.query<Row>({ name: 'read-current', text: `select ${COLUMNS} from fhir.resource where type = $1 and id = $2`, values: [type, id] })
   return rows[0] && fromRow(rows[0])
 }
 
@@ -54,11 +57,14 @@ export async function readHistory (db: Database, type: string, id: string, limit
 export async function writeVersion (client: Database, next: NewVersion): Promise<void> {
   // Two statements: one cannot delete a row and insert it again.
   if (next.version > 1) await client.query(FORGET, [next.type, next.id])
-  await client.query(next.version === 1 ? FIRST : FURTHER, [
-    next.type, next.id, next.version, instant(next.lastUpdated), next.text,
-    next.identifiers.map(name => name.system), next.identifiers.map(name => name.value),
-    next.references.map(to => to.element), next.references.map(to => to.type), next.references.map(to => to.id)
-  ])
+  await client.query({
+    ...(next.version === 1 ? { name: 'write-first', text: FIRST } : { name: 'write-further', text: FURTHER }),
+    values: [
+      next.type, next.id, next.version, instant(next.lastUpdated), next.text,
+      next.identifiers.map(name => name.system), next.identifiers.map(name => name.value),
+      next.references.map(to => to.element), next.references.map(to => to.type), next.references.map(to => to.id)
+    ]
+  })
 }
 
 const FORGET = `with names as (delete from fhir.identifier where type = $1 and id = $2)
