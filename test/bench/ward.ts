@@ -5,7 +5,8 @@ import { identifierSystem } from '../../src/model/identifier.ts'
 import { deviceName } from './load/plan.ts'
 import type { Server } from './server.ts'
 
-const ENTRIES_PER_BUNDLE = 999
+// Few enough that Bundles side by side lock only what they name.
+const ENTRIES_PER_BUNDLE = 240
 const ENTRIES_PER_DEVICE = 3
 const BUNDLES_AT_ONCE = 3
 const WORN_SINCE = '2020-01-01T00:00:00.000Z'

@@ -55,11 +55,14 @@ export interface ResourceReader {
   search (type: StoredType, query: StoredQuery, visibleTo: Visibility, now: EpochMs): Promise<StoredPage>
 }
 
+/** What a transaction writes or asks for: a resource by its id, or by an identifier. */
+export type WrittenName = { type: StoredType } & ({ id: string } | { token: Token })
+
 /** One database transaction. It sees its own writes. */
 export interface ResourceTransaction extends ResourceReader {
-  /** Waits for every other transaction that locked, matched or wrote one of these values, in any system. All that a transaction will match
-   *  and write, locked at once before anything else: then no two wait for each other. */
-  lockIdentifiers (names: readonly { type: StoredType, token: Token }[]): Promise<void>
+  /** Waits for every other transaction that locked, matched or wrote one of these, an identifier in any system. All that a transaction will
+   *  match and write, locked at once before anything else: then no two wait for each other. */
+  lockNames (names: readonly WrittenName[]): Promise<void>
   /** Serialises with every other transaction that asks for the same values or writes them, then gives at most `limit` visible matches of any-of within all-of. */
   matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number, visibleTo: Visibility, now: EpochMs): Promise<readonly StoredVersion[]>
   /** Under `resource.id`, which the server drew for it. @throws ServiceError conflict FHIR_CONFLICT (a unique identifier is taken), FHIR_BUSINESS_RULE */

@@ -9,7 +9,7 @@ import { answerOfError, InvalidResource } from './outcome.ts'
 import type { Token } from '../views/observation-query.ts'
 import { readInteraction } from './read-interaction.ts'
 import { mapReferences, referencesOf } from './references.ts'
-import { type ResourceTransaction, STORED_TYPES, type StoredResource, type StoredType } from './resource-store.ts'
+import { type ResourceTransaction, STORED_TYPES, type StoredResource, type StoredType, type WrittenName } from './resource-store.ts'
 import { matchIdentifier, parseCondition, type PlacedWrite, placeWrite, write } from './write-interaction.ts'
 
 export interface BundleOptions {
@@ -40,7 +40,7 @@ export async function interact (interaction: Interaction, caller: Caller, deps: 
   caller.access(interaction.type, LETTER[interaction.code])
   const names = namesOf(interaction)
   return deps.store.transaction(async transaction => {
-    await transaction.lockIdentifiers(names)
+    await transaction.lockNames(names)
     const placed = await placeWrite(interaction, caller, deps, transaction)
     const resource = await withConditionalReferences(interaction.resource!, caller, transaction)
     return write(placed, resource, new Set(), caller, deps, transaction)
@@ -65,7 +65,7 @@ async function processTransaction (parsed: readonly ParsedEntry[], caller: Calle
   const addresses = new Map<string, string>()
   const written = new Set<string>()
   const conditions = new Set<string>()
-  await transaction.lockIdentifiers(parsed.flatMap(({ interaction }, place) => isRead(interaction) ? [] : located(place, () => namesOf(interaction))))
+  await transaction.lockNames(parsed.flatMap(({ interaction }, place) => isRead(interaction) ? [] : located(place, () => namesOf(interaction))))
   for (const [place, { interaction, fullUrl }] of parsed.entries()) {
     if (isRead(interaction)) continue
     const where = await locatedAsync(place, () => placeWrite(interaction, caller, deps, transaction))
@@ -109,8 +109,8 @@ function withAddresses (resource: Resource, addresses: ReadonlyMap<string, strin
 
 const CONDITION = /^([A-Z][A-Za-z]+)\?(.+)$/
 
-/** Every identifier that a write asks for or brings. The body is not validated yet. */
-function namesOf ({ type, ifNoneExist, resource }: Interaction): { type: StoredType, token: Token }[] {
+/** Every identifier that a write asks for or brings, and the resource that an update names. The body is not validated yet. */
+function namesOf ({ type, id, ifNoneExist, resource }: Interaction): WrittenName[] {
   const ofType = (stored: StoredType, tokens: readonly Token[]) => tokens.map(token => ({ type: stored, token }))
   const brought = [(resource as StoredResource | undefined)?.identifier].flat().flatMap(identifier => typeof identifier?.value === 'string' ? [{ code: identifier.value }] : [])
   const asked = ifNoneExist === undefined ? [] : parseCondition(ifNoneExist).flat()
@@ -119,7 +119,7 @@ function namesOf ({ type, ifNoneExist, resource }: Interaction): { type: StoredT
     const target = STORED_TYPES.find(known => known === name)
     return target === undefined ? [] : ofType(target, parseCondition(query!).flat())
   })
-  return [...ofType(type as StoredType, [...asked, ...brought]), ...referred]
+  return [...(id === undefined ? [] : [{ type: type as StoredType, id }]), ...ofType(type as StoredType, [...asked, ...brought]), ...referred]
 }
 
 /** `Patient?identifier=system|value` becomes the one Patient it matches. @throws ServiceError FHIR_MULTIPLE_MATCHES unless exactly one does */

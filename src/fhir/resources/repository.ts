@@ -10,7 +10,8 @@ import { asStoreError, transaction as inTransaction } from '../../platform/postg
 import { SEARCH_WAIT_MS, type Write, type WriteClock } from '../../platform/write-clock.ts'
 import type { Pseudonyms } from '../../stores/linkage/association.ts'
 import { notifyChange } from '../../stores/linkage/change-feed.ts'
-import { lockNames, readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
+import { readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
+import { createNameLocks } from '../../stores/linkage/name-locks.ts'
 import { countResources, isVisible, newestUpdate, type ResourceQuery, searchResources } from '../../stores/linkage/resource-search.ts'
 import { applyRules, type RuleDeps, type Written } from './apply-rules.ts'
 import { withAssociationIdentifier } from './association-rules.ts'
@@ -18,8 +19,8 @@ import { readReference, ruleBroken } from './business-rule.ts'
 import { DEMO_CODING } from '../words/demo-coding.ts'
 import { telemetryName } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
-import type { Token, Visibility } from '../views/observation-query.ts'
-import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion } from '../api/resource-store.ts'
+import type { Visibility } from '../views/observation-query.ts'
+import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion, WrittenName } from '../api/resource-store.ts'
 
 export interface RepositoryOptions {
   pool: Pool
@@ -90,14 +91,7 @@ async function runOnce<T> (
 function createTransaction (client: PoolClient, options: RepositoryOptions, time: () => EpochMs) {
   const { newId = randomUUID } = options
   const written = new Map<string, Written>()
-  const held = new Set<string>()
-
-  async function lock (names: readonly string[]): Promise<void> {
-    const missing = names.filter(name => !held.has(name))
-    if (missing.length === 0) return
-    await lockNames(client, missing)
-    for (const name of missing) held.add(name)
-  }
+  const locks = createNameLocks(client)
 
   async function write (resource: StoredResource, current: StoredText | undefined): Promise<StoredVersion> {
     const now = time()
@@ -106,7 +100,7 @@ function createTransaction (client: PoolClient, options: RepositoryOptions, time
     const before = written.has(name) ? written.get(name)!.before : current && parse(current).resource
     const after = withMeta(resource, version, now, options.isDemo)
     const identifiers = identifiersOf(after)
-    await lock(identifiers.map(({ value }) => identifierLock(after.resourceType, { code: value })))
+    await locks.lock(identifiers.map(({ value }) => identifierLock(after.resourceType, value)))
     await writeVersion(client, {
       type: after.resourceType, id: after.id!, version, lastUpdated: now, text: JSON.stringify(after),
       identifiers, references: referencesOf(after, options.baseUrl())
@@ -116,7 +110,7 @@ function createTransaction (client: PoolClient, options: RepositoryOptions, time
   }
 
   async function locked (resource: StoredResource): Promise<StoredText | undefined> {
-    await lock([`${resource.resourceType}/${resource.id}`])
+    await locks.lock([idLock(resource.resourceType, resource.id!)])
     return readCurrent(client, resource.resourceType, resource.id!)
   }
 
@@ -133,9 +127,9 @@ function createTransaction (client: PoolClient, options: RepositoryOptions, time
   const transaction: ResourceTransaction = {
     // What it wrote itself is newer than `now`.
     ...createReader(client, (type, now) => newestUpdate(client, type, now)),
-    lockIdentifiers: names => lock(names.map(({ type, token }) => identifierLock(type, token))),
+    lockNames: names => names.some(isWholeSystem) ? locks.lockAll() : locks.lock(names.map(lockOf)),
     async matchForWrite (type, identifiers, limit, visibleTo, now) {
-      await lock(identifiers.flat().map(token => identifierLock(type, token)))
+      await transaction.lockNames(identifiers.flat().map(token => ({ type, token })))
       const query: ResourceQuery = { identifiers, lastUpdated: [], references: [], visibleTo, now, asOf: EVER }
       return (await searchResources(client, type, query, { descending: false, limit })).map(parse)
     },
@@ -258,11 +252,13 @@ function referencesOf (resource: StoredResource, baseUrl: string): { element: st
   return found
 }
 
-/** By the value alone: with its system and without it the same resource may be meant. Without a value, by the system.
- *  As JSON, since a value that is still to be refused may hold what PostgreSQL cannot. */
-function identifierLock (type: StoredType, { system, code }: Token): string {
-  return code === undefined ? `identifier-system/${type}/${JSON.stringify(system)}` : `identifier/${type}/${JSON.stringify(code)}`
-}
+function lockOf (name: WrittenName): string { return 'id' in name ? idLock(name.type, name.id) : identifierLock(name.type, name.token.code!) }
+function isWholeSystem (name: WrittenName): boolean { return 'token' in name && name.token.code === undefined }
+
+// As JSON, since what is still to be refused may hold what PostgreSQL cannot.
+function idLock (type: StoredType, id: string): string { return `id/${type}/${JSON.stringify(id)}` }
+/** By the value alone: with its system and without it the same resource may be meant. */
+function identifierLock (type: StoredType, value: string): string { return `identifier/${type}/${JSON.stringify(value)}` }
 
 async function answered<T> (work: () => Promise<T>): Promise<T> {
   try {

@@ -16,6 +16,8 @@ export interface PoolOptions {
 const INT8 = 20
 const INT8_ARRAY = 1016
 const RETRY_AFTER_S = 2
+/** Of PostgreSQL; its table of locks counts. */
+const OUT_OF_MEMORY = '53200'
 /** A login takes milliseconds that a first reading after a pause should not wait for. */
 const IDLE_TIMEOUT_MS = 300_000
 
@@ -62,8 +64,11 @@ export async function withClient<T> (pool: Pool, work: (client: PoolClient) => P
   }
 }
 
-/** The error itself, or STORE_UNAVAILABLE when it says that PostgreSQL could not be reached. */
+/** The error itself, or STORE_UNAVAILABLE when it says that PostgreSQL could not be reached, or has no room for what is under way. */
 export function asStoreError (error: unknown): unknown {
+  if (error instanceof Error && 'code' in error && error.code === OUT_OF_MEMORY) {
+    return new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'PostgreSQL has no memory left for this beside what else is under way', { cause: error, retryAfterS: RETRY_AFTER_S })
+  }
   if (!isConnectionError(error)) return error
   return new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'PostgreSQL cannot be reached', { cause: error, retryAfterS: RETRY_AFTER_S })
 }

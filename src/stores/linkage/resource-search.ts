@@ -40,35 +40,38 @@ export interface PageWish {
 
 interface Row { id: string, version: number, at: number, text: string }
 
-// The version that was current at `asOf`: the current one, else the newest in the history that is old enough.
-const AS_OF = `select type, id, version, last_updated, content from fhir.resource where type = $1 and last_updated <= $2
-  union all
-  select h.* from fhir.resource r, lateral (
-    select type, id, version, last_updated, content from fhir.history h
-    where h.type = r.type and h.id = r.id and h.last_updated <= $2 order by version desc limit 1) h
-  where r.type = $1 and r.last_updated > $2`
+/** The versions that were current at `asOf` and meet the query: the current one, else the newest in the history that is old enough. */
+function asOf (type: string, query: ResourceQuery): { sql: string, values: unknown[] } {
+  const values: unknown[] = [type, instant(query.asOf)]
+  const current = `select r.id, r.version, r.last_updated, r.content from fhir.resource r
+    where r.type = $1 and r.last_updated <= $2 and ${conditions(type, query, INDEXED, values).join(' and ')}`
+  const past = `select r.id, r.version, r.last_updated, r.content from fhir.resource newer, lateral (
+      select * from fhir.history h where h.type = newer.type and h.id = newer.id and h.last_updated <= $2 order by version desc limit 1) r
+    where newer.type = $1 and newer.last_updated > $2 and ${conditions(type, query, WRITTEN, values).join(' and ')}`
+  return { sql: `(${current} union all ${past})`, values }
+}
+
+/** Identifiers of the version `r`: of a current one by the index, of a past one as its text says; the index has forgotten them. */
+const INDEXED = 'select from fhir.identifier i where i.type = r.type and i.id = r.id'
+const WRITTEN = `select from json_array_elements(r.content -> 'identifier') e,
+  lateral (select coalesce(e ->> 'system', '') as system, e ->> 'value' as value) i where i.value is not null`
 
 /** Ascending by (lastUpdated, id), or descending. */
 export async function searchResources (db: Database, type: string, query: ResourceQuery, page: PageWish): Promise<StoredVersion[]> {
-  const values: unknown[] = [type, instant(query.asOf)]
-  const parts = conditions(type, query, values)
+  const { sql, values } = asOf(type, query)
   const direction = page.descending ? 'desc' : 'asc'
-  if (page.after !== undefined) {
-    const at = bind(values, instant(page.after.lastUpdated))
-    const id = bind(values, page.after.id)
-    parts.push(`(r.last_updated, r.id::text) ${page.descending ? '<' : '>'} (${at}::timestamptz, ${id}::text)`)
-  }
+  const behind = page.after === undefined ? 'true'
+    : `(r.last_updated, r.id::text) ${page.descending ? '<' : '>'} (${bind(values, instant(page.after.lastUpdated))}::timestamptz, ${bind(values, page.after.id)}::text)`
   const { rows } = await db.query<Row>(
     `select r.id, r.version, (extract(epoch from r.last_updated) * 1000)::float8 as at, r.content::text as text
-     from (${AS_OF}) r where ${parts.join(' and ')} order by r.last_updated ${direction}, r.id::text ${direction} limit ${bind(values, page.limit)}`,
+     from ${sql} r where ${behind} order by r.last_updated ${direction}, r.id::text ${direction} limit ${bind(values, page.limit)}`,
     values)
   return rows.map(row => ({ type, id: row.id, version: row.version, lastUpdated: epochMs(row.at), text: row.text }))
 }
 
 export async function countResources (db: Database, type: string, query: ResourceQuery): Promise<number> {
-  const values: unknown[] = [type, instant(query.asOf)]
-  const parts = conditions(type, query, values)
-  const { rows } = await db.query<{ count: number }>(`select count(*)::int as count from (${AS_OF}) r where ${parts.join(' and ')}`, values)
+  const { sql, values } = asOf(type, query)
+  const { rows } = await db.query<{ count: number }>(`select count(*)::int as count from ${sql} r`, values)
   return rows[0]?.count ?? 0
 }
 
@@ -87,11 +90,11 @@ export async function isVisible (db: Database, type: string, id: string, visible
   return rows.length > 0
 }
 
-function conditions (type: string, query: ResourceQuery, values: unknown[]): string[] {
+function conditions (type: string, query: ResourceQuery, identifiers: string, values: unknown[]): string[] {
   const parts = [anyTerm(type, query.visibleTo, query.now, values)]
   if (query.ids !== undefined) parts.push(`r.id = any(${bind(values, query.ids)}::text[])`)
   for (const anyOf of query.identifiers) {
-    parts.push(`exists (select from fhir.identifier i where i.type = r.type and i.id = r.id and ${any(anyOf, token => identifierMatches(token, values))})`)
+    parts.push(`exists (${identifiers} and ${any(anyOf, token => identifierMatches(token, values))})`)
   }
   for (const anyOf of query.lastUpdated) parts.push(any(anyOf, condition => timeMatches(condition, values)))
   for (const { element, targetType, ids } of query.references) {

@@ -19,14 +19,6 @@ interface Row { type: string, id: string, version: number, at: number, text: str
 
 const COLUMNS = 'type, id, version, (extract(epoch from last_updated) * 1000)::float8 as at, content::text as text'
 
-/** Waits for other writers of the same names until the transaction ends; a name is any text that means the thing to be written.
- *  In one order, so that two callers never wait for each other. */
-export async function lockNames (client: Database, names: readonly string[]): Promise<void> {
-  await client.query({ name: 'lock-names', text: LOCK, values: [names] })
-}
-
-const LOCK = 'select pg_advisory_xact_lock(key) from (select distinct hashtextextended(name, 0) as key from unnest($1::text[]) as n (name) order by key) as keys'
-
 export async function readCurrent (db: Database, type: string, id: string): Promise<StoredVersion | undefined> {
   const { rows } = await db.query<Row>({ name: 'read-current', text: `select ${COLUMNS} from fhir.resource where type = $1 and id = $2`, values: [type, id] })
   return rows[0] && fromRow(rows[0])

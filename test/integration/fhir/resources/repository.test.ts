@@ -83,18 +83,22 @@ test('of twenty conditional creates of one identifier, with its system and witho
   expect(results.filter(Boolean)).toHaveLength(1)
 })
 
-test('who asks for an identifier waits for who is writing it, under whatever condition', async () => {
+test.each([
+  ['p-by-value', 'M4', { system: undefined, code: 'M4' }], ['p-by-both', 'M5', { system: 'urn:mrn', code: 'M5' }], ['p-by-system', 'M6', { system: 'urn:mrn-6', code: undefined }]
+])('who asks for %s (%s, %o) waits for who is writing it', async (id, code, token) => {
   const { repository } = testRepository(database.pool)
   let asked: ReturnType<typeof ask> | undefined
   let isAnswered = false
-  const ask = () => repository.transaction(transaction => transaction.matchForWrite('Patient', [[{ code: 'M4' }]], 2, VISIBLE_ALL, NOW)).finally(() => { isAnswered = true })
+  const ask = () => repository.transaction(transaction => transaction.matchForWrite('Patient', [[defined(token)]], 2, VISIBLE_ALL, NOW)).finally(() => { isAnswered = true })
   await repository.transaction(async transaction => {
-    await transaction.create(patient('p-writing', [{ system: 'urn:mrn', value: 'M4' }]))
+    await transaction.create(patient(id, [{ system: token.system ?? 'urn:mrn', value: code }]))
     asked = ask()
     while (!isAnswered && !(await isWaited())) { /* it will be one of the two */ }
   })
-  expect((await asked)?.map(({ resource }) => resource.id)).toEqual(['p-writing'])
+  expect((await asked)?.map(({ resource }) => resource.id)).toEqual([id])
 })
+
+function defined ({ system, code }: { system: string | undefined, code: string | undefined }) { return { ...(system === undefined ? {} : { system }), ...(code === undefined ? {} : { code }) } }
 
 async function isWaited (): Promise<boolean> {
   const { rows } = await database.pool.query(`select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`)
@@ -127,6 +131,22 @@ test('a later version is not seen by a search that began before it', async () =>
   await update(repository, { ...patient('p-asof', [{ system: 'urn:asof', value: '1' }]), active: true }, epochMs(NOW + 5000))
   const page = await repository.search('Patient', { ...query, identifiers: [[{ system: 'urn:asof' }]], asOf: epochMs(NOW + 100) }, VISIBLE_ALL, NOW)
   expect(page.versions.map(({ versionId }) => versionId)).toEqual([1])
+})
+
+test('a version is found by the identifiers it had: lost ones by a search that began before, gained ones not', async () => {
+  const { repository } = testRepository(database.pool)
+  await create(repository, patient('p-renamed', [{ system: 'urn:renamed', value: 'old' }, { value: 'plain' }]), NOW)
+  await update(repository, patient('p-renamed', [{ system: 'urn:renamed', value: 'new' }]), epochMs(NOW + 5000))
+  const search = async (system: string, code: string, at: number) => {
+    const page = await repository.search('Patient', { ...query, identifiers: [[{ system, code }]], asOf: epochMs(at) }, VISIBLE_ALL, NOW)
+    return [page.total, ...page.versions.map(({ versionId }) => versionId)]
+  }
+  const [early, late] = [NOW + 100, NOW + 5001]
+  expect(await search('urn:renamed', 'old', early)).toEqual([1, 1])
+  expect(await search('', 'plain', early)).toEqual([1, 1])
+  expect(await search('urn:renamed', 'new', early)).toEqual([0])
+  expect(await search('urn:renamed', 'old', late)).toEqual([0])
+  expect(await search('urn:renamed', 'new', late)).toEqual([1, 2])
 })
 
 test('a version that is being written while the first page is read takes no resource from the second', async () => {
