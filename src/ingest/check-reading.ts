@@ -53,10 +53,10 @@ export function fractionDevices (records: readonly DecodedRecord[]): ReadonlySet
 }
 
 /** Of records that came in several bodies, each of which is judged by itself: whether the record's device sends fractions there.
- *  @param bodies of each record, what tells its body from the others */
-export function fractionsByBody (records: readonly DecodedRecord[], bodies: readonly string[]): boolean[] {
-  const devices = new Map([...Map.groupBy(records, (_, i) => bodies[i]!)].map(([body, fellows]) => [body, fractionDevices(fellows)]))
-  return records.map(({ deviceId }, i) => devices.get(bodies[i]!)!.has(deviceId))
+ *  @param bodies of each record, what tells its body from the others; `undefined`: it was judged when it was stored, and stood */
+export function fractionsByBody (records: readonly DecodedRecord[], bodies: readonly (string | undefined)[]): boolean[] {
+  const devices = new Map([...Map.groupBy(records, (_, i) => bodies[i])].map(([body, fellows]) => [body, body === undefined ? NO_DEVICES : fractionDevices(fellows)]))
+  return records.map(({ deviceId }, i) => devices.get(bodies[i])!.has(deviceId))
 }
 
 const NO_DEVICES: ReadonlySet<string> = new Set()

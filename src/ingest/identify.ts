@@ -84,12 +84,12 @@ export function createIdentify (deps: IdentifyDeps): Identify {
     const groups: SidGroup[] = []
     const latest = new Map<Sid, SidGroup>()
     const failures: Failure[] = []
-    const { arrivedAt, judgedAt, areFractions } = typeof request === 'number' ? inOneBody(records, request) : request
+    const circumstances = typeof request === 'number' ? ofOneBody(records, request) : ofBodies(request)
     for (let i = 0; i < records.length; i++) {
       const record = records[i]!
       const resolution = resolutions[i]!
-      const arrived = arrivedAt[i]!
-      const judged = judgedAt ?? arrived
+      const arrived = circumstances.arrivedAt(i)
+      const judged = circumstances.judgedAt(i)
       const isBehind = resolution.sid !== undefined && visit?.mustWait(record.deviceId, resolution.sid) === true
       const reason = failureOf(record, resolution, judged)
       if (reason !== undefined) {
@@ -97,7 +97,7 @@ export function createIdentify (deps: IdentifyDeps): Identify {
         if (WAITING_REASONS.has(reason)) visit?.willWait(record.deviceId, reason)
         continue
       }
-      const checked = checks.get(resolution.model!)!(record, judged, areFractions[i]!)
+      const checked = checks.get(resolution.model!)!(record, judged, circumstances.isFraction(i))
       if (!checked.ok) {
         const isMixed = checked.reason === 'no-channel-left'
         failures.push({ kind: 'record', record, reason: checked.reason, field: isMixed ? undefined : checked.failures[0]?.field, ...(isMixed ? { fields: checked.failures } : {}) })
@@ -128,9 +128,16 @@ export function createIdentify (deps: IdentifyDeps): Identify {
   }
 }
 
-function inOneBody (records: readonly DecodedRecord[], arrivedAt: EpochMs): Arrivals {
+/** Of the record at a place: when it came, by which clock it is judged, whether its device sends fractions. */
+interface Circumstances { arrivedAt: (place: number) => EpochMs, judgedAt: (place: number) => EpochMs, isFraction: (place: number) => boolean }
+
+function ofOneBody (records: readonly DecodedRecord[], arrivedAt: EpochMs): Circumstances {
   const fractions = fractionDevices(records)
-  return { arrivedAt: records.map(() => arrivedAt), areFractions: records.map(({ deviceId }) => fractions.has(deviceId)) }
+  return { arrivedAt: () => arrivedAt, judgedAt: () => arrivedAt, isFraction: place => fractions.has(records[place]!.deviceId) }
+}
+
+function ofBodies ({ arrivedAt, judgedAt, areFractions }: Arrivals): Circumstances {
+  return { arrivedAt: place => arrivedAt[place]!, judgedAt: place => judgedAt ?? arrivedAt[place]!, isFraction: place => areFractions[place]! }
 }
 
 /** The sid's latest group when the record fits it, so that the order of a sid's readings is kept over its groups. */

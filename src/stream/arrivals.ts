@@ -84,12 +84,11 @@ export function placeLate (late: readonly Late[], stored: readonly RowIn[], find
 
 /** @returns whether the stored reading changed */
 function placeRepeated (there: StoredReading, row: RowIn, count: Count, findings: Findings): boolean {
-  const repetition = compareRepeated(there, row)
-  if (repetition.kind === 'conflict') count.conflict++
-  else count.duplicate++
-  if (repetition.kind !== 'fill') return false
+  const { kind, fills } = compareRepeated(there, row)
+  count[kind]++
+  if (fills.length === 0) return false
   const values = [...there.values]
-  for (const field of repetition.fields) {
+  for (const field of fills) {
     const value = (typeof field === 'number' ? row.values[field] : row[field])!
     if (typeof field === 'number') values[field] = value
     else if (field === 'battery') there.battery = row.battery

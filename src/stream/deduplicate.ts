@@ -3,30 +3,31 @@
 import type { Reading } from '../model/reading.ts'
 import type { FilledField } from './sink.ts'
 
-export type Repetition =
-  | { kind: 'duplicate' }
-  /** Another value stands at a channel that has one: the stored reading stays. */
-  | { kind: 'conflict' }
-  /** Fields that are absent in the stored reading get a value; nothing present differs. */
-  | { kind: 'fill', fields: readonly FilledField[] }
+export interface Repetition {
+  /** `conflict`: it says another value where the stored reading has one, which stays. */
+  kind: 'duplicate' | 'conflict'
+  /** Absent in the stored reading, present here: they take this value, in a conflict too, which concerns only what both say. */
+  fills: readonly FilledField[]
+}
 
 type Content = Pick<Reading, 'values' | 'battery' | 'quality'>
 
 export function compareRepeated (stored: Content, repeated: Content): Repetition {
   const fills: FilledField[] = []
+  let kind: Repetition['kind'] = 'duplicate'
   for (let channel = 0; channel < repeated.values.length; channel++) {
     const value = repeated.values[channel]
     if (value === undefined) continue
     const there = stored.values[channel]
     if (there === undefined) fills.push(channel)
-    else if (!Object.is(there, value) && there !== value) return { kind: 'conflict' }
+    else if (there !== value) kind = 'conflict'
   }
   for (const field of ['battery', 'quality'] as const) {
     if (repeated[field] === undefined) continue
     if (stored[field] === undefined) fills.push(field)
-    else if (stored[field] !== repeated[field]) return { kind: 'conflict' }
+    else if (stored[field] !== repeated[field]) kind = 'conflict'
   }
-  return fills.length > 0 ? { kind: 'fill', fields: fills } : { kind: 'duplicate' }
+  return { kind, fills }
 }
 
 /** Ascending in (takenAt, sequence). */

@@ -76,6 +76,9 @@ export function returnedSource (instance: string): string { return RETURNED_INLE
 /** True for a reading that was stored before: it is one even without any value, as a documented zero of all its channels leaves it. */
 export function wasStored ({ source }: Pick<ItemHead, 'source'>): boolean { return source.startsWith(RETURNED_INLET) }
 
+/** What tells the body an item came in from others; a returned reading came in none that is still known. */
+export function bodyOf (item: Pick<ItemHead, 'source'>): string | undefined { return wasStored(item) ? undefined : item.source }
+
 export function newItemId (): string { return randomUUID() }
 
 export function sealItem (key: SealingKey, id: string, { source, start, end }: RecordBytes): Buffer {

@@ -13,7 +13,7 @@ import { type BodyLimits, decodeBody } from '../decode/decode-body.ts'
 import type { DecodedRecord } from '../decode/record.ts'
 import type { Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
-import type { ItemHead, SealedItem } from './quarantine-item.ts'
+import { bodyOf, type ItemHead, type SealedItem } from './quarantine-item.ts'
 import { countExpired, deleteSettled, type ItemFilter, selectExpired, selectHeads, selectItem } from './quarantine-rows.ts'
 import type { Quarantine } from './quarantine.ts'
 import { decodeItem, type ReleaseItems } from './release-items.ts'
@@ -122,7 +122,7 @@ async function resubmitFields (deps: ReviewDeps, items: readonly SealedItem[]): 
     const record = decoded.unreadable === undefined ? decoded.records[0] : undefined
     if (record !== undefined) opened.push({ item, record })
   }
-  const areFractions = fractionsByBody(opened.map(({ record }) => record), opened.map(({ item }) => item.source))
+  const areFractions = fractionsByBody(opened.map(({ record }) => record), opened.map(({ item }) => bodyOf(item)))
   let resubmitted = 0
   for (const [i, field] of opened.entries()) if (await resubmitField(deps, field, areFractions[i]!)) resubmitted++
   return resubmitted

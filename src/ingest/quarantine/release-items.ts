@@ -13,7 +13,7 @@ import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.
 import type { Failure, Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
 import type { SourcePosition } from '../raw-frame.ts'
-import { type SealedItem, wasStored } from './quarantine-item.ts'
+import { bodyOf, type SealedItem, wasStored } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
 import { schemaIdOf } from '../decode/schema-registry.ts'
 
@@ -59,7 +59,7 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
   return async function releaseItems (items, { state = 'released', judgedAt, onReleasable } = {}) {
     const opened = await openAll(deps, items)
     const arrivals = {
-      arrivedAt: opened.items.map(({ arrivedAt }) => arrivedAt), judgedAt, areFractions: fractionsByBody(opened.records, opened.items.map(({ source }) => source))
+      arrivedAt: opened.items.map(({ arrivedAt }) => arrivedAt), judgedAt, areFractions: fractionsByBody(opened.records, opened.items.map(bodyOf))
     }
     // Asked before the items are: a sid that is newer than their answer must seem new.
     const worn = onReleasable === undefined || opened.records.length === 0 ? undefined : await deps.sidNow(opened.records[0]!.deviceId)

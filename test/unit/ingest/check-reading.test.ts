@@ -165,6 +165,7 @@ test('of several bodies each is judged by itself', () => {
   const of = (deviceId: string, spo2: number) => record({ deviceId, schemaId: 1, spo2 })
   expect(fractionsByBody([of('a', 0.97), of('a', 97), of('b', 0.97), of('a', 0.96)], ['1', '2', '2', '1'])).toEqual([true, false, true, true])
   expect(fractionsByBody([of('a', 0.97), of('a', 97)], ['1', '1'])).toEqual([false, false])
+  expect(fractionsByBody([of('a', 0.97), of('a', 0.96)], [undefined, '1'])).toEqual([false, true])
 })
 
 test('a fraction loses the SpO2 field only, other channels go on', () => {
