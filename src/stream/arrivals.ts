@@ -4,7 +4,7 @@ import type { Reading, ReadingBatch, Sid, StoredReading } from '../model/reading
 import { decodeReadingBatch } from '../model/reading-record.ts'
 import { type EpochMs, hourOf } from '../model/units.ts'
 import { compareRepeated } from './deduplicate.ts'
-import { completeFrom, findReading, insertReading, type OpenSeries } from './series-state.ts'
+import { completeFrom, insertReading, type OpenSeries } from './series-state.ts'
 import type { Count, Fill, RowIn, RowKey } from './sink.ts'
 
 export interface Arrival { batch: ReadingBatch, partition: number, offset: number }
@@ -48,9 +48,12 @@ export function placeArrivals (open: OpenSeries, arrivals: readonly Arrival[], f
     for (const reading of batch.readings) {
       const row = rowOf(reading, open.series, batch.schemaId, partition, offset)
       if (reading.takenAt < from) { late.push({ ...row, receivedAt: batch.receivedAt }); continue }
-      const there = findReading(open, reading.takenAt, reading.sequence)
-      if (there !== undefined) {
-        if (placeRepeated(there, row, count, findings)) onTouched(there)
+      const place = open.readings.find(reading.takenAt, reading.sequence)
+      if (place >= 0) {
+        const there = open.readings.at(place)
+        if (!placeRepeated(there, row, count, findings)) continue
+        open.readings.put(there)
+        onTouched(there)
         continue
       }
       insertReading(open, row)

@@ -6,7 +6,7 @@ import { epochMs } from '../model/units.ts'
 import type { WindowRevision, WindowStatus } from '../model/window.ts'
 import { closeWindow, type Deficits, lookAheadMs, type WindowDraft } from './close-window.ts'
 import { lookbackCount } from './plausibility.ts'
-import { lowerBound, type OpenSeries, type WindowGroup } from './series-state.ts'
+import type { OpenSeries, WindowGroup } from './series-state.ts'
 import type { Closed } from './sink.ts'
 import { windowStartOf } from './window.ts'
 
@@ -52,13 +52,13 @@ export function closeOpenWindows (series: OpenSeries, watermark: EpochMs, now: E
   for (const group of series.groups) {
     const through = windowStartOf(watermark, group.sizeMs)
     if (!(through > group.closedThrough)) continue
-    let position = lowerBound(series.readings, group.closedThrough)
-    while (position < series.readings.length && series.readings[position]!.takenAt < through) {
-      const start = windowStartOf(series.readings[position]!.takenAt, group.sizeMs)
+    let position = series.readings.lowerBound(group.closedThrough)
+    while (position < series.readings.length && series.readings.takenAt(position) < through) {
+      const start = windowStartOf(series.readings.takenAt(position), group.sizeMs)
       for (const draft of draftsOf(series, group, start, settings)) {
         into.revisions.push(revisionOf(series, draft, { revision: 1, status: 'final', watermark, now }, settings))
       }
-      position = lowerBound(series.readings, start + group.sizeMs)
+      position = series.readings.lowerBound(start + group.sizeMs)
     }
     group.closedThrough = through
     into.closed.push({ series: series.series, sizeMs: group.sizeMs, through })
@@ -67,8 +67,8 @@ export function closeOpenWindows (series: OpenSeries, watermark: EpochMs, now: E
 
 function draftsOf (series: OpenSeries, group: WindowGroup, windowStart: EpochMs, settings: WindowSettings): WindowDraft[] {
   const end = windowStart + group.sizeMs
-  const from = Math.max(0, lowerBound(series.readings, windowStart) - lookbackCount(series.model))
-  const until = lowerBound(series.readings, end + lookAheadMs(series.model, settings.deficits)) + 1
+  const from = Math.max(0, series.readings.lowerBound(windowStart) - lookbackCount(series.model))
+  const until = series.readings.lowerBound(end + lookAheadMs(series.model, settings.deficits)) + 1
   return closeWindow({
     model: series.model,
     context: series.context,

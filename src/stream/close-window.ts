@@ -12,7 +12,6 @@ import { type DeficitSetting, oxygenDeficit } from './oxygen-deficit.ts'
 import { channelLookback, lookbackCount } from './plausibility.ts'
 import { type PointSources, pointSources } from './point-provenance.ts'
 import { encodeSamples, fitSampleGrid, type SampleGrid } from './sample-grid.ts'
-import { lowerBound } from './series-state.ts'
 import { clipWindow, expectedCount, type Span } from './window.ts'
 import { windowStatistics } from './window-statistics.ts'
 
@@ -89,6 +88,18 @@ function sceneOf (input: CloseWindowInput): Scene | undefined {
   const end = lowerBound(input.readings, span.until)
   const stop = lowerBound(input.readings, span.until + lookAheadMs(input.model, input.deficits))
   return { input, span, readings: input.readings.slice(start, stop), first: first - start, end: end - start, fullGrids: new Map() }
+}
+
+/** Position of the first reading at or after a time. */
+function lowerBound (readings: readonly StoredReading[], takenAt: number): number {
+  let low = 0
+  let high = readings.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (readings[middle]!.takenAt < takenAt) low = middle + 1
+    else high = middle
+  }
+  return low
 }
 
 /** A relative index has no absolute threshold (§5.1), whatever is configured. */

@@ -29,8 +29,3 @@ export function compareRepeated (stored: Content, repeated: Content): Repetition
   }
   return { kind, fills }
 }
-
-/** Ascending in (takenAt, sequence). */
-export function compareIdentity (a: Pick<Reading, 'takenAt' | 'sequence'>, b: Pick<Reading, 'takenAt' | 'sequence'>): number {
-  return a.takenAt - b.takenAt || a.sequence - b.sequence
-}

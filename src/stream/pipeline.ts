@@ -11,8 +11,9 @@ import { closeOpenWindows, type Revision, windowGroups } from './close-open-wind
 import { lookAheadMs } from './close-window.ts'
 import { lookbackCount } from './plausibility.ts'
 import type { PipelineParts, PipelineSettings } from './pipeline-parts.ts'
-import { forgetClosed, lowerBound, type OpenSeries, type WindowGroup, watermarkOf } from './series-state.ts'
-import type { Closed, Due, RowIn, SeriesCommit, SeriesState, Settled, Sink } from './sink.ts'
+import { OpenReadings } from './open-readings.ts'
+import { forgetClosed, type OpenSeries, type WindowGroup, watermarkOf } from './series-state.ts'
+import type { Closed, Due, SeriesCommit, SeriesState, Settled, Sink } from './sink.ts'
 import { windowStartOf } from './window.ts'
 
 export interface Step {
@@ -130,7 +131,7 @@ function openedSeries (parts: PipelineParts, context: SidContext, series: number
   // A size that is new begins where the others stand: what lies before is closed, and the store gave no rows of it.
   const begin = state === undefined || state.progress.size === 0 ? Number.MIN_SAFE_INTEGER : Math.min(...state.progress.values())
   const groups = windowGroups(model, parts.settings).map(({ sizeMs, channels, withPanel }): WindowGroup => ({ sizeMs, channels, withPanel, closedThrough: state?.progress.get(sizeMs) ?? epochMs(begin) }))
-  return { sid: context.sid, series, partition, context, model, groups, readings: rows, newest, lastArrival: now }
+  return { sid: context.sid, series, partition, context, model, groups, readings: new OpenReadings(model.channels.length, rows), newest, lastArrival: now }
 }
 
 function modelOf (models: DeviceModels, key: ModelKey): DeviceModel {
@@ -159,17 +160,10 @@ async function place (parts: PipelineParts, arrivals: ReadonlyMap<Sid, readonly 
   const stored = await parts.sink.existing(late)
   for (const row of placeLate(late, stored, work)) {
     const series = owner.get(row.series)!
-    mergeLookBack(series, row)
+    // It belongs to what the first open window looks back to, or is there already; what is too much is forgotten at the next close.
+    series.readings.put(row)
     markDue(parts.settings, series, row, work.due, now)
   }
-}
-
-/** A late row belongs to what the first open window looks back to, or is there already; what is too much is forgotten at the next close. */
-function mergeLookBack (series: OpenSeries, row: RowIn): void {
-  const position = lowerBound(series.readings, row.takenAt, row.sequence)
-  const there = series.readings[position]
-  if (there?.takenAt === row.takenAt && there.sequence === row.sequence) series.readings[position] = row
-  else series.readings.splice(position, 0, row)
 }
 
 /** Marks the closed windows that a new or filled reading changes: its own, or the last one when the reading can end a deficit in it. */
