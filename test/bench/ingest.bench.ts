@@ -7,6 +7,7 @@ import { type LimitTable, openLimitTable } from './limits/limit-table.ts'
 import type { Seconds } from './options.ts'
 import { type JudgedRound, judgeRound, mean, median, medianRatio } from './reduce.ts'
 import type { Measured } from './report.ts'
+import { cpuUs } from './processes.ts'
 import { load1, openStand, type StandPlan, type Stretch } from './stand.ts'
 
 export const INGEST_BARS = ['P1j', 'P1a', 'P2s', 'P2p', 'M1j', 'M1a'] as const
@@ -36,7 +37,13 @@ export async function benchIngest (context: BenchContext, wanted: ReadonlySet<st
 
 function cpuOutcome (json: Measured, avro: Measured, group: 'server' | 'postgres'): Measured {
   const [ofJson, ofAvro] = [json.cpuUsPerUnit![group]!, avro.cpuUsPerUnit![group]!]
-  return { ours: ofJson, against: { kind: 'none', name: '-' }, note: `json; avro ${ofAvro.toFixed(2)}`, conditions: { json: ofJson, avro: ofAvro } }
+  const limit = mean([json.cpuUsPerUnit!['limit']!, avro.cpuUsPerUnit!['limit']!])
+  return {
+    ours: ofJson,
+    ...(group === 'server' ? { against: { kind: 'none', name: '-' } } : { against: { kind: 'limit', name: `cpu of ${COPY_LIMIT}`, value: limit }, ratio: ofJson / limit }),
+    note: `json; avro ${ofAvro.toFixed(2)}`,
+    conditions: { json: ofJson, avro: ofAvro }
+  }
 }
 
 async function measureFormat (context: BenchContext, format: 'json' | 'avro'): Promise<Measured> {
@@ -57,13 +64,20 @@ async function measureAgainst (context: BenchContext, name: string, plan: StandP
   const table = await openLimitTable(join(stand.server.dataDir))
   const rounds: JudgedRound[] = []
   const stretches: Stretch[] = []
+  const limitCpuUs: number[] = []
+  const limit = async () => {
+    const before = (await cpuUs(stand.server)).postgres
+    const rate = await measureLimit(table, seconds)
+    limitCpuUs.push(((await cpuUs(stand.server)).postgres - before) / await table.countRows())
+    return rate
+  }
   try {
     await context.assertDurable(stand.counts.series)
     await stand.measure({ warmUp: quick ? FIRST_WARM_UP_S.quick : FIRST_WARM_UP_S.full, stretch: 1 })
     for (let round = 0; round < roundCount; round++) {
-      const limitBefore = await measureLimit(table, seconds)
+      const limitBefore = await limit()
       const ours = [await stand.measure(seconds), await stand.measure(seconds)]
-      const limitAfter = await measureLimit(table, seconds)
+      const limitAfter = await limit()
       rounds.push(judgeRound({ limitBefore, ours: ours.map(({ rate }) => rate), limitAfter, load1: load1() }))
       stretches.push(...ours)
       context.say(`${name} round ${round + 1}: ${progressOf(rounds.at(-1)!, ours)}`)
@@ -72,7 +86,7 @@ async function measureAgainst (context: BenchContext, name: string, plan: StandP
     await table.close()
     await stand.close()
   }
-  return outcomeOf(plan, rounds, stretches, limitName, roundsMin)
+  return outcomeOf(plan, rounds, stretches, { name: limitName, cpuUs: median(limitCpuUs) }, roundsMin)
 }
 
 function progressOf ({ limitBefore, limitAfter, ratio, accepted, load1 }: JudgedRound, ours: readonly Stretch[]): string {
@@ -82,18 +96,18 @@ function progressOf ({ limitBefore, limitAfter, ratio, accepted, load1 }: Judged
     `cpu us server+postgres+client ${cpu}; load ${load1.toFixed(1)}`
 }
 
-function outcomeOf (plan: StandPlan, rounds: readonly JudgedRound[], stretches: readonly Stretch[], limitName: string, roundsMin: number): Measured {
+function outcomeOf (plan: StandPlan, rounds: readonly JudgedRound[], stretches: readonly Stretch[], limit: { name: string, cpuUs: number }, roundsMin: number): Measured {
   const ratio = medianRatio(rounds, roundsMin)
   const sum = (of: (stretch: Stretch) => number) => stretches.reduce((total, stretch) => total + of(stretch), 0)
   const isClientBound = stretches.some(({ clientShare }) => clientShare > 0.4)
   const middle = (of: (stretch: Stretch) => number) => median(stretches.map(of))
   return {
     ours: median(rounds.map(({ ours }) => mean(ours))),
-    against: { kind: 'limit', name: limitName, value: median(rounds.map(({ limitBefore, limitAfter }) => (limitBefore + limitAfter) / 2)) },
+    against: { kind: 'limit', name: limit.name, value: median(rounds.map(({ limitBefore, limitAfter }) => (limitBefore + limitAfter) / 2)) },
     ...(ratio === undefined ? { rejected: true } : { ratio }),
     note: `${OFF}${isClientBound ? '; client-bound' : ''}`,
     rounds,
-    cpuUsPerUnit: { server: middle(s => s.cpuUsPerUnit.server), postgres: middle(s => s.cpuUsPerUnit.postgres), client: middle(s => s.cpuUsPerUnit.client) },
+    cpuUsPerUnit: { server: middle(s => s.cpuUsPerUnit.server), postgres: middle(s => s.cpuUsPerUnit.postgres), client: middle(s => s.cpuUsPerUnit.client), limit: limit.cpuUs },
     latencyMs: { p50: middle(s => s.latencyMs.p50), p95: middle(s => s.latencyMs.p95), p99: middle(s => s.latencyMs.p99), max: Math.max(...stretches.map(s => s.latencyMs.max)) },
     counts: {
       sent: sum(s => s.counts.sent), acked: sum(s => s.counts.acked), stored: sum(s => s.counts.stored),
