@@ -54,7 +54,6 @@ import { createSeriesStore, type SeriesStore } from './stores/series/series-stor
 import { type Runners, startRunners } from './stream/start-runners.ts'
 import { streamSettings } from './stream/stream-settings.ts'
 
-
 export interface System {
   /** `http://host:port` it listens on. */
   address: string
@@ -186,7 +185,7 @@ async function build (ground: Ground): Promise<System> {
   const watch = startHostWatch({ folder: config.dataDir, topic: READINGS, backlog: () => bus.backlog(READINGS), backlogMax: config['bus.backlogMax'], events })
   running.push({ name: 'upkeep', stop: async () => {
     watch.stop()
-    upkeep.stop()
+    await upkeep.stop()
   } })
   const address = await openApp(ground, { stores, bus, series, keys, identity, models, ingest, fhir, onCommitted })
   log.info('listening', { event: 'system.started', version: VERSION })

@@ -2,6 +2,7 @@
 
 import { type EpochMs, epochMs, HOUR_MS, hourOf } from '../model/units.ts'
 import { type Events, jobReport } from '../observability/events.ts'
+import { repeat, type Repetition } from '../platform/repeat.ts'
 import type { Ingest } from './open-ingest.ts'
 
 export interface UpkeepParts {
@@ -22,25 +23,19 @@ const CATCH_UP_MS = 1_000
 /** A process that was killed is started again within this time, or its last second of counts stays short. */
 const SETTLE_BACK_MS = 7 * 86_400_000
 
-export function startUpkeep ({ ingest, backlog, countedByHour, events, now }: UpkeepParts): { stop (): void } {
-  const settle = every('settling of the counters', CATCH_UP_MS, async () => {
+export function startUpkeep ({ ingest, backlog, countedByHour, events, now }: UpkeepParts): Repetition {
+  const settling = every('settling of the counters', CATCH_UP_MS, async () => {
     if (backlog() > 0) return
     const time = now()
     await ingest.counters.settle(() => countedByHour(epochMs(time - SETTLE_BACK_MS), epochMs(hourOf(time) + HOUR_MS)))
-    clearInterval(settle)
+    settling.stop()
   })
-  const timers = [settle, every('sweep of the quarantine', SWEEP_MS, () => ingest.releaser.sweep()),
+  const all = [settling, every('sweep of the quarantine', SWEEP_MS, () => ingest.releaser.sweep()),
     every('whole sweep of the quarantine', FULL_SWEEP_MS, () => ingest.releaser.releaseAll()), every('expiry', EXPIRE_MS, () => ingest.expire())]
-  return { stop: () => { for (const timer of timers) clearInterval(timer) } }
+  return { stop: async () => { await Promise.all(all.map(one => one.stop())) } }
 
-  /** One at a time. */
-  function every (job: string, ms: number, work: () => Promise<unknown>): NodeJS.Timeout {
+  function every (job: string, ms: number, work: () => Promise<unknown>): Repetition {
     const report = jobReport(events, job)
-    let isRunning = false
-    return setInterval(() => {
-      if (isRunning) return
-      isRunning = true
-      work().then(report.fine, report.failing).finally(() => { isRunning = false })
-    }, ms)
+    return repeat(ms, () => work().then(report.fine, report.failing))
   }
 }

@@ -5,6 +5,7 @@ import type { Pool } from 'pg'
 import { type EpochMs, epochMs } from '../../model/units.ts'
 import type { JobReport } from '../../observability/events.ts'
 import { transaction } from '../../platform/postgres/pool.ts'
+import { repeat, type Repetition } from '../../platform/repeat.ts'
 import { lockDevices, recordRelabelling, sidsOfDevice } from '../../stores/linkage/association.ts'
 import { type LostTime, lostTimes } from '../../stores/linkage/relabel-job.ts'
 import { subtract } from '../../stores/linkage/span.ts'
@@ -56,17 +57,10 @@ export interface RecheckTimer extends RecheckParts {
   everyMs?: number
 }
 
-/** Runs it by the clock, one at a time. */
-export function startRecheck ({ onRecorded, report, everyMs = 30_000, ...parts }: RecheckTimer): { stop (): Promise<void> } {
-  let running: Promise<void> | undefined
-  const timer = setInterval(() => {
-    running ??= recheckRelabelled(parts).then(count => {
-      report.fine()
-      if (count > 0) onRecorded()
-    }, report.failing).finally(() => { running = undefined })
-  }, everyMs)
-  return { stop: async () => {
-    clearInterval(timer)
-    await running
-  } }
+/** Runs it by the clock. */
+export function startRecheck ({ onRecorded, report, everyMs = 30_000, ...parts }: RecheckTimer): Repetition {
+  return repeat(everyMs, () => recheckRelabelled(parts).then(count => {
+    report.fine()
+    if (count > 0) onRecorded()
+  }, report.failing))
 }

@@ -1,6 +1,7 @@
 /** The bus embedded in PostgreSQL (database `oxbow_bus`, schema `bus`): no broker, the promises of the seam. */
 
 import { createPool } from '../postgres/pool.ts'
+import { repeat } from '../repeat.ts'
 import { ServiceError } from '../../model/errors.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { Bus, BusConsumer, ConsumerOptions, TopicOptions } from './bus.ts'
@@ -90,24 +91,8 @@ function startBackground (state: BusState, options: EmbeddedBusOptions): () => P
     onNotify: payload => { if (payload !== state.token) refreshSoon(state) },
     onBroken: () => { setReachable(state, false) }
   })
-  const running = new Set<Promise<void>>()
-  function every (ms: number, work: (state: BusState) => Promise<void>): NodeJS.Timeout {
-    let busy = false
-    return setInterval(() => {
-      if (busy) return
-      busy = true
-      const turn = work(state).catch(() => {}).finally(() => {
-        busy = false
-        running.delete(turn)
-      })
-      running.add(turn)
-    }, ms).unref()
-  }
-  const timers = [every(RELEASE_SAVE_MS, saveOffsets), every(options.retentionEveryMs ?? RETENTION_EVERY_MS, removeExpired)]
-  return async () => {
-    for (const timer of timers) clearInterval(timer)
-    await Promise.all([stopListening(), ...running, state.refresh.running?.catch(() => {})])
-  }
+  const repetitions = [repeat(RELEASE_SAVE_MS, () => saveOffsets(state)), repeat(options.retentionEveryMs ?? RETENTION_EVERY_MS, () => removeExpired(state))]
+  return async () => { await Promise.all([stopListening(), ...repetitions.map(one => one.stop()), state.refresh.running?.catch(() => {})]) }
 }
 
 async function consume (state: BusState, options: ConsumerOptions): Promise<BusConsumer> {
