@@ -25,6 +25,11 @@ const SEEDED: readonly { law: string, files: SourceFile[], found: string }[] = [
   { law: 'one arrow', files: [file('src/ingest/a.ts', "const b = await import('../system.ts')"), file('src/system.ts')], found: 'src/ingest/a.ts' },
   { law: 'every file stands in a known room', files: [file('src/utils/a.ts', 'export const a = 1')], found: 'src/utils/a.ts' },
   { law: 'no circles', files: [file('src/stream/a.ts', "import { b } from './b.ts'"), file('src/stream/b.ts', "import { a } from './a.ts'")], found: 'src/stream/a.ts' },
+  {
+    law: 'no circles',
+    files: [file('src/fhir/api/a.ts', "import { b } from '../views/b.ts'"), file('src/fhir/views/b.ts'), file('src/fhir/views/c.ts', "import { d } from '../api/d.ts'"), file('src/fhir/api/d.ts')],
+    found: 'src/fhir/api'
+  },
   { law: 'stages meet on the bus', files: [file('src/stream/a.ts', "import { b } from '../ingest/b.ts'"), file('src/ingest/b.ts', 'export const b = 1')], found: 'src/stream/a.ts' },
   { law: 'who and what are apart', files: [file('src/stores/series/a.ts', "import { b } from '../linkage/b.ts'"), file('src/stores/linkage/b.ts')], found: 'src/stores/series/a.ts' },
   { law: 'who and what are apart', files: [file('src/stores/linkage/a.ts', "import type { B } from '../series/b.ts'"), file('src/stores/series/b.ts')], found: 'src/stores/linkage/a.ts' },

@@ -1,7 +1,7 @@
 /** Resources with one mistake each, and unusual ones without: what every judge of FHIR must tell apart. */
 
 import { CANONICAL } from '../../src/model/identifier.ts'
-import type { Finding } from '../../src/fhir/api/outcome.ts'
+import type { Finding } from '../../src/fhir/validation/finding.ts'
 import { goldenOf, type Json, METRICS, readmeBundle, readmeResource } from './valid-resources.ts'
 
 const PROFILE = `${CANONICAL}/StructureDefinition/`

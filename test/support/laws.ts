@@ -72,8 +72,26 @@ function textFindings (files: readonly SourceFile[], pattern: RegExp, what: stri
   return files.filter(file => !except(file.path) && pattern.test(file.text)).map(file => ({ file: file.path, what }))
 }
 
+/** Files import each other in one direction, and so do the folders inside a room. */
 function circles (files: readonly SourceFile[]): Finding[] {
-  const edges = new Map(files.map(file => [file.path, importsOf(file).map(entry => entry.to).filter(to => to.startsWith('src/'))]))
+  const ofFiles = new Map(files.map(file => [file.path, importsOf(file).map(entry => entry.to).filter(to => to.startsWith('src/'))]))
+  const ofFolders = new Map<string, string[]>()
+  for (const [path, targets] of ofFiles) {
+    const from = folderOf(path)
+    if (from === undefined) continue
+    const others = targets.filter(to => roomOf(to) === roomOf(path)).flatMap(to => folderOf(to) ?? [])
+    ofFolders.set(from, [...ofFolders.get(from) ?? [], ...others.filter(to => to !== from && !to.startsWith(`${from}/`) && !from.startsWith(`${to}/`))])
+  }
+  return [...circlesIn(ofFiles), ...circlesIn(ofFolders)]
+}
+
+/** `undefined` for what lies in the room itself. */
+function folderOf (path: string): string | undefined {
+  const folder = dirname(path)
+  return folder.split('/').length > 2 ? folder : undefined
+}
+
+function circlesIn (edges: ReadonlyMap<string, readonly string[]>): Finding[] {
   const done = new Set<string>()
   const found: Finding[] = []
   const visit = (path: string, trail: string[]): void => {

@@ -5,7 +5,7 @@ import { createFrameTools, type FrameTools } from '../../src/fhir/views/observat
 import { createObservations, type Observations } from '../../src/fhir/views/observations.ts'
 import { createPipelines, pipelineSettings } from '../../src/fhir/views/pipelines.ts'
 import type { ObservationQuery } from '../../src/fhir/views/observation-query.ts'
-import type { ResourceStore } from '../../src/fhir/api/resource-store.ts'
+import type { ResourceStore } from '../../src/fhir/resources/resource-store.ts'
 import { createViewContexts, type ViewContexts } from '../../src/fhir/views/view-contexts.ts'
 import { modelKey } from '../../src/model/device-model.ts'
 import type { Sid } from '../../src/model/reading.ts'

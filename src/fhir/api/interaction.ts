@@ -3,9 +3,10 @@
 import type { Resource } from '@medplum/fhirtypes'
 import type { Letter } from '../../auth/scope.ts'
 import type { EpochMs } from '../../model/units.ts'
-import type { ReadObservation, ReadObservationHistory, SearchObservations, Visibility } from '../views/observation-query.ts'
-import type { Finding } from './outcome.ts'
-import type { ResourceStore, StoredType } from './resource-store.ts'
+import type { ReadObservation, ReadObservationHistory, SearchObservations } from '../views/observation-query.ts'
+import type { Visibility } from '../words/search-words.ts'
+import type { Finding } from '../validation/finding.ts'
+import type { ResourceStore, StoredType } from '../resources/resource-store.ts'
 import type { SearchableType } from './search-parameters.ts'
 
 export type InteractionCode = 'read' | 'vread' | 'history-instance' | 'search-type' | 'create' | 'update'

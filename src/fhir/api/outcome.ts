@@ -1,5 +1,6 @@
 /** Errors and findings → HTTP status and OperationOutcome. One table; nothing a caller sent is echoed. */
 
+import type { Finding } from '../validation/finding.ts'
 import type { OperationOutcome, OperationOutcomeIssue } from '@medplum/fhirtypes'
 import { type ErrorCategory, type ErrorCode, ServiceError } from '../../model/errors.ts'
 
@@ -28,17 +29,6 @@ const BY_CODE: Partial<Record<ErrorCode, readonly [status: number, issue: IssueC
   INPUT_UNREADABLE: [400, 'structure'],
   INPUT_TYPE: [415, 'not-supported'],
   INPUT_ENCODING: [415, 'not-supported']
-}
-
-/** One finding of the validator. `expression` is FHIRPath-like: `Observation.component[1].value`. */
-export interface Finding {
-  severity: 'error' | 'warning' | 'information'
-  /** Subset of the codes of IssueType. */
-  code: 'structure' | 'required' | 'value' | 'invariant' | 'code-invalid' | 'invalid' | 'too-long' | 'business-rule' | 'not-supported' | 'informational' | 'not-found'
-  message: string
-  expression: string
-  /** Canonical URL of the profile that is violated; absent: base FHIR. */
-  profile?: string
 }
 
 /** A resource that may not be written, with everything found in it. 400 when base FHIR is violated, 422 when only a profile is. */

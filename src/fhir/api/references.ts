@@ -3,8 +3,8 @@
 import type { Resource } from '@medplum/fhirtypes'
 import { ServiceError } from '../../model/errors.ts'
 import { type Caller, isSearchable, isStored } from './interaction.ts'
-import type { Visibility } from '../views/observation-query.ts'
-import type { ResourceReader, StoredType } from './resource-store.ts'
+import { seesAll } from '../words/search-words.ts'
+import type { ResourceReader, StoredType } from '../resources/resource-store.ts'
 
 /** A copy in which every `Reference.reference` is what `replace` gives for it. */
 export function mapReferences<R extends Resource> (resource: R, replace: (reference: string) => string): R {
@@ -35,9 +35,6 @@ export function storedTarget (reference: string, baseUrl: string): { type: Store
   if (match === null || type === undefined || !isSearchable(type) || !isStored(type)) return undefined
   return { type, id: match[2]!, ...(match[3] === undefined ? {} : { versionId: match[3] }) }
 }
-
-/** Whether nothing of the type is hidden. */
-export function seesAll (visibleTo: Visibility): boolean { return visibleTo.some(term => term.patientId === undefined && term.filters.length === 0) }
 
 /** smart.md §6 rule 7: a resource may not point to what its writer may not read.
  *  @param written `Type/id` written by the same transaction, which need no check

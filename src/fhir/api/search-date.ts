@@ -2,7 +2,7 @@
 
 import { ServiceError } from '../../model/errors.ts'
 import { epochMs, type EpochMs } from '../../model/units.ts'
-import type { DateCondition, DatePrefix } from '../views/observation-query.ts'
+import type { DateCondition, DatePrefix } from '../words/search-words.ts'
 
 const PREFIXES: ReadonlySet<string> = new Set(['eq', 'ne', 'gt', 'lt', 'ge', 'le', 'sa', 'eb', 'ap'])
 

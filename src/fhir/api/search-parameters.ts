@@ -1,10 +1,9 @@
 /** The search parameters of every type (one table: parser and CapabilityStatement read it) and parsed pairs → query. */
 
 import type { EpochMs } from '../../model/units.ts'
-import {
-  type DateCondition, type DeviceRef, type ObservationQuery, type ObservationRef, type SortKey, STATUS_SYSTEM, type SubjectRef, type Token
-} from '../views/observation-query.ts'
-import type { StoredQuery, StoredType } from './resource-store.ts'
+import { type DeviceRef, type ObservationQuery, type ObservationRef, type SortKey, STATUS_SYSTEM, type SubjectRef } from '../views/observation-query.ts'
+import type { DateCondition, Token } from '../words/search-words.ts'
+import type { StoredQuery, StoredType } from '../resources/resource-store.ts'
 import { parseDateCondition } from './search-date.ts'
 import { parseReferences, parseTokens, refused, refusedModifier, type SearchPair, valuesOfPair } from './search-request.ts'
 

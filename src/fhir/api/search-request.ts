@@ -1,7 +1,7 @@
 /** Query string and form body of a search → parameters with their modifiers and values, known ones apart from unknown ones. */
 
 import { ServiceError } from '../../model/errors.ts'
-import type { Token } from '../views/observation-query.ts'
+import type { Token } from '../words/search-words.ts'
 
 export interface SearchPair { name: string, modifier?: string, value: string }
 

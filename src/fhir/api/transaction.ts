@@ -6,10 +6,10 @@ import { ServiceError } from '../../model/errors.ts'
 import { type ParsedEntry, parseBundle, parseEntry } from './bundle-entry.ts'
 import { type Answer, type Caller, type FhirDeps, type Interaction, LETTER } from './interaction.ts'
 import { answerOfError, InvalidResource } from './outcome.ts'
-import type { Token } from '../views/observation-query.ts'
+import type { Token } from '../words/search-words.ts'
 import { readInteraction } from './read-interaction.ts'
 import { mapReferences, referencesOf } from './references.ts'
-import { type ResourceTransaction, STORED_TYPES, type StoredResource, type StoredType, type WrittenName } from './resource-store.ts'
+import { type ResourceTransaction, STORED_TYPES, type StoredResource, type StoredType, type WrittenName } from '../resources/resource-store.ts'
 import { matchIdentifier, parseCondition, type PlacedWrite, placeWrite, write } from './write-interaction.ts'
 
 export interface BundleOptions {

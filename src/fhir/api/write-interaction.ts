@@ -3,10 +3,10 @@
 import type { Resource } from '@medplum/fhirtypes'
 import { ServiceError } from '../../model/errors.ts'
 import type { Answer, Caller, FhirDeps, Interaction } from './interaction.ts'
-import type { Token, Visibility } from '../views/observation-query.ts'
+import { seesAll, type Token, type Visibility } from '../words/search-words.ts'
 import { InvalidResource } from './outcome.ts'
-import { assertReferences, seesAll } from './references.ts'
-import type { ResourceTransaction, StoredResource, StoredType, StoredVersion } from './resource-store.ts'
+import { assertReferences } from './references.ts'
+import type { ResourceTransaction, StoredResource, StoredType, StoredVersion } from '../resources/resource-store.ts'
 import { parseSearchRequest, parseTokens } from './search-request.ts'
 
 /** A write with its place decided: which id, and whether an If-None-Exist found something already. */

@@ -18,7 +18,7 @@ import { readReference, readTarget, ruleBroken } from './business-rule.ts'
 import { type CalibrationRecord, calibrationState, readCalibrations } from './calibration-record.ts'
 import { assertChannelUnit, assertSameDevice, channelMetric, metricOf, registeredModel, telemetryName, ucumUnit } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
-import type { StoredResource, StoredType } from '../api/resource-store.ts'
+import type { StoredResource, StoredType } from './resource-store.ts'
 
 /** A resource as the transaction leaves it. `before`: as the transaction found it; absent, nothing of the store refers to it yet. */
 export interface Written<R extends StoredResource = StoredResource> { before?: R, after: R, version: number }

@@ -2,7 +2,7 @@
 
 import type { Sid } from '../../model/reading.ts'
 import type { Span } from '../../stores/linkage/span.ts'
-import type { StoredType } from '../api/resource-store.ts'
+import type { StoredType } from './resource-store.ts'
 
 export interface LinkageCommit {
   changes: readonly { type: StoredType, id: string, version: number }[]

@@ -19,8 +19,8 @@ import { readReference, ruleBroken } from './business-rule.ts'
 import { DEMO_CODING } from '../words/demo-coding.ts'
 import { telemetryName } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
-import type { Visibility } from '../views/observation-query.ts'
-import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion, WrittenName } from '../api/resource-store.ts'
+import { seesAll, type Visibility } from '../words/search-words.ts'
+import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion, WrittenName } from './resource-store.ts'
 
 export interface RepositoryOptions {
   pool: Pool
@@ -199,10 +199,6 @@ function toResourceQuery (query: StoredQuery, visibleTo: Visibility, now: EpochM
     ...(query.ids === undefined ? {} : { ids: query.ids }),
     identifiers: query.identifiers, lastUpdated: query.lastUpdated, references, visibleTo, now, asOf
   }
-}
-
-function seesAll (visibleTo: Visibility): boolean {
-  return visibleTo.some(term => term.patientId === undefined && term.filters.length === 0)
 }
 
 function parse (stored: StoredText): StoredVersion {

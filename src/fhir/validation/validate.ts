@@ -1,7 +1,7 @@
 /** A resource that is about to be written → everything wrong with it, by R4 and the profiles it claims. */
 
 import { readFileSync } from 'node:fs'
-import type { Finding } from '../api/outcome.ts'
+import type { Finding } from './finding.ts'
 import type { Definitions } from './definitions.ts'
 import { createValidator, type Validator } from './validator.ts'
 

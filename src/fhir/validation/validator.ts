@@ -1,7 +1,7 @@
 /** Compiled definitions → a validator: a resource in, everything wrong with it out. No I/O; checks are made at first use of a type or profile. */
 
 import { CANONICAL } from '../../model/identifier.ts'
-import type { Finding } from '../api/outcome.ts'
+import type { Finding } from './finding.ts'
 import { compileProfile, type RuleCheck } from './check-profile.ts'
 import { createTypeChecks } from './check-type.ts'
 import type { Definitions } from './definitions.ts'

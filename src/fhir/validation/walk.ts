@@ -1,6 +1,6 @@
 /** One walk over one resource: where it stands, and what it found. */
 
-import type { Finding } from '../api/outcome.ts'
+import type { Finding } from './finding.ts'
 
 /** A JSON object. */
 export type Node = Readonly<Record<string, unknown>>

@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { mayInteract, mayUse, type Principal } from '../../../src/auth/principal.ts'
 import { type Letter, parseScopes } from '../../../src/auth/scope.ts'
-import type { Visibility } from '../../../src/fhir/views/observation-query.ts'
+import type { Visibility } from '../../../src/fhir/words/search-words.ts'
 
 const LETTERS: readonly Letter[] = ['c', 'r', 'u', 'd', 's']
 

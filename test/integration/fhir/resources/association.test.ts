@@ -1,7 +1,7 @@
 import type { DeviceUseStatement } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { LinkageCommit } from '../../../../src/fhir/resources/linkage-commit.ts'
-import type { ResourceStore } from '../../../../src/fhir/api/resource-store.ts'
+import type { ResourceStore } from '../../../../src/fhir/resources/resource-store.ts'
 import type { Sid } from '../../../../src/model/reading.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { nextRelabelJobs, type RelabelJob } from '../../../../src/stores/linkage/relabel-job.ts'

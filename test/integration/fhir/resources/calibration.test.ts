@@ -1,6 +1,6 @@
 import type { DeviceMetric } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { VISIBLE_ALL } from '../../../../src/fhir/views/observation-query.ts'
+import { VISIBLE_ALL } from '../../../../src/fhir/words/search-words.ts'
 import { createViewContexts } from '../../../../src/fhir/views/view-contexts.ts'
 import { identifierSystem } from '../../../../src/model/identifier.ts'
 import type { Sid } from '../../../../src/model/reading.ts'

@@ -1,6 +1,7 @@
 import type { Observation } from '@medplum/fhirtypes'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { type ObservationQuery, type Visibility, VISIBLE_ALL } from '../../../../src/fhir/views/observation-query.ts'
+import type { ObservationQuery } from '../../../../src/fhir/views/observation-query.ts'
+import { type Visibility, VISIBLE_ALL } from '../../../../src/fhir/words/search-words.ts'
 import { CANONICAL, type IdentifierKind, identifierSystem } from '../../../../src/model/identifier.ts'
 import type { Sid } from '../../../../src/model/reading.ts'
 import { epochMs } from '../../../../src/model/units.ts'

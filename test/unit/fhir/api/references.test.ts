@@ -1,9 +1,9 @@
 import type { DeviceUseStatement, Patient } from '@medplum/fhirtypes'
 import { expect, test } from 'vitest'
 import type { Caller } from '../../../../src/fhir/api/interaction.ts'
-import { VISIBLE_ALL, type Visibility } from '../../../../src/fhir/views/observation-query.ts'
+import { VISIBLE_ALL, type Visibility } from '../../../../src/fhir/words/search-words.ts'
 import { assertReferences, mapReferences, referencesOf, storedTarget } from '../../../../src/fhir/api/references.ts'
-import type { ResourceReader } from '../../../../src/fhir/api/resource-store.ts'
+import type { ResourceReader } from '../../../../src/fhir/resources/resource-store.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 
 const BASE = 'https://h/fhir'

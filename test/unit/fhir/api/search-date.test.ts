@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { matchesDate, type DatePrefix } from '../../../../src/fhir/views/observation-query.ts'
+import { matchesDate, type DatePrefix } from '../../../../src/fhir/words/search-words.ts'
 import { dateRange, parseDateCondition } from '../../../../src/fhir/api/search-date.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 

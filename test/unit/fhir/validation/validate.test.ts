@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Finding } from '../../../../src/fhir/api/outcome.ts'
+import type { Finding } from '../../../../src/fhir/validation/finding.ts'
 import { profilesOf, validateForWrite } from '../../../../src/fhir/validation/validate.ts'
 import { CANONICAL } from '../../../../src/model/identifier.ts'
 import { example, EXAMPLES_MISSING } from '../../../support/example-views.ts'

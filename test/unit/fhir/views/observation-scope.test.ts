@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { loadMappings } from '../../../../src/fhir/views/mapping.ts'
 import { boundsOf, metricsOfQuery, rowStatuses } from '../../../../src/fhir/views/observation-scope.ts'
-import { type DatePrefix, matchesDate } from '../../../../src/fhir/views/observation-query.ts'
+import { type DatePrefix, matchesDate } from '../../../../src/fhir/words/search-words.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { MAPPINGS, MODEL } from '../../../support/example-views.ts'
 

@@ -2,7 +2,7 @@
 
 import type { Device, DeviceMetric, DeviceUseStatement, Patient } from '@medplum/fhirtypes'
 import type { EpochMs } from '../../model/units.ts'
-import type { DateCondition, Token, Visibility } from '../views/observation-query.ts'
+import type { DateCondition, Token, Visibility } from '../words/search-words.ts'
 
 export type StoredResource = Patient | Device | DeviceMetric | DeviceUseStatement
 export type StoredType = StoredResource['resourceType']
