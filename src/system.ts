@@ -13,7 +13,6 @@ import { createDemonstrationWard } from './fhir/views/demonstration-ward.ts'
 import { fhirRoutes } from './fhir/api/fhir.routes.ts'
 import type { LinkageCommit } from './fhir/resources/linkage-commit.ts'
 import { startLinkageJobs } from './fhir/jobs/linkage-jobs.ts'
-import { startRecheck } from './fhir/jobs/recheck.ts'
 import { mappingVersionOf } from './fhir/views/mapping.ts'
 import { openFhir, type Fhir } from './fhir/open-fhir.ts'
 import { createRepository } from './fhir/resources/repository.ts'
@@ -160,14 +159,10 @@ async function build (ground: Ground): Promise<System> {
       events.raise('reading-conflict', { count })
     },
     contextChanged,
-    report: jobReport(events, 'relabelling and recalibration'),
+    report: job => jobReport(events, job),
     now
   })
   running.push({ name: 'jobs', stop: jobs.stop })
-  const recheck = startRecheck({
-    pool: stores.pool('oxbow_linkage'), series, now, onRecorded: jobs.wake, report: jobReport(events, 'look at what was relabelled')
-  })
-  running.push({ name: 'recheck', stop: recheck.stop })
   const onCommitted = (commit: LinkageCommit): void => {
     identity.resolver.forget(commit.devices)
     ingest.releaser.associationRecorded(commit.gained.map(({ telemetry }) => telemetry))

@@ -30,7 +30,7 @@ function json<T> (value: T, schema: object, doc: string, example: T): Setting<T>
 
 /** Signed clinical configuration of the tissue oxygen deficit (fhir-modelling.md §5.1): no threshold has a default. */
 export interface DeficitThreshold { metric: string, threshold: number, unit: string, author: string, rationale: string, maxGapMs?: number }
-export interface Destination {
+export interface DestinationSetting {
   name: string
   kind: 'fhir' | 'directory'
   /** FHIR base URL, or a folder. */
@@ -106,7 +106,7 @@ export const SETTINGS = {
   'fhir.countMax': whole(1_500, 1, 10_000, 'Most entries of a search page.'),
   'fhir.bundleEntriesMax': whole(1_000, 1, 100_000, 'Most entries of a transaction or batch Bundle; more: 413.'),
   'fhir.bodyMax': bytes(8 * 1024 * 1024, 'Largest FHIR request body; larger: 413.'),
-  'egress.destinations': json<Destination[]>([], {
+  'egress.destinations': json<DestinationSetting[]>([], {
     type: 'array',
     items: {
       type: 'object',

@@ -6,7 +6,7 @@
 
 import type { Pool } from 'pg'
 import { type EpochMs, epochMs, hourOf } from '../model/units.ts'
-import { asStoreError, transaction } from '../platform/postgres/pool.ts'
+import { asStoreError, storeQuery, transaction } from '../platform/postgres/pool.ts'
 
 export interface ArrivalCounters {
   accepted (receivedAt: EpochMs, readingCount: number): void
@@ -108,11 +108,11 @@ async function writeCounts (pool: Pool, accepted: readonly [hour: number, count:
 /** Raises `accepted` of each hour to what the series store counted for it, less what of that hour was released from quarantine or re-submitted as
  *  a field: neither is a reading that the door accepted. Call when the stream has caught up with the bus. @param counted readings by arrival hour, over all sids */
 async function settleAccepted (pool: Pool, counted: ReadonlyMap<EpochMs, number>): Promise<void> {
-  await pool.query(`INSERT INTO ingest.arrival (hour, accepted)
+  await storeQuery(pool, `INSERT INTO ingest.arrival (hour, accepted)
     SELECT c.hour, greatest(0, c.readings - coalesce((SELECT sum(q.released + q.fields_resubmitted) FROM ingest.quarantined q WHERE q.hour = c.hour), 0))
     FROM unnest($1::timestamptz[], $2::bigint[]) AS c (hour, readings) ORDER BY c.hour
     ON CONFLICT (hour) DO UPDATE SET accepted = greatest(arrival.accepted, excluded.accepted)`,
-  [[...counted.keys()].map(hour => new Date(hour)), [...counted.values()]]).catch((error: unknown) => { throw asStoreError(error) })
+  [[...counted.keys()].map(hour => new Date(hour)), [...counted.values()]])
 }
 
 /** Without rows a sum is null. */
@@ -138,12 +138,12 @@ export interface ArrivalHour {
 
 /** Hours in [from, until), ascending. */
 export async function arrivalHours (pool: Pool, from: EpochMs, until: EpochMs): Promise<ArrivalHour[]> {
-  const { rows } = await pool.query<Record<Exclude<keyof ArrivalHour, 'hour'>, number> & { hour: Date }>(`
+  const { rows } = await storeQuery<Record<Exclude<keyof ArrivalHour, 'hour'>, number> & { hour: Date }>(pool, `
     SELECT hour, coalesce(accepted, 0) + coalesce(records, 0) AS received, coalesce(accepted, 0) AS accepted, coalesce(records, 0) AS quarantined,
       coalesce(fields, 0) AS fields, coalesce(returned, 0) AS returned, coalesce(released, 0) AS released, coalesce(resubmitted, 0) AS resubmitted,
       coalesce(discarded, 0) AS discarded, coalesce(fields_resubmitted, 0) AS "fieldsResubmitted"
     FROM ingest.arrival FULL JOIN (SELECT hour, ${SUMS} FROM ingest.quarantined GROUP BY hour) AS q USING (hour)
-    WHERE hour >= $1 AND hour < $2 ORDER BY hour`, [new Date(from), new Date(until)]).catch((error: unknown) => { throw asStoreError(error) })
+    WHERE hour >= $1 AND hour < $2 ORDER BY hour`, [new Date(from), new Date(until)])
   return rows.map(row => ({ ...row, hour: epochMs(row.hour.getTime()) }))
 }
 
@@ -151,20 +151,20 @@ export interface QuarantinedCounts { records: number, fields: number, returned: 
 
 /** Over all hours, for one device (blind index). */
 export async function quarantinedOf (pool: Pool, device: { version: number, index: Buffer }): Promise<QuarantinedCounts> {
-  const { rows } = await pool.query<QuarantinedCounts>(`SELECT ${SUMS} FROM ingest.quarantined WHERE index_version = $1 AND device_index = $2`,
-    [device.version, device.index]).catch((error: unknown) => { throw asStoreError(error) })
+  const { rows } = await storeQuery<QuarantinedCounts>(pool, `SELECT ${SUMS} FROM ingest.quarantined WHERE index_version = $1 AND device_index = $2`,
+    [device.version, device.index])
   return rows[0]!
 }
 
 /** Refused requests by status, over all hours. */
 export async function refusedByStatus (pool: Pool): Promise<Map<number, number>> {
-  const { rows } = await pool.query<{ status: number, requests: number }>(
-    'SELECT status, sum(requests)::bigint AS requests FROM ingest.refused GROUP BY status ORDER BY status')
+  const { rows } = await storeQuery<{ status: number, requests: number }>(
+    pool, 'SELECT status, sum(requests)::bigint AS requests FROM ingest.refused GROUP BY status ORDER BY status')
   return new Map(rows.map(({ status, requests }) => [status, requests]))
 }
 
 /** Refused requests from the hour of `from` on. */
 export async function refusedSince (pool: Pool, from: EpochMs): Promise<number> {
-  const { rows } = await pool.query<{ requests: number }>('SELECT coalesce(sum(requests), 0)::bigint AS requests FROM ingest.refused WHERE hour >= $1', [new Date(hourOf(from))])
+  const { rows } = await storeQuery<{ requests: number }>(pool, 'SELECT coalesce(sum(requests), 0)::bigint AS requests FROM ingest.refused WHERE hour >= $1', [new Date(hourOf(from))])
   return rows[0]!.requests
 }

@@ -1,10 +1,9 @@
 /** Readings by sid → one durable append: for each group its original bytes, sealed, and behind them the readings. */
 
-import { ServiceError } from '../model/errors.ts'
 import { encodeReadingBatch } from '../model/reading-record.ts'
 import { RAW, READINGS } from '../model/streams.ts'
 import type { Bus, BusRecord } from '../platform/bus/bus.ts'
-import { type DataKeys, rawContext } from '../security/data-keys.ts'
+import { type DataKeys, rawContext, undefinedWhenDestroyed } from '../security/data-keys.ts'
 import { type SealingKey, seal } from '../security/envelope.ts'
 import type { SidGroup } from './identify.ts'
 import { encodeRawFrame, type SourcePosition } from './raw-frame.ts'
@@ -43,9 +42,4 @@ export async function publishGroups (
 function keyOf ({ dataKeys }: PublishDeps, { sid }: SidGroup): SealingKey | undefined | Promise<SealingKey | undefined> {
   const key = dataKeys.forSid(sid)
   return key instanceof Promise ? key.catch(undefinedWhenDestroyed) : key
-}
-
-function undefinedWhenDestroyed (error: unknown): undefined {
-  if (error instanceof ServiceError && error.code === 'KEY_DESTROYED') return undefined
-  throw error
 }

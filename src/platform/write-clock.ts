@@ -21,9 +21,6 @@ export interface WriteClock {
   isAhead (time: EpochMs): boolean
 }
 
-/** How long a search waits for what is under way before it reads without it. */
-export const SEARCH_WAIT_MS = 100
-
 export function createWriteClock (now: () => EpochMs): WriteClock {
   const open = new Map<Write, Promise<void>>()
   /** Newest time of a write, and of what is complete or will be. */

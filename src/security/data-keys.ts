@@ -90,3 +90,9 @@ function orDestroyed (key: KeyObject | undefined): KeyObject {
   if (key === undefined) throw new ServiceError('not-found', 'KEY_DESTROYED', 'the data key was destroyed; what it sealed cannot be opened any more')
   return key
 }
+
+/** Behind a promise for what a key opens: `undefined` when that key was destroyed. */
+export function undefinedWhenDestroyed (error: unknown): undefined {
+  if (error instanceof ServiceError && error.code === 'KEY_DESTROYED') return undefined
+  throw error
+}

@@ -6,7 +6,7 @@ import type { Deficits } from './close-window.ts'
 
 /** A change of what an operator computes raises its version, so that points made before and after can be told apart. */
 export const OPERATORS = [
-  'deduplicate@1', 'calibrate@1', 'plausibility@1', 'window@1', 'sample-grid@1', 'window-statistics@1', 'tod@1', 'last-value@1', 'format-number@1'
+  'deduplicate@2', 'calibrate@1', 'plausibility@1', 'window@1', 'sample-grid@1', 'window-statistics@1', 'tod@1', 'last-value@1', 'format-number@1'
 ] as const
 
 /** Settings that change results; durations in ms. */

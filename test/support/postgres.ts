@@ -105,3 +105,9 @@ async function makeTemplate (admin: Client, store: Store, template: string): Pro
   await migrateStore(testUrl(store.owner, draft), store)
   await admin.query(`ALTER DATABASE ${draft} RENAME TO ${template}`)
 }
+
+/** Whether somebody on this database waits for an advisory lock. */
+export async function isLockWaited (db: Pick<Pool, 'query'>): Promise<boolean> {
+  const { rows } = await db.query(`select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`)
+  return rows.length > 0
+}

@@ -22,7 +22,7 @@ export async function readInteraction (
   if (interaction.code === 'history-instance') return history(interaction, visibleTo, caller, deps, reader)
   const { type, id, versionId } = interaction
   if (!isStored(type)) {
-    const found = await deps.readObservation(id!, versionId, visibleTo, caller.now)
+    const found = await deps.readObservation(id!, versionId, visibleTo)
     if (found === undefined) throw absent()
     return observationAnswer(found)
   }

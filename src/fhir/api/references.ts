@@ -4,6 +4,7 @@ import type { Resource } from '@medplum/fhirtypes'
 import { ServiceError } from '../../model/errors.ts'
 import { type Caller, isSearchable, isStored } from './interaction.ts'
 import { seesAll } from '../words/search-words.ts'
+import { readReference } from '../resources/business-rule.ts'
 import type { ResourceReader, StoredType } from '../resources/resource-store.ts'
 
 /** A copy in which every `Reference.reference` is what `replace` gives for it. */
@@ -29,11 +30,9 @@ export function referencesOf (resource: Resource): string[] {
 
 /** A reference to one of the four stored types on this server; `undefined` for any other. */
 export function storedTarget (reference: string, baseUrl: string): { type: StoredType, id: string, versionId?: string } | undefined {
-  const local = reference.startsWith(`${baseUrl}/`) ? reference.slice(baseUrl.length + 1) : reference
-  const match = /^([A-Z][A-Za-z]+)\/([A-Za-z0-9\-.]{1,64})(?:\/_history\/([A-Za-z0-9\-.]{1,64}))?$/.exec(local)
-  const type = match?.[1]
-  if (match === null || type === undefined || !isSearchable(type) || !isStored(type)) return undefined
-  return { type, id: match[2]!, ...(match[3] === undefined ? {} : { versionId: match[3] }) }
+  const target = readReference(reference, baseUrl)
+  if (target === undefined || !isSearchable(target.type) || !isStored(target.type)) return undefined
+  return { ...target, type: target.type }
 }
 
 /** smart.md §6 rule 7: a resource may not point to what its writer may not read.

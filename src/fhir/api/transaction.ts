@@ -107,36 +107,33 @@ function withAddresses (resource: Resource, addresses: ReadonlyMap<string, strin
   })
 }
 
-const CONDITION = /^([A-Z][A-Za-z]+)\?(.+)$/
-
 /** Every identifier that a write asks for or brings, and the resource that an update names. The body is not validated yet. */
 function namesOf ({ type, id, ifNoneExist, resource }: Interaction): WrittenName[] {
   const ofType = (stored: StoredType, tokens: readonly Token[]) => tokens.map(token => ({ type: stored, token }))
   const brought = [(resource as StoredResource | undefined)?.identifier].flat().flatMap(identifier => typeof identifier?.value === 'string' ? [{ code: identifier.value }] : [])
   const asked = ifNoneExist === undefined ? [] : parseCondition(ifNoneExist).flat()
-  const referred = referencesOf(resource!).flatMap(reference => {
-    const [, name, query] = CONDITION.exec(reference) ?? []
-    const target = STORED_TYPES.find(known => known === name)
-    return target === undefined ? [] : ofType(target, parseCondition(query!).flat())
-  })
+  const referred = conditionsOf(resource!).flatMap(condition => condition.type === undefined ? [] : ofType(condition.type, parseCondition(condition.query).flat()))
   return [...(id === undefined ? [] : [{ type: type as StoredType, id }]), ...ofType(type as StoredType, [...asked, ...brought]), ...referred]
+}
+
+const CONDITION = /^([A-Z][A-Za-z]+)\?(.+)$/
+
+/** References like `Patient?identifier=system|value`. `type`: `undefined` when it is none of the stored ones. */
+function conditionsOf (resource: Resource): { reference: string, type: StoredType | undefined, query: string }[] {
+  return referencesOf(resource).flatMap(reference => {
+    const [, name, query] = CONDITION.exec(reference) ?? []
+    return query === undefined ? [] : [{ reference, type: STORED_TYPES.find(known => known === name), query }]
+  })
 }
 
 /** `Patient?identifier=system|value` becomes the one Patient it matches. @throws ServiceError FHIR_MULTIPLE_MATCHES unless exactly one does */
 async function withConditionalReferences (resource: Resource, caller: Caller, transaction: ResourceTransaction): Promise<Resource> {
   const found = new Map<string, string>()
-  const conditions = new Set<string>()
-  mapReferences(resource, reference => {
-    if (CONDITION.test(reference)) conditions.add(reference)
-    return reference
-  })
-  for (const condition of conditions) {
-    const [, type, query] = CONDITION.exec(condition)!
-    const stored = STORED_TYPES.find(known => known === type)
-    if (stored === undefined) throw new ServiceError('incorrect', 'FHIR_INVALID', 'a conditional reference names a type that is not stored here')
-    const matches = await matchIdentifier(stored, query!, caller, transaction)
-    if (matches.length !== 1) throw new ServiceError('conflict', 'FHIR_MULTIPLE_MATCHES', `a conditional reference matches ${matches.length === 0 ? 'no' : 'more than one'} ${stored}`)
-    found.set(condition, `${stored}/${matches[0]!.resource.id}`)
+  for (const { reference, type, query } of conditionsOf(resource)) {
+    if (type === undefined) throw new ServiceError('incorrect', 'FHIR_INVALID', 'a conditional reference names a type that is not stored here')
+    const matches = await matchIdentifier(type, query, caller, transaction)
+    if (matches.length !== 1) throw new ServiceError('conflict', 'FHIR_MULTIPLE_MATCHES', `a conditional reference matches ${matches.length === 0 ? 'no' : 'more than one'} ${type}`)
+    found.set(reference, `${type}/${matches[0]!.resource.id}`)
   }
   return found.size === 0 ? resource : mapReferences(resource, reference => found.get(reference) ?? reference)
 }

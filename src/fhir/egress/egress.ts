@@ -3,6 +3,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Patient } from '@medplum/fhirtypes'
 import type { Pool } from 'pg'
+import type { DestinationSetting } from '../../config/schema.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { readMany } from '../../stores/linkage/resource.ts'
 import type { Ledger } from '../../stores/series/ledger-read.ts'
@@ -14,17 +15,6 @@ import { createDeliveryStore } from './delivery-store.ts'
 import type { Destination } from './destination.ts'
 import { createDirectoryDestination } from './directory-destination.ts'
 import { createFhirDestination } from './fhir-destination.ts'
-
-/** As in the configuration. */
-export interface DestinationSetting {
-  name: string
-  kind: 'fhir' | 'directory'
-  /** FHIR base URL, or a folder. */
-  to: string
-  tokenFile?: string
-  patientSystem?: string
-  bundleEntriesMax?: number
-}
 
 export interface EgressParts {
   ledger: Ledger

@@ -12,6 +12,7 @@ import type { Span } from '../../stores/linkage/span.ts'
 import type { SeriesStore } from '../../stores/series/series-store.ts'
 import { lookbackCount } from '../../stream/plausibility.ts'
 import type { RowIn } from '../../stream/sink.ts'
+import { startRecheck } from './recheck.ts'
 import { runRelabelJobs } from './relabel.ts'
 
 /** A stored reading with the texts behind its numbers. */
@@ -33,10 +34,9 @@ export interface LinkageJobsParts {
   onConflicts: (count: number) => void
   /** The stream reads these sids again. */
   contextChanged: (sids: readonly Sid[]) => void
-  report: JobReport
+  /** @param job what it is about */
+  report: (job: string) => JobReport
   now: () => EpochMs
-  /** Between two looks for what was recorded by a process that died. */
-  everyMs?: number
 }
 
 export interface LinkageJobs {
@@ -45,6 +45,7 @@ export interface LinkageJobs {
   stop (): Promise<void>
 }
 
+/** Between two looks for what was recorded by a process that died. */
 const EVERY_MS = 10_000
 /** While a job waits for readings on their way. */
 const SOON_MS = 500
@@ -55,17 +56,18 @@ export function startLinkageJobs (parts: LinkageJobsParts): LinkageJobs {
   let running: Promise<void> | undefined
   let isWoken = false
   let isStopped = false
+  const report = parts.report('relabelling and recalibration')
 
   async function runAll (): Promise<void> {
-    let nextMs = parts.everyMs ?? EVERY_MS
+    let nextMs = EVERY_MS
     try {
       await recalibrate(parts)
       const { waiting, errors } = await runRelabelJobs(relabelActions(parts), { pool: parts.linkagePool, now: parts.now })
       if (waiting > 0) nextMs = SOON_MS
-      if (errors.length > 0) parts.report.failing(errors[0])
-      else parts.report.fine()
+      if (errors.length > 0) report.failing(errors[0])
+      else report.fine()
     } catch (error) {
-      parts.report.failing(error)
+      report.failing(error)
     }
     running = undefined
     if (isStopped) return
@@ -81,12 +83,13 @@ export function startLinkageJobs (parts: LinkageJobsParts): LinkageJobs {
   }
 
   wake()
+  const recheck = startRecheck({ pool: parts.linkagePool, series: parts.series, now: parts.now, onRecorded: wake, report: parts.report('look at what was relabelled') })
   return {
     wake,
     stop: async () => {
       isStopped = true
       clearTimeout(timer)
-      await running
+      await Promise.all([running, recheck.stop()])
     }
   }
 }

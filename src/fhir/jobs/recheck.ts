@@ -53,13 +53,13 @@ export interface RecheckTimer extends RecheckParts {
   /** Jobs were recorded. */
   onRecorded: () => void
   report: JobReport
-  /** Default 30 s. */
-  everyMs?: number
 }
 
+const EVERY_MS = 30_000
+
 /** Runs it by the clock. */
-export function startRecheck ({ onRecorded, report, everyMs = 30_000, ...parts }: RecheckTimer): Repetition {
-  return repeat(everyMs, () => recheckRelabelled(parts).then(count => {
+export function startRecheck ({ onRecorded, report, ...parts }: RecheckTimer): Repetition {
+  return repeat(EVERY_MS, () => recheckRelabelled(parts).then(count => {
     report.fine()
     if (count > 0) onRecorded()
   }, report.failing))

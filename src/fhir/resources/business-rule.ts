@@ -36,13 +36,13 @@ export function readPeriod (at: string, period: { start?: string, end?: string }
   return span(from, until)
 }
 
-const REFERENCE = /^([A-Z][A-Za-z]+)\/([A-Za-z0-9\-.]{1,64})(?:\/_history\/[A-Za-z0-9\-.]{1,64})?$/
+const REFERENCE = /^([A-Z][A-Za-z]+)\/([A-Za-z0-9\-.]{1,64})(?:\/_history\/([A-Za-z0-9\-.]{1,64}))?$/
 
-/** Type and id of a literal reference on this server; `undefined` for any other. */
-export function readReference (reference: string | undefined, baseUrl: string): { type: string, id: string } | undefined {
+/** What a literal reference on this server names; `undefined` for any other. */
+export function readReference (reference: string | undefined, baseUrl: string): { type: string, id: string, versionId?: string } | undefined {
   const local = reference?.startsWith(`${baseUrl}/`) ? reference.slice(baseUrl.length + 1) : reference
-  const match = REFERENCE.exec(local ?? '')
-  return match === null ? undefined : { type: match[1]!, id: match[2]! }
+  const [, type, id, versionId] = REFERENCE.exec(local ?? '') ?? []
+  return type === undefined || id === undefined ? undefined : { type, id, ...(versionId === undefined ? {} : { versionId }) }
 }
 
 /** Id of the resource of `type` that a reference names. @throws ServiceError FHIR_BUSINESS_RULE for anything else */

@@ -7,7 +7,7 @@ import { instant } from '../../model/identifier.ts'
 import { ServiceError } from '../../model/errors.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { asStoreError, transaction as inTransaction } from '../../platform/postgres/pool.ts'
-import { SEARCH_WAIT_MS, type Write, type WriteClock } from '../../platform/write-clock.ts'
+import type { Write, WriteClock } from '../../platform/write-clock.ts'
 import type { Pseudonyms } from '../../stores/linkage/association.ts'
 import { notifyChange } from '../../stores/linkage/change-feed.ts'
 import { readCurrent, readHistory, readVersion, type StoredVersion as StoredText, writeVersion } from '../../stores/linkage/resource.ts'
@@ -19,7 +19,7 @@ import { readReference, ruleBroken } from './business-rule.ts'
 import { DEMO_CODING } from '../words/demo-coding.ts'
 import { telemetryName } from './device-rules.ts'
 import type { LinkageCommit } from './linkage-commit.ts'
-import { seesAll, type Visibility } from '../words/search-words.ts'
+import { SEARCH_WAIT_MS, seesAll, type Visibility } from '../words/search-words.ts'
 import type { ResourceReader, ResourceStore, ResourceTransaction, StoredQuery, StoredResource, StoredType, StoredVersion, WrittenName } from './resource-store.ts'
 
 export interface RepositoryOptions {
@@ -234,7 +234,7 @@ function referencesOf (resource: StoredResource, baseUrl: string): { element: st
   const found: { element: string, type: string, id: string }[] = []
   const add = (element: string, reference: string | undefined) => {
     const target = readReference(reference, baseUrl)
-    if (target !== undefined) found.push({ element, ...target })
+    if (target !== undefined) found.push({ element, type: target.type, id: target.id })
   }
   if (resource.resourceType === 'DeviceUseStatement') {
     add('subject', resource.subject?.reference)

@@ -61,7 +61,8 @@ export type WrittenName = { type: StoredType } & ({ id: string } | { token: Toke
 /** One database transaction. It sees its own writes. */
 export interface ResourceTransaction extends ResourceReader {
   /** Waits for every other transaction that locked, matched or wrote one of these, an identifier in any system. All that a transaction will
-   *  match and write, locked at once before anything else: then no two wait for each other. */
+   *  match and write, locked at once before anything else: then no two wait for each other. What the server adds itself (identifiers, metrics
+   *  of a model) is locked when it is written; a deadlock over it is tried again. */
   lockNames (names: readonly WrittenName[]): Promise<void>
   /** Serialises with every other transaction that asks for the same values or writes them, then gives at most `limit` visible matches of any-of within all-of. */
   matchForWrite (type: StoredType, identifiers: readonly (readonly Token[])[], limit: number, visibleTo: Visibility, now: EpochMs): Promise<readonly StoredVersion[]>

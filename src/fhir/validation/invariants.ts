@@ -2,7 +2,7 @@
 
 import { UCUM } from '../words/code-allow-list.ts'
 import { hasLimits, isTokenText } from './sampled-data.ts'
-import { choiceOf, equalJson, has, isNode, listOf, type Node, nodesOf, type Walk } from './walk.ts'
+import { choiceOf, codings, equalJson, has, isNode, listOf, type Node, nodesOf, type Walk } from './walk.ts'
 
 export interface Invariant {
   holds (element: Node, walk: Walk): boolean
@@ -130,8 +130,6 @@ function repeatsCode (node: Node): boolean {
   const own = codings(node['code'])
   return nodesOf(node['component']).some(({ code }) => codings(code).some(coding => own.some(other => equalJson(coding, other))))
 }
-
-function codings (concept: unknown): readonly Node[] { return isNode(concept) ? nodesOf(concept['coding']) : [] }
 
 /** The first ends before the second begins; texts of different precision are compared as far as both go. */
 function isAfter (start: unknown, end: unknown): boolean {

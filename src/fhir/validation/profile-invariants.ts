@@ -3,7 +3,7 @@
 import { CANONICAL, identifierSystem } from '../../model/identifier.ts'
 import { isAllowedUnit, METRIC_CODES, OBSERVATION_CATEGORIES, UCUM } from '../words/code-allow-list.ts'
 import { fillsPeriod, isTokenText } from './sampled-data.ts'
-import { choiceOf, has, isNode, type Node, nodesOf } from './walk.ts'
+import { choiceOf, codings, has, isNode, type Node, nodesOf } from './walk.ts'
 
 export interface ProfileInvariant {
   holds (value: unknown): boolean
@@ -50,8 +50,6 @@ export const PROFILE_INVARIANTS: Readonly<Record<string, ProfileInvariant>> = {
 export const IN_CODE_ONLY: Readonly<Record<string, readonly string[]>> = {
   [`${CANONICAL}/StructureDefinition/tissue-oxygen-sampled`]: ['oxb-sampled-2']
 }
-
-function codings (concept: unknown): readonly Node[] { return isNode(concept) ? nodesOf(concept['coding']) : [] }
 
 function isMeasuredOrAbsent (node: Node): boolean { return has(node, 'dataAbsentReason') || choiceOf(node, 'value') !== undefined }
 

@@ -93,6 +93,9 @@ export function listOf (value: unknown): readonly unknown[] {
   return value === undefined || value === null ? [] : [value]
 }
 
+/** Of a CodeableConcept. */
+export function codings (concept: unknown): readonly Node[] { return isNode(concept) ? nodesOf(concept['coding']) : [] }
+
 export function nodesOf (value: unknown): readonly Node[] { return listOf(value).filter(isNode) }
 
 export function equalJson (one: unknown, other: unknown): boolean {

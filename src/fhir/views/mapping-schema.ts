@@ -1,5 +1,7 @@
 /** The form of a mapping file: what one kind of ledger row is called in FHIR. Takes parsed JSON -> gives a typed `MappingFile` or its problems. */
 
+import type { ViewKind } from '../../model/window.ts'
+
 export interface Coding { system: string, code: string, display?: string }
 export interface Concept { coding: readonly Coding[], text?: string }
 
@@ -33,11 +35,9 @@ export interface MappingFile {
   resolution?: number
   /** SampledData limits of a row without a channel. */
   range?: { low: number, high: number }
-  views: Readonly<Partial<Record<MappedView, ViewText>>>
+  views: Readonly<Partial<Record<ViewKind, ViewText>>>
   components?: readonly ComponentText[]
 }
-
-export type MappedView = 'sampled' | 'single' | 'panel' | 'numeric' | 'mean' | 'rate' | 'deficit'
 
 const text = { type: 'string', minLength: 1 }
 const coding = {

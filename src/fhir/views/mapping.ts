@@ -6,7 +6,8 @@ import { Ajv } from 'ajv'
 import type { Channel, DeviceModel } from '../../model/device-model.ts'
 import { ServiceError } from '../../model/errors.ts'
 import { isAllowedCode, isAllowedUnit, SPO2_CODES } from '../words/code-allow-list.ts'
-import { type Coding, MAPPING_SCHEMA, type MappedView, type MappingFile } from './mapping-schema.ts'
+import type { ViewKind } from '../../model/window.ts'
+import { type Coding, MAPPING_SCHEMA, type MappingFile } from './mapping-schema.ts'
 
 export const SIGNAL_QUALITY = 'signal-quality-index'
 const SAMPLES = '-samples'
@@ -15,7 +16,7 @@ export interface Mapping {
   /** `<name>@<version>`, as pinned in `PointProvenance.mappingVersion`. */
   version: string
   file: MappingFile
-  has (view: MappedView): boolean
+  has (view: ViewKind): boolean
   /** Text shown for a UCUM code. */
   unitText (code: string): string
 }

@@ -53,7 +53,7 @@ export interface ObservationPage {
 export type SearchObservations = (query: ObservationQuery, visibleTo: Visibility) => Promise<ObservationPage>
 
 /** `undefined`: absent or not visible, which the caller cannot tell apart. @throws ServiceError not-found FHIR_GONE for a withdrawn revision. */
-export type ReadObservation = (id: string, versionId: string | undefined, visibleTo: Visibility, now: EpochMs) => Promise<Observation | undefined>
+export type ReadObservation = (id: string, versionId: string | undefined, visibleTo: Visibility) => Promise<Observation | undefined>
 
 /** Versions of one resource, newest first. */
 export interface HistoryPage {

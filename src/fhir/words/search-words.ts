@@ -43,3 +43,6 @@ export function matchesDate (condition: DateCondition, from: number, until: numb
     case 'ap': return from < condition.until && until > condition.from
   }
 }
+
+/** How long a search waits for what is being written before it reads without it. */
+export const SEARCH_WAIT_MS = 100

@@ -5,6 +5,7 @@ import { ServiceError } from '../../model/errors.ts'
 import { epochMs } from '../../model/units.ts'
 import { schemaIdByForm, schemaIdOf } from './schema-registry.ts'
 import { AvroCursor } from './avro-cursor.ts'
+import { tooLarge } from './content.ts'
 import {
   type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX
 } from './record.ts'
@@ -93,7 +94,7 @@ function inflate (data: Buffer, codec: string, inflatedMax: number): Buffer | un
     return inflateRawSync(data, { maxOutputLength: Math.max(1, inflatedMax) })
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ERR_BUFFER_TOO_LARGE') return undefined
-    throw new ServiceError('incorrect', 'INPUT_TOO_LARGE', 'the body is too large when decompressed: send several requests')
+    throw tooLarge('the body is larger than ingest.inflatedMax when decompressed')
   }
 }
 

@@ -62,4 +62,4 @@ async function inflate (unpack: typeof inflateGzip, bytes: Buffer, limits: Conte
   }
 }
 
-function tooLarge (what: string): ServiceError { return new ServiceError('incorrect', 'INPUT_TOO_LARGE', `${what}: send several requests`) }
+export function tooLarge (what: string): ServiceError { return new ServiceError('incorrect', 'INPUT_TOO_LARGE', `${what}: send several requests`) }

@@ -5,7 +5,6 @@ import { ServiceError } from '../../model/errors.ts'
 import type { ReasonCode } from '../../model/reason.ts'
 import { type EpochMs, epochMs } from '../../model/units.ts'
 import type { Events } from '../../observability/events.ts'
-import { asStoreError } from '../../platform/postgres/pool.ts'
 import type { Accept } from '../accept.ts'
 import { fractionsByBody } from '../check-reading.ts'
 import type { BodyKind } from '../decode/content.ts'
@@ -59,7 +58,7 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
   const { pool, quarantine } = deps
 
   async function openedItem (id: string): Promise<SealedItem | undefined> {
-    const item = await selectItem(pool, id).catch((error: unknown) => { throw asStoreError(error) })
+    const item = await selectItem(pool, id)
     return item?.sealed === undefined ? undefined : { ...item, sealed: item.sealed }
   }
 
@@ -84,10 +83,10 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
   return {
     list: ({ deviceId, ...filter }) => {
       const device = deviceId === undefined ? {} : { device: quarantine.deviceIndexOf(deviceId) }
-      return selectHeads(pool, { ...filter, ...device }).catch((error: unknown) => { throw asStoreError(error) })
+      return selectHeads(pool, { ...filter, ...device })
     },
     async show (id) {
-      const item = await selectItem(pool, id).catch((error: unknown) => { throw asStoreError(error) })
+      const item = await selectItem(pool, id)
       if (item === undefined) return undefined
       const { sealed, ...head } = item
       if (sealed === undefined) return { head, bytes: undefined, record: undefined }
@@ -193,13 +192,13 @@ export async function expireItems (options: ExpiryOptions): Promise<number> {
   const limits = (aheadMs: number) => ({ held: epochMs(time + aheadMs - retainMs), waiting: epochMs(time + aheadMs - retainWaitingMs) })
   let discarded = 0
   for (;;) {
-    const ids = await selectExpired(pool, limits(0), EXPIRED_AT_ONCE).catch((error: unknown) => { throw asStoreError(error) })
+    const ids = await selectExpired(pool, limits(0), EXPIRED_AT_ONCE)
     if (ids.length === 0) break
     discarded += await quarantine.settle(ids, 'discarded', 'expired')
   }
-  const expiring = await countExpired(pool, limits(announceMs)).catch((error: unknown) => { throw asStoreError(error) })
+  const expiring = await countExpired(pool, limits(announceMs))
   if (expiring > 0) events.raise('quarantine-expiring', { count: expiring })
   else events.clear('quarantine-expiring')
-  await deleteSettled(pool, epochMs(time - retainSettledMs)).catch((error: unknown) => { throw asStoreError(error) })
+  await deleteSettled(pool, epochMs(time - retainSettledMs))
   return discarded
 }

@@ -3,6 +3,7 @@
 import type { ClientBase, Pool } from 'pg'
 import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
 import { type EpochMs, epochMs, hourOf } from '../../model/units.ts'
+import { storeQuery } from '../../platform/postgres/pool.ts'
 import { RULE_VERSION } from '../check-reading.ts'
 import type { DeviceIndex, ItemHead, ItemKind, ItemState, NewItem, SealedItem } from './quarantine-item.ts'
 
@@ -15,7 +16,7 @@ const NO_DEVICE = Buffer.alloc(0)
 
 export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<void> {
   const column = <T>(value: (row: NewRow) => T) => rows.map(value)
-  await db.query(`
+  await storeQuery(db, `
     INSERT INTO quarantine.item (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index,
       event_time, sequence, arrived_at, sealed, sealed_length, rule_version)
     SELECT *, octet_length(sealed), ${RULE_VERSION}
@@ -63,7 +64,7 @@ async function countNew (db: Db, rows: readonly NewRow[]): Promise<void> {
     else counts.records++
   }
   const sorted = [...byKey].sort(([a], [b]) => a < b ? -1 : 1).map(([, counts]) => counts)
-  await db.query(`
+  await storeQuery(db, `
     INSERT INTO ingest.quarantined (hour, index_version, device_index, records, fields, returned)
     SELECT * FROM unnest($1::timestamptz[], $2::smallint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[])
     ON CONFLICT (hour, index_version, device_index) DO UPDATE SET records = quarantined.records + excluded.records,
@@ -83,7 +84,7 @@ export type FinalState = 'released' | 'resubmitted' | 'discarded'
 
 /** Ends open items: their bytes go, their counters move, in one statement. Items that are settled already are passed over. */
 export async function settleItems (db: Db, ids: readonly string[], state: FinalState, now: EpochMs, note?: string): Promise<Settled> {
-  const { rows } = await db.query<Settled>(`
+  const { rows } = await storeQuery<Settled>(db, `
     WITH open AS (SELECT id FROM quarantine.item WHERE id = ANY($1::uuid[]) AND state IN ('waiting', 'held') ORDER BY number FOR UPDATE),
     settled AS (
       UPDATE quarantine.item i SET state = $2, sealed = NULL, settled_at = $3, note = $4, tried_at = $3, attempts = attempts + 1
@@ -108,7 +109,7 @@ export async function settleItems (db: Db, ids: readonly string[], state: FinalS
 /** Writes down that an open item was tried and why it stays. */
 export async function keepItems (db: Db, items: readonly { id: string, kind: ItemKind, reason: ReasonCode }[], now: EpochMs): Promise<void> {
   if (items.length === 0) return
-  await db.query(`
+  await storeQuery(db, `
     UPDATE quarantine.item i SET reason = t.reason, state = t.state, attempts = attempts + 1, tried_at = $4
     FROM unnest($1::uuid[], $2::text[], $3::text[]) AS t (id, reason, state) WHERE i.id = t.id AND i.state IN ('waiting', 'held')`,
   [items.map(({ id }) => id), items.map(({ reason }) => reason), items.map(stateFor), new Date(now)])
@@ -148,7 +149,7 @@ export interface ItemFilter {
 /** In order of arrival. */
 export async function selectHeads (db: Db, filter: ItemFilter): Promise<ItemHead[]> {
   const date = (time: EpochMs | undefined) => time === undefined ? null : new Date(time)
-  const { rows } = await db.query<Row>(`
+  const { rows } = await storeQuery<Row>(db, `
     SELECT ${HEAD_COLUMNS} FROM quarantine.item
     WHERE ($1::text[] IS NULL OR state = ANY($1)) AND ($2::text[] IS NULL OR reason = ANY($2))
       AND ($3::bytea IS NULL OR (device_index = $3 AND index_version = $4))
@@ -162,7 +163,7 @@ export async function selectHeads (db: Db, filter: ItemFilter): Promise<ItemHead
 
 /** One item, with its bytes while it is open; `undefined` when there is none. */
 export async function selectItem (db: Db, id: string): Promise<ItemHead & { sealed: Buffer | undefined } | undefined> {
-  const { rows } = await db.query<Row>(`SELECT ${HEAD_COLUMNS}, sealed FROM quarantine.item WHERE id = $1`, [id])
+  const { rows } = await storeQuery<Row>(db, `SELECT ${HEAD_COLUMNS}, sealed FROM quarantine.item WHERE id = $1`, [id])
   const row = rows[0]
   return row === undefined ? undefined : { ...headOf(row), sealed: row.sealed ?? undefined }
 }
@@ -174,7 +175,7 @@ export interface WaitingCursor { eventTime: number, sequence: number, number: nu
 export async function selectWaiting (
   db: Db, { version, index }: DeviceIndex, newerThan: number, cursor: WaitingCursor | undefined, limit: number
 ): Promise<SealedItem[]> {
-  const { rows } = await db.query<Row>(`
+  const { rows } = await storeQuery<Row>(db, `
     SELECT ${HEAD_COLUMNS}, sealed FROM quarantine.item
     WHERE state = 'waiting' AND device_index = $1 AND index_version = $2 AND number > $3
       AND (event_time, sequence, number) > ($4::bigint, $5::bigint, $6::bigint)
@@ -188,7 +189,7 @@ export interface FoundDevice { device: DeviceIndex, isKnown: boolean }
 
 /** @param which `known`: only those */
 export async function selectWaitingDevices (db: Db, which: 'all' | 'known' = 'all'): Promise<FoundDevice[]> {
-  const { rows } = await db.query<DeviceIndex & { known: boolean }>(`
+  const { rows } = await storeQuery<DeviceIndex & { known: boolean }>(db, `
     SELECT index_version AS version, device_index AS index, bool_or(reason <> 'device-unknown') AS known FROM quarantine.item
     WHERE state = 'waiting' AND ($1 = 'all' OR reason <> 'device-unknown') GROUP BY 1, 2`, [which])
   return rows.map(({ version, index, known }) => ({ device: { version, index }, isKnown: known }))
@@ -196,8 +197,7 @@ export async function selectWaitingDevices (db: Db, which: 'all' | 'known' = 'al
 
 /** Open items and the bytes they hold. */
 export async function selectTotals (db: Db): Promise<{ items: number, bytes: number }> {
-  const { rows } = await db.query<{ items: number, bytes: number }>(
-    `SELECT count(*)::bigint AS items, coalesce(sum(sealed_length), 0)::bigint AS bytes FROM quarantine.item WHERE state IN ('waiting', 'held')`)
+  const { rows } = await storeQuery<{ items: number, bytes: number }>(db, `SELECT count(*)::bigint AS items, coalesce(sum(sealed_length), 0)::bigint AS bytes FROM quarantine.item WHERE state IN ('waiting', 'held')`)
   return rows[0]!
 }
 
@@ -211,7 +211,7 @@ export interface OpenCount {
 
 /** Open items by reason, most first. */
 export async function countOpenByReason (db: Db): Promise<OpenCount[]> {
-  const { rows } = await db.query<OpenCount>(`
+  const { rows } = await storeQuery<OpenCount>(db, `
     SELECT reason, count(*) FILTER (WHERE state = 'waiting')::int AS waiting, count(*) FILTER (WHERE state = 'held')::int AS held,
       count(*) FILTER (WHERE state = 'waiting' AND arrived_at < now() - interval '1 minute')::int AS overdue
     FROM quarantine.item WHERE state IN ('waiting', 'held') GROUP BY reason ORDER BY count(*) DESC, reason`)
@@ -223,19 +223,19 @@ const EXPIRED = `state IN ('waiting', 'held') AND arrived_at < CASE state WHEN '
 
 /** Oldest first. */
 export async function selectExpired (db: Db, before: { held: EpochMs, waiting: EpochMs }, limit: number): Promise<string[]> {
-  const { rows } = await db.query<{ id: string }>(`SELECT id FROM quarantine.item WHERE ${EXPIRED} ORDER BY arrived_at LIMIT $3`,
+  const { rows } = await storeQuery<{ id: string }>(db, `SELECT id FROM quarantine.item WHERE ${EXPIRED} ORDER BY arrived_at LIMIT $3`,
   [new Date(before.held), new Date(before.waiting), limit])
   return rows.map(({ id }) => id)
 }
 
 export async function countExpired (db: Db, before: { held: EpochMs, waiting: EpochMs }): Promise<number> {
-  const { rows } = await db.query<{ count: number }>(`SELECT count(*)::int AS count FROM quarantine.item WHERE ${EXPIRED}`,
+  const { rows } = await storeQuery<{ count: number }>(db, `SELECT count(*)::int AS count FROM quarantine.item WHERE ${EXPIRED}`,
     [new Date(before.held), new Date(before.waiting)])
   return rows[0]!.count
 }
 
 /** Removes rows that were settled before `time`; their counters stay. */
 export async function deleteSettled (db: Db, time: EpochMs): Promise<number> {
-  const { rowCount } = await db.query('DELETE FROM quarantine.item WHERE settled_at < $1', [new Date(time)])
+  const { rowCount } = await storeQuery(db, 'DELETE FROM quarantine.item WHERE settled_at < $1', [new Date(time)])
   return rowCount ?? 0
 }

@@ -65,12 +65,12 @@ export async function openQuarantine (options: QuarantineOptions): Promise<Quara
     add: items => items.length === 0 ? Promise.resolve() : write(items),
     async settle (ids, state, note) {
       if (ids.length === 0) return 0
-      const settled = await settleItems(pool, ids, state, now(), note).catch((error: unknown) => { throw asStoreError(error) })
+      const settled = await settleItems(pool, ids, state, now(), note)
       fill.change(-settled.items, -settled.bytes)
       if (state === 'discarded') events.discarded(settled.items)
       return settled.items
     },
-    keep: items => keepItems(pool, items, now()).catch((error: unknown) => { throw asStoreError(error) }),
+    keep: items => keepItems(pool, items, now()),
     open: item => openItem(dataKeys, item),
     waitingOf: (device, newerThan, cursor, limit) => selectWaiting(pool, device, newerThan, cursor, limit),
     waitingDevices: which => selectWaitingDevices(pool, which),
@@ -87,7 +87,7 @@ function createFill ({ pool, events, now, itemsMax = 5_000_000, bytesMax = 8 * 1
   let isFull = false
   async function refresh (): Promise<void> {
     refreshedAt = now()
-    const totals = await selectTotals(pool).catch((error: unknown) => { throw asStoreError(error) })
+    const totals = await selectTotals(pool)
     items = totals.items
     bytes = totals.bytes
     if (isFull && items < itemsMax && bytes < bytesMax) {

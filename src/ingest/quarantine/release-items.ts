@@ -1,10 +1,10 @@
 /** Items of quarantine → their records, identified anew: what resolves is published and marked, the rest stays under the reason it has now. */
 
-import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
 import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { Events } from '../../observability/events.ts'
+import { undefinedWhenDestroyed } from '../../security/data-keys.ts'
 import { itemOf } from '../accept.ts'
 import { fractionsByBody } from '../check-reading.ts'
 import { decodeAvroRecord } from '../decode/avro.ts'
@@ -133,9 +133,4 @@ export function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId' | 'sou
   const schemaId = schemaIdOf(item.schemaId)
   if (schemaId === undefined) return { unreadable: 'schema-unknown', detail: 'the schema id is not registered' }
   return decodeAvroRecord(bytes, schemaId, limits)
-}
-
-function undefinedWhenDestroyed (error: unknown): undefined {
-  if (error instanceof ServiceError && error.code === 'KEY_DESTROYED') return undefined
-  throw error
 }

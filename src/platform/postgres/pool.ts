@@ -1,6 +1,6 @@
 /** A connection string -> a pool of connections, and work done in one transaction. */
 
-import { type ClientBase, Pool, type PoolClient, types } from 'pg'
+import { type ClientBase, Pool, type PoolClient, type QueryResult, type QueryResultRow, types } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
 
 export interface PoolOptions {
@@ -71,6 +71,15 @@ export function asStoreError (error: unknown): unknown {
   }
   if (!isConnectionError(error)) return error
   return new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'PostgreSQL cannot be reached', { cause: error, retryAfterS: RETRY_AFTER_S })
+}
+
+/** One statement. @throws what `asStoreError` makes of its error */
+export async function storeQuery<R extends QueryResultRow = Record<string, never>> (db: Pick<ClientBase, 'query'>, text: string, values?: unknown[]): Promise<QueryResult<R>> {
+  try {
+    return await db.query<R>(text, values)
+  } catch (error) {
+    throw asStoreError(error)
+  }
 }
 
 /** True when the connection failed, so that the same work may succeed on another one. */

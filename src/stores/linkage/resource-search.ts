@@ -40,7 +40,8 @@ export interface PageWish {
 
 interface Row { id: string, version: number, at: number, text: string }
 
-/** The versions that were current at `asOf` and meet the query: the current one, else the newest in the history that is old enough. */
+/** The versions that were current at `asOf` and meet the query: the current one, else the newest in the history that is old enough.
+ *  References are those of the current one: what a search may ask for (subject, device, source) never changes. */
 function asOf (type: string, query: ResourceQuery): { sql: string, values: unknown[] } {
   const values: unknown[] = [type, instant(query.asOf)]
   const current = `select r.id, r.version, r.last_updated, r.content from fhir.resource r

@@ -33,7 +33,7 @@ test('a relabel job that fails is reported and stays open, and the report ends w
     onConflicts: () => { throw new Error('not asked for') },
     releaseDevice: device => { told.push(`release ${device}`) },
     contextChanged: () => {},
-    report: {
+    report: () => ({
       failing: error => {
         told.push((error as Error).message)
         failed.resolve()
@@ -42,7 +42,7 @@ test('a relabel job that fails is reported and stays open, and the report ends w
         told.push('fine')
         fine.resolve()
       }
-    },
+    }),
     now: () => NOW
   })
   await failed.promise

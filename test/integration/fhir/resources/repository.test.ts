@@ -6,7 +6,7 @@ import { identifierSystem } from '../../../../src/model/identifier.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import { createWriteClock } from '../../../../src/platform/write-clock.ts'
 import { association, create, NOW, patient, reader, testRepository, update } from '../../../support/linkage-fixtures.ts'
-import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { isLockWaited, type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let database: TestDatabase
 beforeAll(async () => { database = await testDatabase('linkage') })
@@ -93,17 +93,12 @@ test.each([
   await repository.transaction(async transaction => {
     await transaction.create(patient(id, [{ system: token.system ?? 'urn:mrn', value: code }]))
     asked = ask()
-    while (!isAnswered && !(await isWaited())) { /* it will be one of the two */ }
+    while (!isAnswered && !(await isLockWaited(database.pool))) { /* it will be one of the two */ }
   })
   expect((await asked)?.map(({ resource }) => resource.id)).toEqual([id])
 })
 
 function defined ({ system, code }: { system: string | undefined, code: string | undefined }) { return { ...(system === undefined ? {} : { system }), ...(code === undefined ? {} : { code }) } }
-
-async function isWaited (): Promise<boolean> {
-  const { rows } = await database.pool.query(`select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`)
-  return rows.length > 0
-}
 
 test('search finds by id, identifier and reference, in the order of lastUpdated, page by page', async () => {
   const { repository } = testRepository(database.pool)

@@ -1,8 +1,7 @@
-import type { PoolClient } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { transaction } from '../../../../src/platform/postgres/pool.ts'
 import { createNameLocks, NAMES_MAX, type NameLocks } from '../../../../src/stores/linkage/name-locks.ts'
-import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { isLockWaited, type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let database: TestDatabase
 beforeAll(async () => { database = await testDatabase('linkage') })
@@ -29,7 +28,7 @@ test.each([
       await second(createNameLocks(client))
       order.push('second')
     })
-    while (!(await isWaited(client))) { /* until it asks */ }
+    while (!(await isLockWaited(client))) { /* until it asks */ }
     order.push('first')
   })
   await other
@@ -47,8 +46,3 @@ test('more names than PostgreSQL has room for are locked, by several at once', a
   const names = Array.from({ length: 50_000 }, (_, n) => `name ${n}`)
   await Promise.all([1, 2, 3, 4].map(() => transaction(database.pool, client => createNameLocks(client).lock(names))))
 })
-
-async function isWaited (client: PoolClient): Promise<boolean> {
-  const { rows } = await client.query(`select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`)
-  return rows.length > 0
-}
