@@ -1,6 +1,6 @@
 /** Records as taken from the bus → readings of a series, each fresh, late, or a repetition. */
 
-import type { Reading, ReadingBatch, Sid, StoredReading } from '../model/reading.ts'
+import { FLAG, type Reading, type ReadingBatch, type Sid, type StoredReading } from '../model/reading.ts'
 import { decodeReadingBatch } from '../model/reading-record.ts'
 import { type EpochMs, hourOf } from '../model/units.ts'
 import { compareRepeated } from './deduplicate.ts'
@@ -95,11 +95,17 @@ function placeRepeated (there: StoredReading, row: RowIn, count: Count, findings
     const value = (typeof field === 'number' ? row.values[field] : row[field])!
     if (typeof field === 'number') values[field] = value
     else if (field === 'battery') there.battery = row.battery
-    else there.quality = row.quality
+    else fillQuality(there, row.quality)
     findings.fills.push({ series: row.series, takenAt: row.takenAt, sequence: row.sequence, field, value })
   }
   there.values = values
   return true
+}
+
+/** A refused quality that is sent again is unknown no more. */
+function fillQuality (there: StoredReading, quality: StoredReading['quality']): void {
+  there.quality = quality
+  there.flags &= ~FLAG['quality-unknown']
 }
 
 function rowOf (reading: Reading, series: number, schemaId: number, partition: number, offset: number): RowIn {

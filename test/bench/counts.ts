@@ -55,7 +55,7 @@ export interface WantedReading { series: number, takenAt: number, tissueO2: numb
 
 const POLL_MS = 5
 const OPEN = "from quarantine.item where state in ('waiting', 'held')"
-const STORED_TIMEOUT_MS = 180_000
+const STORED_TIMEOUT_MS = 600_000
 
 export async function openCounts (server: Pick<Server, 'databaseUrl'>): Promise<Counts> {
   const [series, bus] = await Promise.all(['oxbow_series', 'oxbow_bus'].map(async database => {

@@ -1,6 +1,6 @@
 /** Transaction and batch Bundles: all entries in one database transaction, or each on its own (FHIR R4 http.html#transaction). */
 
-import type { Bundle, BundleEntry, BundleEntryResponse, Resource } from '@medplum/fhirtypes'
+import type { Bundle, BundleEntry, BundleEntryResponse, Identifier, Resource } from '@medplum/fhirtypes'
 import { instant } from '../../model/identifier.ts'
 import { ServiceError } from '../../model/errors.ts'
 import { type ParsedEntry, parseBundle, parseEntry } from './bundle-entry.ts'
@@ -64,21 +64,18 @@ async function processTransaction (parsed: readonly ParsedEntry[], caller: Calle
   const placed = new Map<number, PlacedWrite>()
   const addresses = new Map<string, string>()
   const written = new Set<string>()
-  const conditions = new Set<string>()
   await transaction.lockNames(parsed.flatMap(({ interaction }, place) => isRead(interaction) ? [] : located(place, () => namesOf(interaction))))
   for (const [place, { interaction, fullUrl }] of parsed.entries()) {
     if (isRead(interaction)) continue
     const where = await locatedAsync(place, () => placeWrite(interaction, caller, deps, transaction))
     const name = `${where.type}/${where.id}`
     if (where.existing === undefined && written.has(name)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry writes the same resource'))
-    const condition = interaction.ifNoneExist === undefined ? undefined : `${where.type}?${interaction.ifNoneExist}`
-    if (condition !== undefined && conditions.has(condition)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry creates under the same condition'))
-    if (condition !== undefined && where.existing === undefined) conditions.add(condition)
     if (fullUrl !== undefined && addresses.has(fullUrl)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry has the same fullUrl'))
     if (fullUrl !== undefined) addresses.set(fullUrl, name)
     written.add(name)
     placed.set(place, where)
   }
+  assertConditionsApart(placed)
   // Referenced types first, so that each rule of the store finds what it asks for.
   const order = [...placed].sort(([a, first], [b, second]) => rank(first.type) - rank(second.type) || a - b)
   for (const [place, where] of order) {
@@ -91,6 +88,33 @@ async function processTransaction (parsed: readonly ParsedEntry[], caller: Calle
     if (isRead(interaction)) answers[place] = await locatedAsync(place, () => readInteraction(interaction, caller, deps, transaction))
   }
   return answers
+}
+
+/** A condition that another entry's resource would meet: which of the two is meant cannot be told.
+ *  @throws ServiceError incorrect FHIR_INVALID */
+function assertConditionsApart (placed: ReadonlyMap<number, PlacedWrite>): void {
+  const conditions = new Set<string>()
+  const writes = [...placed].filter(([, { existing }]) => existing === undefined)
+  const byType = Map.groupBy(writes, ([, { type }]) => type)
+  for (const [place, { type, interaction: { ifNoneExist } }] of writes) {
+    if (ifNoneExist === undefined) continue
+    const condition = parseCondition(ifNoneExist)
+    const key = JSON.stringify([type, condition.map(anyOf => anyOf.map(({ system, code }) => [system, code]))])
+    if (conditions.has(key)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry creates under the same condition'))
+    conditions.add(key)
+    const other = byType.get(type)!.find(([other, { interaction }]) => other !== place && meets(identifiersOf(interaction), condition))
+    if (other !== undefined) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', `entry ${other[0]} brings a resource that meets the condition of this one`))
+  }
+}
+
+function meets (brought: readonly Identifier[], condition: readonly (readonly Token[])[]): boolean {
+  return condition.every(anyOf => anyOf.some(token => brought.some(({ system = '', value }) =>
+    (token.system === undefined || token.system === system) && (token.code === undefined || token.code === value))))
+}
+
+/** With a value; the body is not validated yet. */
+function identifiersOf ({ resource }: Interaction): Identifier[] {
+  return [(resource as StoredResource | undefined)?.identifier].flat().filter(identifier => typeof identifier?.value === 'string') as Identifier[]
 }
 
 function isRead ({ code }: Interaction): boolean { return code !== 'create' && code !== 'update' }
@@ -108,9 +132,10 @@ function withAddresses (resource: Resource, addresses: ReadonlyMap<string, strin
 }
 
 /** Every identifier that a write asks for or brings, and the resource that an update names. The body is not validated yet. */
-function namesOf ({ type, id, ifNoneExist, resource }: Interaction): WrittenName[] {
+function namesOf (interaction: Interaction): WrittenName[] {
+  const { type, id, ifNoneExist, resource } = interaction
   const ofType = (stored: StoredType, tokens: readonly Token[]) => tokens.map(token => ({ type: stored, token }))
-  const brought = [(resource as StoredResource | undefined)?.identifier].flat().flatMap(identifier => typeof identifier?.value === 'string' ? [{ code: identifier.value }] : [])
+  const brought = identifiersOf(interaction).map(({ value }) => ({ code: value! }))
   const asked = ifNoneExist === undefined ? [] : parseCondition(ifNoneExist).flat()
   const referred = conditionsOf(resource!).flatMap(condition => condition.type === undefined ? [] : ofType(condition.type, parseCondition(condition.query).flat()))
   return [...(id === undefined ? [] : [{ type: type as StoredType, id }]), ...ofType(type as StoredType, [...asked, ...brought]), ...referred]

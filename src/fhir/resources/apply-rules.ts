@@ -38,6 +38,7 @@ interface Run { client: PoolClient, written: ReadonlyMap<string, Written>, broug
 /** @param written by `Type/id`; grows while DeviceMetrics are made @throws ServiceError FHIR_BUSINESS_RULE; the database's 23505, 23P01 */
 export async function applyRules (client: PoolClient, written: ReadonlyMap<string, Written>, deps: RuleDeps, now: EpochMs): Promise<LinkageCommit> {
   const run: Run = { client, written, broughtMetrics: metricsByDevice(written, deps.baseUrl()), deps, now }
+  await lockDevices(client, touchedDevices(run))
   const devices = new Set<string>()
   for (const { before, after } of of(written, 'Patient')) {
     if (before !== undefined) for (const device of await devicesOfPatient(client, after.id!)) devices.add(device)
@@ -65,6 +66,15 @@ export async function applyRules (client: PoolClient, written: ReadonlyMap<strin
   }
   const changes = [...written.values()].map(({ after, version }) => ({ type: after.resourceType, id: after.id!, version }))
   return { changes, devices: [...devices], sids: [...sids], gained, relabelJobs, recalibrationJobs }
+}
+
+/** Those that the rules read: nobody else gives one of them another name, a metric or an association meanwhile. */
+function touchedDevices ({ written, deps }: Run): string[] {
+  const referred = [...written.values()].flatMap(({ after }) => {
+    if (after.resourceType === 'DeviceUseStatement') return readReference(after.device?.reference, deps.baseUrl())?.id ?? []
+    return after.resourceType === 'DeviceMetric' ? readReference(after.source?.reference, deps.baseUrl())?.id ?? [] : []
+  })
+  return [...new Set(referred)]
 }
 
 async function applyDevice (run: Run, { before, after }: Written<Device>): Promise<LinkageCommit['gained'][number][]> {
@@ -104,10 +114,11 @@ async function applyAssociations (run: Run): Promise<{ change: AssociationChange
   const put = of(run.written, 'DeviceUseStatement').map(write => {
     const { before, after } = write as Written<DeviceUseStatement>
     if (before !== undefined) assertSameAssociation(before, after, deps.baseUrl())
-    return { statement: after, id: after.id!, ...readAssociation(after, deps.baseUrl()) }
+    const association = { statement: after, id: after.id!, ...readAssociation(after, deps.baseUrl()) }
+    // Identifiers of its Observations are made from the one, and say nothing of the other.
+    if (association.id === association.patient) throw ruleBroken('DeviceUseStatement.id', 'must not be the id of the patient')
+    return association
   })
-  if (put.length === 0) return []
-  await lockDevices(client, [...new Set(put.map(({ device }) => device))].sort())
   const changes: { change: AssociationChange, telemetry: string | undefined }[] = []
   for (const association of put) {
     await assertExists(run, 'DeviceUseStatement.subject', 'Patient', association.patient)

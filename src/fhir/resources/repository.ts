@@ -273,7 +273,7 @@ function asFhirError (error: unknown): unknown {
   switch (codeOf(error)) {
     case '23P01': return conflict('DeviceUseStatement.timingPeriod: another association of the device covers a part of this period: close it first')
     case '23505': return conflict('an id or an identifier that must be unique is taken by another resource')
-    case '22021': case '22P05': return new ServiceError('incorrect', 'FHIR_INVALID', 'a text holds a character that cannot be stored (U+0000)', { cause: error })
+    case '22021': case '22P02': case '22P05': return new ServiceError('incorrect', 'FHIR_INVALID', 'a text holds a character that cannot be stored (U+0000, or half of a surrogate pair)', { cause: error })
     case '40P01': case '40001': return conflict('other writers changed the same resources at the same time: send it again')
     default: return error
   }

@@ -21,7 +21,7 @@ const SPECIAL: Readonly<Record<string, PrimitiveCheck>> = {
   positiveInt: wholeNumber(1, 'must be a whole number, 1 or more'),
   string: text,
   markdown: text,
-  xhtml: value => typeof value !== 'string' ? NO_STRING : CONTROL.test(value) ? 'must not hold control characters' : narrativeProblem(value),
+  xhtml: value => typeof value !== 'string' ? NO_STRING : characterProblem(value) ?? narrativeProblem(value),
   uri,
   url: uri,
   canonical: uri,
@@ -46,7 +46,13 @@ function text (value: unknown): string | undefined {
   if (value.length <= 1_000 && PLAIN_TEXT.test(value)) return undefined
   if (value.length > LENGTH_MAX) return 'must not be longer than 1 MB'
   if (!/\S/.test(value)) return 'must not be empty'
-  return CONTROL.test(value) ? 'must not hold control characters' : undefined
+  return characterProblem(value)
+}
+
+/** What no store could give back as it was sent: JSON can escape half a pair, UTF-8 and PostgreSQL have no form for it. */
+function characterProblem (value: string): string | undefined {
+  if (CONTROL.test(value)) return 'must not hold control characters'
+  return value.isWellFormed() ? undefined : 'must not hold half of a surrogate pair'
 }
 
 const OID = /^urn:oid:[0-2](\.(0|[1-9][0-9]*))+$/
@@ -56,7 +62,7 @@ function uri (value: unknown): string | undefined {
   if (typeof value !== 'string') return NO_STRING
   if (value.length <= 1_000 && !value.startsWith('urn:') && PLAIN_URI.test(value)) return undefined
   if (value === '' || value.length > LENGTH_MAX) return 'must be a URI'
-  if (/\s/.test(value) || CONTROL.test(value)) return 'must be a URI, without white space'
+  if (/\s/.test(value) || characterProblem(value) !== undefined) return 'must be a URI, without white space'
   if (value.startsWith('urn:oid:')) return OID.test(value) ? undefined : 'must be a valid OID behind urn:oid:'
   if (value.startsWith('urn:uuid:')) return UUID.test(value) ? undefined : 'must be a valid UUID behind urn:uuid:'
   return undefined
@@ -73,13 +79,14 @@ const DATED: ReadonlySet<string> = new Set(['date', 'dateTime', 'instant'])
 
 function patternCheck (name: string, { pattern }: Primitive): PrimitiveCheck {
   const expression = new RegExp(`^(?:${pattern ?? '[^]+'})$`)
-  const problem = name === 'id' ? 'must be 1 to 64 letters, digits, - and .' : `must have the form of ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`
+  const formProblem = name === 'id' ? 'must be 1 to 64 letters, digits, - and .' : `must have the form of ${/^[aeiou]/.test(name) ? 'an' : 'a'} ${name}`
   const isDated = DATED.has(name)
   return value => {
     if (typeof value !== 'string') return NO_STRING
-    if (value.length > LENGTH_MAX || !expression.test(value)) return problem
+    if (value.length > LENGTH_MAX || !expression.test(value)) return formProblem
     // Expressions of R4 such as that of `code` let control characters through.
-    if (CONTROL.test(value)) return 'must not hold control characters'
+    const problem = characterProblem(value)
+    if (problem !== undefined) return problem
     return isDated && !isCalendarDay(value) ? 'must be a day of the calendar' : undefined
   }
 }

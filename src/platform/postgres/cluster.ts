@@ -47,6 +47,8 @@ const SETTINGS: Readonly<Record<string, string>> = {
   max_wal_size: '4GB',
   min_wal_size: '512MB',
   checkpoint_timeout: '15min',
+  // A table that is new gets its statistics soon: without them the planner reads all of it.
+  autovacuum_naptime: '10s',
   // Statements here are short: compiling them, or sharing them out to workers (that need shared memory a container may not give), costs more.
   jit: 'off',
   max_parallel_workers_per_gather: '0',

@@ -16,6 +16,8 @@ export interface PoolOptions {
 const INT8 = 20
 const INT8_ARRAY = 1016
 const RETRY_AFTER_S = 2
+/** What the pool says when no connection became free in time. */
+const QUEUE_TIMEOUT = 'timeout exceeded when trying to connect'
 /** Of PostgreSQL; its table of locks counts. */
 const OUT_OF_MEMORY = '53200'
 /** A login takes milliseconds that a first reading after a pause should not wait for. */
@@ -70,7 +72,8 @@ export function asStoreError (error: unknown): unknown {
     return new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'PostgreSQL has no memory left for this beside what else is under way', { cause: error, retryAfterS: RETRY_AFTER_S })
   }
   if (!isConnectionError(error)) return error
-  return new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'PostgreSQL cannot be reached', { cause: error, retryAfterS: RETRY_AFTER_S })
+  const what = error instanceof Error && error.message === QUEUE_TIMEOUT ? 'every connection to PostgreSQL is in use' : 'PostgreSQL cannot be reached'
+  return new ServiceError('unavailable', 'STORE_UNAVAILABLE', what, { cause: error, retryAfterS: RETRY_AFTER_S })
 }
 
 /** One statement. @throws what `asStoreError` makes of its error */

@@ -31,8 +31,9 @@ export interface RelabelPiece { span: Span, target?: Sid }
 
 interface SidRow { sid: Sid, lower: number | null, upper: number | null }
 
-/** Waits for other writers of these devices' associations, so that of two that overlap the second sees the first. */
+/** Waits for other writers of these devices, their metrics and associations, so that of two that do not go together the second sees the first. */
 export async function lockDevices (client: Database, devices: readonly string[]): Promise<void> {
+  if (devices.length === 0) return
   await client.query(`select from fhir.resource where type = 'Device' and id = any($1) order by id for no key update`, [devices])
 }
 

@@ -1,5 +1,6 @@
 /** A commit -> the statements and COPY data of one transaction. Parts with nothing to do are left out. */
 
+import { FLAG } from '../../model/reading.ts'
 import type { AmendmentCause, WindowRevision } from '../../model/window.ts'
 import { viewsWithTail, windowTail } from '../../model/view-ids.ts'
 import { HOUR_MS } from '../../model/units.ts'
@@ -82,7 +83,8 @@ function fillParts (fills: readonly Fill[]): BatchPart[] {
     const { takenAt, field } = group[0]!
     const start = dayOf(takenAt) * DAY_MS
     const column = typeof field === 'number' ? `v${field}` : field
-    return `update series.reading r set ${column} = u.value
+    const known = field === 'quality' ? `, flags = r.flags & ~${FLAG['quality-unknown']}` : ''
+    return `update series.reading r set ${column} = u.value${known}
       from unnest(${numberArray(group.map(fill => fill.series))}::int[], ${numberArray(group.map(fill => fill.takenAt))}::float8[],
         ${numberArray(group.map(fill => fill.sequence))}::bigint[], ${numberArray(group.map(fill => fill.value))}::float8[]) u (series, ms, sequence, value)
       where r.series = u.series and r.taken_at = to_timestamp(u.ms / 1000) and r.sequence = u.sequence and r.${column} is null

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { SidContext } from '../../../src/model/identity.ts'
-import type { Reading, Sid, StoredReading } from '../../../src/model/reading.ts'
+import { FLAG, type Reading, type Sid, type StoredReading } from '../../../src/model/reading.ts'
 import { encodeReadingBatch } from '../../../src/model/reading-record.ts'
 import { READINGS } from '../../../src/model/streams.ts'
 import { epochMs } from '../../../src/model/units.ts'
@@ -150,6 +150,23 @@ test('late data gives revision 2, amended; the same data again gives nothing', a
   const series = (await store.numbersOf([sid])).get(sid)!
   const revisions = await store.ledger.revisions({ series, windowStart: epochMs(START), sizeMs: SIZE, metric: 'tissue-po2' })
   expect(revisions.map(row => [row.revision, row.status, row.statistics?.sampleCount])).toEqual([[1, 'final', 59], [2, 'amended', 60]])
+})
+
+test('a refused quality that is sent again is unknown no more, in memory and in the store', async () => {
+  const sid = drawSid()
+  const pipeline = pipelineFor(5)
+  await pipeline.resume(epochMs(START))
+  const unknown = Array.from({ length: 100 }, (_, index) => ({ ...storedReading(START + index * 1_000, [40 + index / 10, 97 - index / 10]), flags: FLAG['quality-unknown'] }))
+  const known = unknown.slice(0, 60).map(({ takenAt, values }) => storedReading(takenAt, values, { quality: 88 }))
+  for (const [offset, readings] of [unknown.slice(0, 60), known, unknown.slice(60)].entries()) {
+    const step = await pipeline.step([{ partition: 5, nextOffset: offset + 1, records: [record({ sid, readings }, offset)] }], epochMs(START + 100_000))
+    await store.commit(step!.commit)
+  }
+  const series = (await store.numbersOf([sid])).get(sid)!
+  const rows = await store.readings(series, epochMs(START), epochMs(START + 60_000), 100)
+  expect(rows.map(({ quality, flags }) => [quality, flags])).toEqual(Array.from({ length: 60 }, () => [88, 0]))
+  const revisions = await store.ledger.revisions({ series, windowStart: epochMs(START), sizeMs: SIZE, metric: 'tissue-po2' })
+  expect(revisions.map(({ revision, flags, quality }) => [revision, flags, quality])).toEqual([[1, 0, 88]])
 })
 
 test('a re-submitted channel fills the stored reading and amends its window; another value is a conflict and changes nothing', async () => {

@@ -205,7 +205,7 @@ test('unknown types, operations and interactions are refused', async () => {
   expect(refusal(await api.ask({ method: 'POST', url: '/Observation', body: { resourceType: 'Observation' } }))).toBe('405 not-supported')
 })
 
-test('U+0000 is refused with 400 wherever a text can stand', async () => {
+test('U+0000 is refused with 400 wherever an address or a condition can hold it', async () => {
   for (const url of ['/Patient?identifier=a%00b', '/Patient?identifier=%00|b', '/Device?_id=%00', '/Observation?_id=%00', '/Observation?identifier=a%00/b', '/Observation?code=%00', '/DeviceMetric?source=%00', '/Patient?%00=x']) {
     expect([url, refusal(await api.ask({ url }))]).toEqual([url, '400 invalid'])
     const [path, body] = url.split('?')
@@ -213,20 +213,37 @@ test('U+0000 is refused with 400 wherever a text can stand', async () => {
   }
   expect(refusal(await api.ask({ method: 'POST', url: '/Patient', body: patient('x'), headers: { 'if-none-exist': 'identifier=a%00b' } }))).toBe('400 invalid')
   for (const url of ['/Patient/%00', '/Observation/a%00', '/Device/x/_history/%00', '/Observation/x/_history/%00']) expect([url, refusal(await api.ask({ url }))]).toEqual([url, '404 not-found'])
+  expect((await api.ask({ method: 'PUT', url: '/Patient/nul', body: patient('nul\0') })).statusCode).toBe(400)
+  expect((await api.ask({ method: 'POST', url: '/DeviceUseStatement', body: { ...association('x', 'dev-anna', 'x', '2026-02-12T00:00:00Z'), subject: { reference: 'Patient?identifier=a%00b' } } })).statusCode).toBe(400)
+})
+
+test.each([['U+0000', '\0'], ['half of a surrogate pair', '\ud83d'], ['the other half', '\ude00']])('%s is refused with its place, and nothing of it is stored', async (_, bad) => {
   const spoilt: [string, object][] = [
-    ['Patient.identifier[0].value', { identifier: [{ system: 'urn:oid:1.2.3', value: 'a\0' }] }], ['Patient.identifier[0].system', { identifier: [{ system: 'http://a/\0', value: 'a' }] }],
-    ['Patient.gender', { gender: '\0' }], ['Patient.language', { language: 'de\0' }], ['Patient.meta.tag[0].code', { meta: { tag: [{ code: 'a\0' }] } }],
-    ['Patient.text.div', { text: { status: 'generated', div: '<div xmlns="http://www.w3.org/1999/xhtml">a\0</div>' } }],
-    ['Patient.managingOrganization.reference', { managingOrganization: { reference: 'Organization/\0' } }], ['Patient.link[0].other.reference', { link: [{ type: 'refer', other: { reference: 'Patient/\0' } }] }]
+    ['Patient.identifier[0].value', { identifier: [{ system: 'urn:oid:1.2.3', value: `a${bad}` }] }], ['Patient.identifier[0].system', { identifier: [{ system: `http://a/${bad}`, value: 'a' }] }],
+    ['Patient.gender', { gender: `${bad}` }], ['Patient.language', { language: `de${bad}` }], ['Patient.meta.tag[0].code', { meta: { tag: [{ code: `a${bad}` }] } }],
+    ['Patient.text.div', { text: { status: 'generated', div: `<div xmlns="http://www.w3.org/1999/xhtml">a${bad}</div>` } }],
+    ['Patient.managingOrganization.reference', { managingOrganization: { reference: `Organization/${bad}` } }], ['Patient.link[0].other.reference', { link: [{ type: 'refer', other: { reference: `Patient/${bad}` } }] }]
   ]
   for (const [place, part] of spoilt) {
     const answer = await api.ask({ method: 'POST', url: '/Patient', body: { resourceType: 'Patient', ...part } })
     expect([place, answer.statusCode]).toEqual([place, 400])
     expect((answer.json() as OperationOutcome).issue.flatMap(issue => issue.expression)).toContain(place)
   }
-  expect((await api.ask({ method: 'POST', url: '/Patient', body: { resourceType: 'Patient', 'a\0': 1 } })).statusCode).toBe(400)
-  expect((await api.ask({ method: 'PUT', url: '/Patient/nul', body: patient('nul\0') })).statusCode).toBe(400)
-  expect((await api.ask({ method: 'POST', url: '/DeviceUseStatement', body: { ...association('x', 'dev-anna', 'x', '2026-02-12T00:00:00Z'), subject: { reference: 'Patient?identifier=a%00b' } } })).statusCode).toBe(400)
+  expect((await api.ask({ method: 'POST', url: '/Patient', body: { resourceType: 'Patient', [`a${bad}`]: 1 } })).statusCode).toBe(400)
+})
+
+test.each([
+  ['in another spelling', 'identifier=urn:oid:1.2.4|twin', 'identifier=urn:oid:1.2.4%7Ctwin'],
+  ['without its system', 'identifier=urn:oid:1.2.4|twin', 'identifier=twin'],
+  ['that another entry brings without one', 'identifier=urn:oid:1.2.4|twin', undefined]
+])('a Bundle does not create two resources under one condition %s', async (_, first, second) => {
+  const entryOf = (ifNoneExist: string | undefined) => ({
+    resource: patient('x', [{ system: 'urn:oid:1.2.4', value: 'twin' }]), request: { method: 'POST', url: 'Patient', ...(ifNoneExist === undefined ? {} : { ifNoneExist }) }
+  })
+  for (const entry of [[entryOf(first), entryOf(second)], [entryOf(second), entryOf(first)]]) {
+    expect(refusal(await api.ask({ method: 'POST', url: '', body: { resourceType: 'Bundle', type: 'transaction', entry } }))).toBe('400 invalid')
+  }
+  expect(bundleOf(await api.ask({ url: '/Patient?identifier=twin&_summary=count' })).total ?? 0).toBe(0)
 })
 
 test('405 names what the address takes', async () => {

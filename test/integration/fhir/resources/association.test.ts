@@ -49,6 +49,11 @@ test('a new period draws a new sid, half-open', async () => {
   expect(rows).toHaveLength(1)
 })
 
+test('an association does not have the id of its patient, from which identifiers of Observations would be made', async () => {
+  const { repository, device } = await ward('same-id')
+  await expect(create(repository, association('p-same-id-1', device, 'p-same-id-1', iso('10:00:00')))).rejects.toMatchObject({ code: 'FHIR_BUSINESS_RULE' })
+})
+
 test('of twenty writers whose periods overlap one succeeds', async () => {
   const { repository, device } = await ward('race')
   const results = await Promise.allSettled(Array.from({ length: 20 }, (_, n) =>

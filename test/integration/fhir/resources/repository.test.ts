@@ -200,6 +200,21 @@ test('a Device of a registered model brings its DeviceMetrics', async () => {
   expect(commits[0]?.changes.map(({ type }) => type)).toEqual(['Device', 'DeviceMetric', 'DeviceMetric'])
 })
 
+test('a Device is not renamed while a metric under its old name is made', async () => {
+  const { repository } = testRepository(database.pool)
+  for (let round = 0; round < 10; round++) {
+    const id = `d-skew-${round}`
+    const device = (name: string): Device => ({ resourceType: 'Device', id, identifier: [{ system: identifierSystem('telemetry-device'), value: name }] })
+    const metric: DeviceMetric = {
+      resourceType: 'DeviceMetric', id: `dm-skew-${round}`, identifier: [{ system: identifierSystem('device-metric'), value: `skew-${round}/temperature` }],
+      type: { text: 'temperature' }, category: 'measurement', source: { reference: `Device/${id}` }
+    }
+    await create(repository, device(`skew-${round}`))
+    const results = await Promise.allSettled([update(repository, device(`skew-${round}-new`), NOW), create(repository, metric)])
+    expect(results.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  }
+})
+
 test('DeviceMetrics that come in the same transaction are not made again', async () => {
   const { repository } = testRepository(database.pool)
   await repository.transaction(async transaction => {

@@ -34,3 +34,9 @@ test('the server login owns nothing and cannot change the tables', async () => {
   await expect(database.pool.query('create table linkage.other (a int)')).rejects.toMatchObject({ code: '42501' })
   await expect(database.pool.query('update linkage.sid_map set device = device')).rejects.toMatchObject({ code: '42501' })
 })
+
+test('the database takes no content that a statement cannot look into', async () => {
+  const put = (note: string) => database.pool.query(`insert into fhir.resource (type, id, version, last_updated, content) values ('Device', 'spoilt', 1, now(), $1)`, [`{"note":"${note}"}`])
+  await expect(put('cut \\ud83d')).rejects.toMatchObject({ code: '22P02' })
+  await expect(put('nul \\u0000')).rejects.toMatchObject({ code: '22P05' })
+})
