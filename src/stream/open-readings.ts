@@ -61,24 +61,34 @@ export class OpenReadings {
   }
 
   at (place: number): StoredReading {
-    const row = this.#rows.subarray(place * this.#width, (place + 1) * this.#width)
+    const rows = this.#rows
+    const at = place * this.#width
+    const battery = rows[at + BATTERY]!
+    const quality = rows[at + QUALITY]!
+    const values: (number | undefined)[] = []
+    for (let column = FIRST_CHANNEL; column < this.#width; column++) {
+      const value = rows[at + column]!
+      values.push(Number.isNaN(value) ? undefined : value)
+    }
     return {
-      takenAt: epochMs(row[TAKEN_AT]!),
-      sequence: row[SEQUENCE]!,
-      values: Array.from(row.subarray(FIRST_CHANNEL), defined),
-      battery: Number.isNaN(row[BATTERY]) ? undefined : millivolt(row[BATTERY]!),
-      quality: Number.isNaN(row[QUALITY]) ? undefined : percent(row[QUALITY]!),
-      firmware: row[FIRMWARE]!,
-      flags: row[FLAGS]!,
-      schemaId: row[SCHEMA]!,
-      partition: row[PARTITION]!,
-      offset: row[OFFSET]!
+      takenAt: epochMs(rows[at + TAKEN_AT]!),
+      sequence: rows[at + SEQUENCE]!,
+      values,
+      battery: Number.isNaN(battery) ? undefined : millivolt(battery),
+      quality: Number.isNaN(quality) ? undefined : percent(quality),
+      firmware: rows[at + FIRMWARE]!,
+      flags: rows[at + FLAGS]!,
+      schemaId: rows[at + SCHEMA]!,
+      partition: rows[at + PARTITION]!,
+      offset: rows[at + OFFSET]!
     }
   }
 
   /** @param until exclusive */
   slice (from: number, until: number): StoredReading[] {
-    return Array.from({ length: Math.min(until, this.#length) - from }, (_, index) => this.at(from + index))
+    const readings: StoredReading[] = []
+    for (let place = from; place < Math.min(until, this.#length); place++) readings.push(this.at(place))
+    return readings
   }
 
   /** Forgets the first `count` readings. */
@@ -103,7 +113,7 @@ export class OpenReadings {
 
   #makeRoom (place: number): void {
     if (this.#length === this.#capacity()) this.#resize(this.#length + (this.#length >>> 1) + 1)
-    this.#rows.copyWithin((place + 1) * this.#width, place * this.#width, this.#length * this.#width)
+    if (place < this.#length) this.#rows.copyWithin((place + 1) * this.#width, place * this.#width, this.#length * this.#width)
     this.#length++
   }
 
@@ -128,5 +138,3 @@ export class OpenReadings {
     for (let column = FIRST_CHANNEL; column < this.#width; column++) rows[at + column] = values[column - FIRST_CHANNEL] ?? Number.NaN
   }
 }
-
-function defined (value: number): number | undefined { return Number.isNaN(value) ? undefined : value }
