@@ -1,6 +1,7 @@
 /** P10: ingest and the two common questions with little history and with much. The history is copied through the product's own schema. */
 
 import { join } from 'node:path'
+import { setTimeout as delay } from 'node:timers/promises'
 import { Client, type PoolClient } from 'pg'
 import { createCopyBuffer } from '../../src/platform/postgres/copy.ts'
 import { createPool } from '../../src/platform/postgres/pool.ts'
@@ -27,6 +28,7 @@ const ROWS_PER_COMMIT = 10_000
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 const QUERIES = 300
+const SPEAK_MS = 20_000
 const LIMIT_SECONDS = { warmUp: 1, stretch: 3 } as const
 
 interface Point { rows: number, rate: number, share: number, latestMs: { p50: number, p99: number }, hourMs: { p50: number, p99: number }, load1: number }
@@ -62,7 +64,7 @@ async function measurePoints (context: BenchContext): Promise<Point[]> {
     const numbers = [...(await stand.seriesNumbers()).values()].slice(0, series)
     const history = { numbers, startAt: plan.startAt - 10 * DAY_MS, rows: 0 }
     for (const rows of quick ? POINTS_QUICK : POINTS) {
-      await grow(stand, history, rows)
+      await whileHeard(stand, grow(stand, history, rows))
       const before = await measureCopy(limits, LIMIT_SECONDS)
       const stretch = await stand.measure(seconds)
       const after = await measureCopy(limits, LIMIT_SECONDS)
@@ -75,6 +77,18 @@ async function measurePoints (context: BenchContext): Promise<Point[]> {
     await stand.close()
   }
   return points
+}
+
+/** The devices go on speaking: after a minute of silence their windows close by the clock, and what the load sends then, of days ago, would
+ *  be late and take another way through the product than at the first point. */
+async function whileHeard (stand: Stand, work: Promise<void>): Promise<void> {
+  let isDone = false
+  const done = work.finally(() => { isDone = true })
+  while (!isDone) {
+    await stand.measurePosts({ warmUp: 0, stretch: 1 })
+    await Promise.race([done, delay(SPEAK_MS)])
+  }
+  await done
 }
 
 /** Readings of the series before everything the load sends, one a second each, all in turn. */
