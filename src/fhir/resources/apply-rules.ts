@@ -119,6 +119,7 @@ async function applyAssociations (run: Run): Promise<{ change: AssociationChange
     if (association.id === association.patient) throw ruleBroken('DeviceUseStatement.id', 'must not be the id of the patient')
     return association
   })
+  if (put.length === 0) return []
   const changes: { change: AssociationChange, telemetry: string | undefined }[] = []
   for (const association of put) {
     await assertExists(run, 'DeviceUseStatement.subject', 'Patient', association.patient)
