@@ -1,12 +1,12 @@
 /** Transaction and batch Bundles: all entries in one database transaction, or each on its own (FHIR R4 http.html#transaction). */
 
-import type { Bundle, BundleEntry, BundleEntryResponse, Identifier, Resource } from '@medplum/fhirtypes'
+import type { Bundle, BundleEntry, BundleEntryResponse, Resource } from '@medplum/fhirtypes'
 import { instant } from '../../model/identifier.ts'
 import { ServiceError } from '../../model/errors.ts'
 import { type ParsedEntry, parseBundle, parseEntry } from './bundle-entry.ts'
 import { type Answer, type Caller, type FhirDeps, type Interaction, LETTER } from './interaction.ts'
 import { answerOfError, InvalidResource } from './outcome.ts'
-import type { Token } from '../words/search-words.ts'
+import { matchesAny, type Token } from '../words/search-words.ts'
 import { readInteraction } from './read-interaction.ts'
 import { mapReferences, referencesOf } from './references.ts'
 import { type ResourceTransaction, STORED_TYPES, type StoredResource, type StoredType, type WrittenName } from '../resources/resource-store.ts'
@@ -95,26 +95,22 @@ async function processTransaction (parsed: readonly ParsedEntry[], caller: Calle
 function assertConditionsApart (placed: ReadonlyMap<number, PlacedWrite>): void {
   const conditions = new Set<string>()
   const writes = [...placed].filter(([, { existing }]) => existing === undefined)
-  const byType = Map.groupBy(writes, ([, { type }]) => type)
+  const brought = Map.groupBy(writes.map(([place, { type, interaction }]) => ({ place, type, identifiers: identifiersOf(interaction) })), ({ type }) => type)
   for (const [place, { type, interaction: { ifNoneExist } }] of writes) {
     if (ifNoneExist === undefined) continue
     const condition = parseCondition(ifNoneExist)
     const key = JSON.stringify([type, condition.map(anyOf => anyOf.map(({ system, code }) => [system, code]))])
     if (conditions.has(key)) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', 'another entry creates under the same condition'))
     conditions.add(key)
-    const other = byType.get(type)!.find(([other, { interaction }]) => other !== place && meets(identifiersOf(interaction), condition))
-    if (other !== undefined) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', `entry ${other[0]} brings a resource that meets the condition of this one`))
+    const other = brought.get(type)!.find(one => one.place !== place && condition.every(anyOf => matchesAny(anyOf, one.identifiers)))
+    if (other !== undefined) throw at(place, new ServiceError('incorrect', 'FHIR_INVALID', `entry ${other.place} brings a resource that meets the condition of this one`))
   }
 }
 
-function meets (brought: readonly Identifier[], condition: readonly (readonly Token[])[]): boolean {
-  return condition.every(anyOf => anyOf.some(token => brought.some(({ system = '', value }) =>
-    (token.system === undefined || token.system === system) && (token.code === undefined || token.code === value))))
-}
-
 /** With a value; the body is not validated yet. */
-function identifiersOf ({ resource }: Interaction): Identifier[] {
-  return [(resource as StoredResource | undefined)?.identifier].flat().filter(identifier => typeof identifier?.value === 'string') as Identifier[]
+function identifiersOf ({ resource }: Interaction): Token[] {
+  return [(resource as StoredResource | undefined)?.identifier].flat().flatMap(identifier =>
+    typeof identifier?.value === 'string' ? [{ ...(identifier.system === undefined ? {} : { system: identifier.system }), code: identifier.value }] : [])
 }
 
 function isRead ({ code }: Interaction): boolean { return code !== 'create' && code !== 'update' }
@@ -135,10 +131,9 @@ function withAddresses (resource: Resource, addresses: ReadonlyMap<string, strin
 function namesOf (interaction: Interaction): WrittenName[] {
   const { type, id, ifNoneExist, resource } = interaction
   const ofType = (stored: StoredType, tokens: readonly Token[]) => tokens.map(token => ({ type: stored, token }))
-  const brought = identifiersOf(interaction).map(({ value }) => ({ code: value! }))
   const asked = ifNoneExist === undefined ? [] : parseCondition(ifNoneExist).flat()
   const referred = conditionsOf(resource!).flatMap(condition => condition.type === undefined ? [] : ofType(condition.type, parseCondition(condition.query).flat()))
-  return [...(id === undefined ? [] : [{ type: type as StoredType, id }]), ...ofType(type as StoredType, [...asked, ...brought]), ...referred]
+  return [...(id === undefined ? [] : [{ type: type as StoredType, id }]), ...ofType(type as StoredType, [...asked, ...identifiersOf(interaction)]), ...referred]
 }
 
 const CONDITION = /^([A-Z][A-Za-z]+)\?(.+)$/

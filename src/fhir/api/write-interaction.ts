@@ -3,7 +3,7 @@
 import type { Resource } from '@medplum/fhirtypes'
 import { ServiceError } from '../../model/errors.ts'
 import type { Answer, Caller, FhirDeps, Interaction } from './interaction.ts'
-import { seesAll, type Token, type Visibility } from '../words/search-words.ts'
+import { matchesAny, seesAll, type Token, type Visibility } from '../words/search-words.ts'
 import { InvalidResource } from './outcome.ts'
 import { assertReferences } from './references.ts'
 import type { ResourceTransaction, StoredResource, StoredType, StoredVersion } from '../resources/resource-store.ts'
@@ -98,9 +98,7 @@ function isWithin (resource: StoredResource, allowed: Visibility): boolean {
 
 function matchesType (resource: StoredResource, parameter: string, anyOf: readonly Token[]): boolean {
   if (parameter !== 'type' || resource.resourceType !== 'Device') return false
-  const codings = resource.type?.coding ?? []
-  return anyOf.some(token => codings.some(coding =>
-    (token.system === undefined || token.system === (coding.system ?? '')) && (token.code === undefined || token.code === coding.code)))
+  return matchesAny(anyOf, resource.type?.coding ?? [])
 }
 
 /** `W/"3"` or `"3"` → `3`. @throws ServiceError incorrect FHIR_PARAMETER */

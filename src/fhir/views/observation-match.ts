@@ -5,7 +5,7 @@ import type { EpochMs } from '../../model/units.ts'
 import type { Coding } from './mapping-schema.ts'
 import type { PublishedView } from './observation-load.ts'
 import { type ObservationQuery, STATUS_SYSTEM } from './observation-query.ts'
-import { type DateCondition, matchesDate, type Token, type Visibility, type VisibilityTerm } from '../words/search-words.ts'
+import { type DateCondition, matchesAny, matchesDate, type Visibility, type VisibilityTerm } from '../words/search-words.ts'
 import { effectiveOf } from './observation-value.ts'
 import { metricAt } from './view-context.ts'
 import { nameOfView } from './view-name.ts'
@@ -37,7 +37,7 @@ function matchesFilter (found: PublishedView, { parameter, anyOf }: VisibilityTe
   switch (parameter) {
     case 'category':
     case 'code': return matchesAny(anyOf, codingsOf(found, parameter))
-    case 'status': return anyOf.some(token => (token.system === undefined || token.system === STATUS_SYSTEM) && (token.code === undefined || token.code === statusOf(found)))
+    case 'status': return matchesAny(anyOf, [{ system: STATUS_SYSTEM, code: statusOf(found) }])
     case 'device': {
       const { type, id } = deviceOf(found)
       return anyOf.some(token => token.system === undefined && (token.code === id || token.code === `${type}/${id}`))
@@ -66,11 +66,6 @@ function codingsOf ({ view, frame }: PublishedView, parameter: 'code' | 'categor
 function identifierOf ({ view, context }: PublishedView): Coding {
   const { kind, name } = nameOfView(view)
   return { system: identifierSystem(kind), code: `${context.association}/${name}` }
-}
-
-export function matchesAny (tokens: readonly Token[], codings: readonly Coding[]): boolean {
-  return tokens.some(token => codings.some(coding =>
-    (token.system === undefined || token.system === coding.system) && (token.code === undefined || token.code === coding.code)))
 }
 
 function isAnyOf (wanted: readonly { type: string, id: string }[] | undefined, found: { type: string, id: string }): boolean {

@@ -5,9 +5,8 @@ import { type EpochMs, epochMs } from '../../model/units.ts'
 import type { WindowStatus } from '../../model/window.ts'
 import type { DeviceModel } from '../../model/device-model.ts'
 import { mappedRow, type Mappings } from './mapping.ts'
-import { matchesAny } from './observation-match.ts'
 import type { ObservationQuery } from './observation-query.ts'
-import type { DateCondition, Visibility } from '../words/search-words.ts'
+import { type DateCondition, matchesAny, type Visibility } from '../words/search-words.ts'
 
 /** Who is behind which sid, answered by the linkage store. */
 export interface SidSources {

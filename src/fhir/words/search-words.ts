@@ -5,6 +5,12 @@ import type { EpochMs } from '../../model/units.ts'
 /** `system` absent: any system; `''`: only codes without a system. `code` absent: any code of the system. */
 export interface Token { system?: string, code?: string }
 
+/** Whether one of the tokens means one of these. A missing system is the empty one. */
+export function matchesAny (tokens: readonly Token[], named: readonly Token[]): boolean {
+  return tokens.some(token => named.some(one =>
+    (token.system === undefined || token.system === (one.system ?? '')) && (token.code === undefined || token.code === one.code)))
+}
+
 export type DatePrefix = 'eq' | 'ne' | 'gt' | 'lt' | 'ge' | 'le' | 'sa' | 'eb' | 'ap'
 
 /** A date as half-open range [from, until) at its own precision: `2026-02` is the whole month. For `ap` the range is already widened. */
