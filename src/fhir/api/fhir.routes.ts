@@ -80,10 +80,10 @@ function addInteraction (app: FastifyInstance, type: SearchableType, code: Inter
 /** What a type does not offer is answered 405 with what to do instead, after the token was checked. */
 function refuseRest (app: FastifyInstance, type: SearchableType): void {
   const config: RouteDeclaration = { access: 'token', audit: 'none' }
-  const allowed = isStored(type) ? { '': 'GET, HEAD, POST', '/:id': 'GET, HEAD, PUT' } : { '': 'GET, HEAD', '/:id': 'GET, HEAD' }
-  const refuse = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: keyof typeof allowed, code: string): void => {
+  const refuse = (method: 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: '' | '/:id', code: string): void => {
+    const allowed = allowOf(type, path)
     const answer = async (_request: FastifyRequest, reply: FastifyReply) => {
-      reply.header('Allow', allowed[path])
+      reply.header('Allow', allowed)
       throw unsupported(code, type)
     }
     // Before the body: a patch comes in formats that nothing here reads.
@@ -97,6 +97,12 @@ function refuseRest (app: FastifyInstance, type: SearchableType): void {
   if (isStored(type)) return
   refuse('POST', '', 'create')
   refuse('PUT', '/:id', 'update')
+}
+
+/** What the routes of the type take at a path; where GET is taken, HEAD is. */
+function allowOf (type: SearchableType, path: string): string {
+  const routes = INTERACTIONS[type].flatMap(code => ROUTE[code]).filter(([, own]) => own === path)
+  return routes.flatMap(([method]) => method === 'GET' ? ['GET', 'HEAD'] : [method]).join(', ')
 }
 
 function readBodies (app: FastifyInstance): void {

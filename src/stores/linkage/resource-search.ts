@@ -42,24 +42,28 @@ interface Row { id: string, version: number, at: number, text: string }
 
 /** The versions that were current at `asOf` and meet the query: the current one, else the newest in the history that is old enough.
  *  References are those of the current one: what a search may ask for (subject, device, source) never changes. */
-function asOf (type: string, query: ResourceQuery, page?: PageWish): { sql: string, values: unknown[] } {
+function asOf (type: string, query: ResourceQuery, page?: PageWish): { from: string, values: unknown[] } {
   const values: unknown[] = [type, instant(query.asOf)]
+  const order = page === undefined ? '' : orderOf(page, values)
   // In each half by itself, so that it reads no more of the type than the page shows.
-  const tail = page === undefined ? '' : pageOf(page, values)
+  const tail = page === undefined ? '' : `${behindOf(page, values)} ${order}`
   const current = `select r.id, r.version, r.last_updated, r.content from fhir.resource r
     where r.type = $1 and r.last_updated <= $2 and ${conditions(type, query, INDEXED, values).join(' and ')} ${tail}`
   const past = `select r.id, r.version, r.last_updated, r.content from fhir.resource newer, lateral (
       select * from fhir.history h where h.type = newer.type and h.id = newer.id and h.last_updated <= $2 order by version desc limit 1) r
     where newer.type = $1 and newer.last_updated > $2 and ${conditions(type, query, WRITTEN, values).join(' and ')} ${tail}`
-  return { sql: `((${current}) union all (${past}))`, values }
+  return { from: `((${current}) union all (${past})) r ${order}`, values }
 }
 
-/** Of conditions on a version `r`: behind the last page, in its order, no more than its limit. */
-function pageOf ({ descending, limit, after }: PageWish, values: unknown[]): string {
+function orderOf ({ descending, limit }: PageWish, values: unknown[]): string {
   const direction = descending ? 'desc' : 'asc'
-  const behind = after === undefined ? ''
-    : `and (r.last_updated, r.id::text) ${descending ? '<' : '>'} (${bind(values, instant(after.lastUpdated))}::timestamptz, ${bind(values, after.id)}::text)`
-  return `${behind} order by r.last_updated ${direction}, r.id::text ${direction} limit ${bind(values, limit)}`
+  return `order by r.last_updated ${direction}, r.id::text ${direction} limit ${bind(values, limit)}`
+}
+
+/** A further condition on a version `r`. */
+function behindOf ({ descending, after }: PageWish, values: unknown[]): string {
+  if (after === undefined) return ''
+  return `and (r.last_updated, r.id::text) ${descending ? '<' : '>'} (${bind(values, instant(after.lastUpdated))}::timestamptz, ${bind(values, after.id)}::text)`
 }
 
 /** Identifiers of the version `r`: of a current one by the index, of a past one as its text says; the index has forgotten them. */
@@ -69,18 +73,15 @@ const WRITTEN = `select from json_array_elements(r.content -> 'identifier') e,
 
 /** Ascending by (lastUpdated, id), or descending. */
 export async function searchResources (db: Database, type: string, query: ResourceQuery, page: PageWish): Promise<StoredVersion[]> {
-  const { sql, values } = asOf(type, query, page)
-  const direction = page.descending ? 'desc' : 'asc'
+  const { from, values } = asOf(type, query, page)
   const { rows } = await db.query<Row>(
-    `select r.id, r.version, (extract(epoch from r.last_updated) * 1000)::float8 as at, r.content::text as text
-     from ${sql} r order by r.last_updated ${direction}, r.id::text ${direction} limit ${bind(values, page.limit)}`,
-    values)
+    `select r.id, r.version, (extract(epoch from r.last_updated) * 1000)::float8 as at, r.content::text as text from ${from}`, values)
   return rows.map(row => ({ type, id: row.id, version: row.version, lastUpdated: epochMs(row.at), text: row.text }))
 }
 
 export async function countResources (db: Database, type: string, query: ResourceQuery): Promise<number> {
-  const { sql, values } = asOf(type, query)
-  const { rows } = await db.query<{ count: number }>(`select count(*)::int as count from ${sql} r`, values)
+  const { from, values } = asOf(type, query)
+  const { rows } = await db.query<{ count: number }>(`select count(*)::int as count from ${from}`, values)
   return rows[0]?.count ?? 0
 }
 
