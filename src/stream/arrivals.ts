@@ -9,7 +9,7 @@ import type { Count, Fill, RowIn, RowKey } from './sink.ts'
 
 export interface Arrival { batch: ReadingBatch, partition: number, offset: number }
 
-export interface TakenRecords { partition: number, nextOffset: number, records: readonly { offset: number, value: Uint8Array }[] }
+export interface TakenRecords { partition: number, firstOffset: number, nextOffset: number, records: readonly { offset: number, value: Uint8Array }[] }
 
 /** By sid, in order of offset. */
 export function decodeArrivals (taken: readonly TakenRecords[]): Map<Sid, Arrival[]> {

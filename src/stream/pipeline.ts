@@ -212,7 +212,7 @@ function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Wor
     windowsAmended: amended.causes,
     commit: {
       writer: parts.writer,
-      resume: taken.map(({ partition, nextOffset }) => ({ topic: parts.topic, partition, nextOffset })),
+      resume: taken.map(({ partition, firstOffset, nextOffset }) => ({ topic: parts.topic, partition, firstOffset, nextOffset })),
       fresh: work.fresh,
       late: work.late,
       fills: work.fills,

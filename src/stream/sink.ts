@@ -45,7 +45,8 @@ export interface Count { series: number, hour: EpochMs, accepted: number, stored
 export interface SeriesCommit {
   /** Fixed number of the writer (0, 1, …); one writer has one commit in flight. */
   writer: number
-  resume: readonly { topic: string, partition: number, nextOffset: number }[]
+  /** Records [firstOffset, nextOffset) of a partition are in this commit: the one before it ended at `firstOffset`. */
+  resume: readonly { topic: string, partition: number, firstOffset: number, nextOffset: number }[]
   /** Known to be new; a duplicate among them undoes the commit. */
   fresh: readonly RowIn[]
   /** Stored already or not; what is stored stays. */
@@ -91,6 +92,6 @@ export interface Sink {
   /** Latest revisions of all metrics of the given windows. */
   latestOfWindows (windows: readonly WindowKey[]): Promise<readonly (WindowRevision & { series: number })[]>
   sidsOf (series: readonly number[]): Promise<ReadonlyMap<number, { sid: Sid, model: ModelKey }>>
-  /** @throws ServiceError STORE_CONFLICT when a row of `fresh` is stored already */
+  /** @throws ServiceError STORE_CONFLICT when a row of `fresh` is stored already, or another process went on with a partition or as this writer */
   commit (commit: SeriesCommit): Promise<void>
 }

@@ -41,7 +41,7 @@ async function feed (sids: readonly ReadingBatch['sid'][], takenAt: EpochMs): Pr
         readings: [{ takenAt, sequence: 0, values: [40.1, 97.2], battery: millivolt(3_700), quality: percent(92), firmware: 1, flags: 0 }]
       })
     }))
-    const step = await pipeline.step([{ partition: 0, nextOffset: offset, records }], now)
+    const step = await pipeline.step([{ partition: 0, firstOffset: offset - records.length, nextOffset: offset, records }], now)
     if (step !== undefined) await store.commit(step.commit)
   }
 }

@@ -169,7 +169,7 @@ function stateParts ({ closed, settled, due, resume }: SeriesCommit): BatchPart[
       `${column(wide, row => row.partition)}, ${codeOfCause('late')}, ${column(wide, row => row.notBefore)}, ${column(wide, row => row.lookback!)})`)
   }
   if (resume.length > 0) {
-    parts.push(`select series.resume_at(${textArray(resume.map(point => point.topic))}, ${column(resume, point => point.partition)}, ${column(resume, point => point.nextOffset)})`)
+    parts.push(`select series.resume_at(${textArray(resume.map(point => point.topic))}, ${column(resume, point => point.partition)}, ${column(resume, point => point.firstOffset)}, ${column(resume, point => point.nextOffset)})`)
   }
   return parts
 }

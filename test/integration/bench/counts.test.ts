@@ -6,7 +6,7 @@ import { assertDurable } from '../../bench/guard.ts'
 import { BATTERY_MV, QUALITY } from '../../bench/load/plan.ts'
 import { READINGS } from '../../../src/model/streams.ts'
 import { epochMs, millivolt, percent } from '../../../src/model/units.ts'
-import { openEmbeddedBus } from '../../../src/platform/bus/embedded.ts'
+import { openEmbeddedBus } from '../../../src/platform/bus/embedded/embedded-bus.ts'
 import { createSeriesStore } from '../../../src/stores/series/series-store.ts'
 import { type TestDatabase, testDatabase } from '../../support/postgres.ts'
 import { at, commitOf, rowOf, sidOf, T0 } from '../../support/series.ts'
@@ -23,7 +23,7 @@ beforeAll(async () => {
   number = (await store.series([{ sid: sidOf(1), model: 'Example Sensors Inc./TO2-READER-2', partition: 0 }])).get(sidOf(1))!
   const fresh = [0, 1_000, 2_000].map(ms => rowOf(number, at(ms), { values: [ms / 100 + 30.1, 97.5], battery: millivolt(BATTERY_MV), quality: percent(QUALITY) }))
   await store.commit(commitOf({
-    fresh, resume: [{ topic: READINGS, partition: 0, nextOffset: 1 }], counters: [{ series: number, hour: epochMs(0), accepted: 4, stored: 3, duplicate: 1, conflict: 0 }]
+    fresh, resume: [{ topic: READINGS, partition: 0, firstOffset: 0, nextOffset: 1 }], counters: [{ series: number, hour: epochMs(0), accepted: 4, stored: 3, duplicate: 1, conflict: 0 }]
   }))
 })
 

@@ -114,7 +114,7 @@ test('windows and rows are what all readings at once give, under any order of ar
     let offset = 0
     for (let start = 0, step = 0; start < sendings.length; start += batch, step++) {
       const part = sendings.slice(start, start + batch)
-      const taken = [{ partition: here, nextOffset: offset + 1, records: [record({ sid, readings: part.map(one => one.reading) }, offset)] }]
+      const taken = [{ partition: here, firstOffset: offset, nextOffset: offset + 1, records: [record({ sid, readings: part.map(one => one.reading) }, offset)] }]
       const now = epochMs(START + part.at(-1)!.at * 1_000)
       if (crashes.includes(step)) {
         const lost = await pipeline.step(taken, now)
@@ -143,7 +143,7 @@ test('late data gives revision 2, amended; the same data again gives nothing', a
   const steps: [Reading[], number][] = [[readings, 120_000], [[late], 121_000], [[late], 122_000], [[], 190_000], [[late], 200_000], [[], 270_000]]
   let offset = 0
   for (const [list, at] of steps) {
-    const taken = list.length === 0 ? [] : [{ partition: 1, nextOffset: offset + 1, records: [record({ sid, readings: list }, offset++)] }]
+    const taken = list.length === 0 ? [] : [{ partition: 1, firstOffset: offset, nextOffset: offset + 1, records: [record({ sid, readings: list }, offset++)] }]
     const step = await pipeline.step(taken, epochMs(START + at))
     if (step !== undefined) await store.commit(step.commit)
   }
@@ -159,7 +159,7 @@ test('a refused quality that is sent again is unknown no more, in memory and in 
   const unknown = Array.from({ length: 100 }, (_, index) => ({ ...storedReading(START + index * 1_000, [40 + index / 10, 97 - index / 10]), flags: FLAG['quality-unknown'] }))
   const known = unknown.slice(0, 60).map(({ takenAt, values }) => storedReading(takenAt, values, { quality: 88 }))
   for (const [offset, readings] of [unknown.slice(0, 60), known, unknown.slice(60)].entries()) {
-    const step = await pipeline.step([{ partition: 5, nextOffset: offset + 1, records: [record({ sid, readings }, offset)] }], epochMs(START + 100_000))
+    const step = await pipeline.step([{ partition: 5, firstOffset: offset, nextOffset: offset + 1, records: [record({ sid, readings }, offset)] }], epochMs(START + 100_000))
     await store.commit(step!.commit)
   }
   const series = (await store.numbersOf([sid])).get(sid)!
@@ -180,7 +180,7 @@ test('a re-submitted channel fills the stored reading and amends its window; ano
   let offset = 0
   const counts = { stored: 0, duplicate: 0, conflict: 0 }
   for (const [list, at] of steps) {
-    const taken = list.length === 0 ? [] : [{ partition: 2, nextOffset: offset + 1, records: [record({ sid, readings: list }, offset++)] }]
+    const taken = list.length === 0 ? [] : [{ partition: 2, firstOffset: offset, nextOffset: offset + 1, records: [record({ sid, readings: list }, offset++)] }]
     const step = await pipeline.step(taken, epochMs(START + at))
     if (step === undefined) continue
     await store.commit(step.commit)

@@ -48,13 +48,13 @@ test('a sid has one number, whoever asks', async () => {
 
 test('a fresh reading that is stored already undoes the whole commit as STORE_CONFLICT', async () => {
   const { series, sid } = await newSeries()
-  await store.commit(commitOf({ fresh: [rowOf(series, at(0))], resume: [{ topic: 'conflict', partition: 3, nextOffset: 5 }] }))
+  await store.commit(commitOf({ fresh: [rowOf(series, at(0))], resume: [{ topic: 'conflict', partition: 3, firstOffset: 0, nextOffset: 5 }] }))
   const again = commitOf({
     fresh: [rowOf(series, at(1000)), rowOf(series, at(0), { values: [1] })],
     revisions: [revisionOf(series, sid)],
     counters: [{ series, hour: T0, accepted: 2, stored: 2, duplicate: 0, conflict: 0 }],
     closed: [{ series, sizeMs: 60_000, through: at(60_000) }],
-    resume: [{ topic: 'conflict', partition: 3, nextOffset: 7 }]
+    resume: [{ topic: 'conflict', partition: 3, firstOffset: 5, nextOffset: 7 }]
   })
   await expect(store.commit(again)).rejects.toMatchObject({ category: 'conflict', code: 'STORE_CONFLICT' })
   expect(await stored(series)).toEqual([rowOf(series, at(0))])
@@ -88,14 +88,26 @@ test('a fill gives a value to an absent channel and to no other', async () => {
   expect((await stored(series)).map(({ values }) => values)).toEqual([[41.2, 0.1 + 0.2], [5e-324, 97]])
 })
 
-test('a resume point only goes forward: a writer that lost its partition writes nothing', async () => {
+test.each([
+  ['from the beginning again', 0, 12], ['from before', 5, 12], ['over the same records', 0, 10], ['with records left out', 11, 12]
+])('a commit goes on exactly where the last one of its partition ended, not %s: a writer that lost its partition writes nothing', async (_how, firstOffset, nextOffset) => {
   const { series } = await newSeries()
-  const resume = (nextOffset: number) => [{ topic: READINGS, partition: 7, nextOffset }]
-  await store.commit(commitOf({ resume: resume(10) }))
-  await store.commit(commitOf({ resume: resume(10) }))
-  await expect(store.commit(commitOf({ fresh: [rowOf(series, at(0))], resume: resume(9) }))).rejects.toMatchObject({ code: 'STORE_CONFLICT' })
+  const resume = (first: number, next: number) => [{ topic: READINGS, partition: series, firstOffset: first, nextOffset: next }]
+  await store.commit(commitOf({ resume: resume(0, 4) }))
+  await store.commit(commitOf({ resume: resume(4, 10) }))
+  await expect(store.commit(commitOf({ late: [rowOf(series, at(0))], resume: resume(firstOffset, nextOffset) }))).rejects.toMatchObject({ code: 'STORE_CONFLICT' })
   expect(await stored(series)).toEqual([])
-  expect((await store.resumePoints(READINGS)).get(7)).toBe(10)
+  expect((await store.resumePoints(READINGS)).get(series)).toBe(10)
+})
+
+test('of two writers that begin a partition at once, or go on with it at once, one writes', async () => {
+  const { series } = await newSeries()
+  const resume = (first: number, next: number) => [{ topic: 'contended', partition: series, firstOffset: first, nextOffset: next }]
+  for (const [first, next] of [[0, 3], [3, 8]] as const) {
+    const outcomes = await Promise.allSettled([1, 2, 3].map(writer => store.commit(commitOf({ writer, late: [rowOf(series, at(next))], resume: resume(first, next) }))))
+    expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
+    expect(outcomes.flatMap(outcome => outcome.status === 'rejected' ? [(outcome.reason as { code: string }).code] : [])).toEqual(['STORE_CONFLICT', 'STORE_CONFLICT'])
+  }
 })
 
 test('a batch delivered again after a crash changes nothing, since its offsets were committed with it', async () => {
@@ -105,7 +117,7 @@ test('a batch delivered again after a crash changes nothing, since its offsets w
   for (const crashAt of [1, 3, 4, 6]) {
     const from = (await store.resumePoints('again')).get(0) ?? 0
     for (const { offset, rows } of batches.slice(from, crashAt)) {
-      await store.commit(commitOf({ fresh: rows, resume: [{ topic: 'again', partition: 0, nextOffset: offset + 1 }], counters: [{ series, hour: T0, accepted: 5, stored: 5, duplicate: 0, conflict: 0 }] }))
+      await store.commit(commitOf({ fresh: rows, resume: [{ topic: 'again', partition: 0, firstOffset: offset, nextOffset: offset + 1 }], counters: [{ series, hour: T0, accepted: 5, stored: 5, duplicate: 0, conflict: 0 }] }))
     }
     const replayed = batches.slice(0, crashAt).flatMap(({ rows }) => rows)
     await store.commit(commitOf({ late: replayed, counters: [{ series, hour: T0, accepted: replayed.length, stored: 0, duplicate: replayed.length, conflict: 0 }] }))
