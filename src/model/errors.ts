@@ -5,7 +5,7 @@ export type ErrorCategory =
   | 'busy' | 'unavailable' | 'incorrect' | 'unauthorized' | 'forbidden' | 'not-found' | 'conflict' | 'unsupported' | 'fault'
 
 export type ErrorCode =
-  | 'BUS_FULL' | 'BUS_CLOSED' | 'BUS_OFFSET_GONE' | 'BUS_RECORD_TOO_LARGE'
+  | 'BUS_FULL' | 'BUS_CLOSED' | 'BUS_OFFSET_GONE' | 'BUS_REASSIGNED' | 'BUS_RECORD_TOO_LARGE'
   | 'STORE_UNAVAILABLE' | 'STORE_IN_USE' | 'STORE_CONFLICT' | 'STORE_MIGRATION' | 'STORE_FOLDER'
   | 'KEY_UNKNOWN' | 'KEY_DESTROYED' | 'KEY_CONTEXT' | 'KEY_FILE'
   | 'TOKEN_MISSING' | 'TOKEN_INVALID' | 'SCOPE_INSUFFICIENT'

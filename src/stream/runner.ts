@@ -1,6 +1,8 @@
-/** Consume → pipeline → commit → release, for the partitions of one writer. Any failure throws the memory away and begins again at the resume point. */
+/** Consume → pipeline → commit → release, for the partitions that one runner has. Any failure, and partitions given anew, throw the memory away and
+ *  begin again at the resume point. */
 
 import { setTimeout as delay } from 'node:timers/promises'
+import { ServiceError } from '../model/errors.ts'
 import type { Sid } from '../model/reading.ts'
 import { READINGS } from '../model/streams.ts'
 import type { EpochMs } from '../model/units.ts'
@@ -11,8 +13,12 @@ import { createPipeline, type Pipeline } from './pipeline.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
 import type { SeriesCommit } from './sink.ts'
 
-export interface RunnerParts extends Omit<PipelineParts, 'topic'> {
+export interface RunnerParts extends Omit<PipelineParts, 'topic' | 'writer' | 'partitions'> {
   bus: Bus
+  /** Tells the runners of this process apart in reports. */
+  runner: number
+  /** Those it would take. */
+  partitions: readonly number[]
   now: () => EpochMs
   /** Gives the times of issue. */
   writes: WriteClock
@@ -33,8 +39,8 @@ export interface RunnerReport {
   windowsClosed (count: number): void
   windowsAmended (cause: AmendmentCause, count: number): void
   /** The runner stands still until it is over. */
-  failed (writer: number, error: unknown): void
-  recovered (writer: number): void
+  failed (runner: number, error: unknown): void
+  recovered (runner: number): void
 }
 
 export interface Runner {
@@ -68,24 +74,20 @@ async function keepRunning (parts: RunnerParts, stop: AbortSignal, onStart: (mem
   while (!stop.aborted) {
     try {
       await runOnce(parts, stop, onStart, () => {
-        parts.report.recovered(parts.writer)
+        parts.report.recovered(parts.runner)
         waitMs = parts.retryMs
       })
     } catch (error) {
-      parts.report.failed(parts.writer, error)
+      parts.report.failed(parts.runner, error)
       await pause(waitMs, stop)
       waitMs = Math.min(waitMs * 2, parts.retryMaxMs)
     }
   }
 }
 
-/** From the resume point until told to stop, or to begin again. */
+/** From the resume point until told to stop. */
 async function runOnce (parts: RunnerParts, stop: AbortSignal, onStart: (memory: Memory) => void, onCommit: () => void): Promise<void> {
-  const { bus, sink, partitions, now } = parts
-  const pipeline = createPipeline({ ...parts, topic: READINGS })
-  const isStale = new AbortController()
-  onStart({ pipeline, isStale })
-  const end = AbortSignal.any([stop, isStale.signal])
+  const { bus, sink, partitions } = parts
   const consumer = await bus.consume({
     topic: READINGS,
     partitions,
@@ -95,11 +97,26 @@ async function runOnce (parts: RunnerParts, stop: AbortSignal, onStart: (memory:
     }
   })
   try {
-    await pipeline.resume(now())
-    onCommit()
-    while (!end.aborted) await turn(parts, pipeline, consumer, end)
+    while (!stop.aborted) await runOn(parts, consumer, stop, onStart, onCommit)
   } finally {
     await consumer.close()
+  }
+}
+
+/** Until told to stop, or until what is known can no longer be trusted as a whole: what was taken by then is committed. */
+async function runOn (parts: RunnerParts, consumer: BusConsumer, stop: AbortSignal, onStart: (memory: Memory) => void, onCommit: () => void): Promise<void> {
+  const { partitions } = consumer
+  // No two processes have a partition in common, so none writes as the other; where one still does, the store refuses it.
+  const pipeline = createPipeline({ ...parts, partitions, writer: partitions[0] ?? 0, topic: READINGS })
+  const isStale = new AbortController()
+  onStart({ pipeline, isStale })
+  const end = AbortSignal.any([stop, isStale.signal])
+  try {
+    await pipeline.resume(parts.now())
+    onCommit()
+    while (!end.aborted) await turn(parts, pipeline, consumer, end)
+  } catch (error) {
+    if (!(error instanceof ServiceError && error.code === 'BUS_REASSIGNED')) throw error
   }
 }
 

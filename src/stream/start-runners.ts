@@ -5,7 +5,7 @@ import type { Events } from '../observability/events.ts'
 import { errorFields } from '../observability/logger.ts'
 import { type RunnerParts, type RunnerReport, startRunner } from './runner.ts'
 
-export interface RunnersParts extends Omit<RunnerParts, 'writer' | 'partitions' | 'report' | 'tickMs' | 'paceMs' | 'retryMs' | 'retryMaxMs'> {
+export interface RunnersParts extends Omit<RunnerParts, 'runner' | 'partitions' | 'report' | 'tickMs' | 'paceMs' | 'retryMs' | 'retryMaxMs'> {
   writers: number
   partitionCount: number
   events: Pick<Events, 'stored' | 'suppressed' | 'windowsClosed' | 'windowsAmended' | 'raise' | 'clear'>
@@ -30,8 +30,8 @@ export function startRunners (parts: RunnersParts): Runners {
   const writers = Math.min(parts.writers, parts.partitionCount)
   const all = Array.from({ length: parts.partitionCount }, (_, partition) => partition)
   const report = reportTo(parts)
-  const runners = Array.from({ length: writers }, (_, writer) => startRunner({
-    ...parts, writer, partitions: all.filter(partition => partition % writers === writer), report, tickMs: TICK_MS, paceMs: PACE_MS, retryMs: RETRY_MS, retryMaxMs: RETRY_MAX_MS
+  const runners = Array.from({ length: writers }, (_, runner) => startRunner({
+    ...parts, runner, partitions: all.filter(partition => partition % writers === runner), report, tickMs: TICK_MS, paceMs: PACE_MS, retryMs: RETRY_MS, retryMaxMs: RETRY_MAX_MS
   }))
   return {
     contextChanged: sids => { for (const runner of runners) runner.contextChanged(sids) },
@@ -54,9 +54,9 @@ function reportTo ({ events, onWindows }: RunnersParts): RunnerReport {
       events.windowsAmended(cause, count)
       onWindows()
     },
-    failed: (writer, error) => {
-      events.raise('stream-stopped', { writer, ...errorFields(error) }, String(writer))
+    failed: (runner, error) => {
+      events.raise('stream-stopped', { writer: runner, ...errorFields(error) }, String(runner))
     },
-    recovered: writer => { events.clear('stream-stopped', String(writer)) }
+    recovered: runner => { events.clear('stream-stopped', String(runner)) }
   }
 }

@@ -1,5 +1,7 @@
 /** The seam `Bus`: records on named topics, durable before acknowledged, in order per key. Embedded in PostgreSQL | Kafka. */
 
+import { ServiceError } from '../../model/errors.ts'
+
 export interface BusRecord {
   topic: string
   /** Decides the partition; records of one key stay in the order of their publishing. */
@@ -21,19 +23,24 @@ export interface PartitionBatch {
 
 export interface ConsumerOptions {
   topic: string
-  /** Partitions to take, e.g. [0, 2, 4]; each is taken by one consumer at a time. Where a group protocol assigns partitions (Kafka) it is that protocol's choice. */
+  /** Partitions to take, e.g. [0, 2, 4]; each is taken by one consumer at a time. Where a group protocol shares partitions among processes
+   *  (Kafka), as many of these as it gives, none of others. */
   partitions: readonly number[]
-  /** Offset of the first record wanted, for each partition taken; a partition that is missing begins at 0. */
+  /** Offset of the first record wanted, for each partition taken; a partition that is missing begins at 0. Asked again whenever partitions were given anew. */
   resumeFrom: (partitions: readonly number[]) => Promise<ReadonlyMap<number, number>>
   /** Most bytes of values given by one `take` (one record always fits). Default 8 MiB. */
   bytesMax?: number
 }
 
 export interface BusConsumer {
+  /** Those it has now, ascending. */
+  readonly partitions: readonly number[]
   /**
    * Waits until at least one record is there (woken by the append, never by polling); gives what is there, at most `recordsMax`
    * records, one batch per partition. [] only after close or when `signal` is aborted: a timer that aborts it is how a caller wakes.
-   * One call at a time. While the bus cannot be reached it waits. @throws ServiceError fault BUS_OFFSET_GONE when records are missing
+   * One call at a time. While the bus cannot be reached it waits. @throws ServiceError fault BUS_OFFSET_GONE when records are missing ·
+   * conflict BUS_REASSIGNED, once, when a group protocol changed `partitions`: what the reader knows of them no longer counts; the next
+   * take goes on from where `resumeFrom` said for those that are new, and behind the last take for those that stayed
    */
   take (recordsMax: number, signal?: AbortSignal): Promise<readonly PartitionBatch[]>
   /** Records below `nextOffset` are no longer needed: retention may remove them, and they no longer count as backlog. */
@@ -70,4 +77,14 @@ export interface TopicOptions {
   retainMs?: number
   /** Never remove anything, and count no backlog: nobody reads it yet. Default false. */
   keep?: boolean
+}
+
+/** The offset named is not on the bus: its records were removed, or the bus is younger than whoever names it. */
+export function offsetGone (topic: string, partition: number, offset: number): ServiceError {
+  return new ServiceError('fault', 'BUS_OFFSET_GONE',
+    `offset ${offset} of ${topic}, partition ${partition}, is not on the bus: the databases of bus and reader are not of one time`)
+}
+
+export function reassigned (): ServiceError {
+  return new ServiceError('conflict', 'BUS_REASSIGNED', 'the group shared its partitions anew: what is known of them must be read again')
 }

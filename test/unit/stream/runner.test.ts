@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import type { ModelKey, Sid } from '../../../src/model/reading.ts'
 import { encodeReadingBatch } from '../../../src/model/reading-record.ts'
 import { epochMs } from '../../../src/model/units.ts'
-import type { PartitionBatch } from '../../../src/platform/bus/bus.ts'
+import { type PartitionBatch, reassigned } from '../../../src/platform/bus/bus.ts'
 import { createWriteClock } from '../../../src/platform/write-clock.ts'
 import { type Runner, startRunner } from '../../../src/stream/runner.ts'
 import { modelOf, SPO2, START, storedReading } from '../../support/stored-reading.ts'
@@ -11,25 +11,30 @@ import { modelOf, SPO2, START, storedReading } from '../../support/stored-readin
 const MODEL = 'Example Sensors Inc./TO2-READER-2' as ModelKey
 const SID = 's1000000000000000000000000000' as Sid
 
-/** A runner of one open series that is paced for ever, on a bus on which these come, one in each take, and then nothing. */
-function runnerOn (batches: PartitionBatch[], commit: () => Promise<void> = async () => {}) {
-  const seen = { asked: 0, consumers: 0, commits: 0, failures: [] as unknown[] }
+/** A runner of one open series that is paced for ever, on a bus on which these come, one in each take, and then nothing. Each time the group shares
+ *  the partitions anew the other one of the two is the runner's. */
+function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Promise<void> = async () => {}) {
+  const seen = { asked: 0, consumers: 0, shared: 0, commits: 0, opened: [] as (readonly number[])[], writers: [] as number[], failures: [] as unknown[] }
   const committed = new EventEmitter()
   const waiting = new Set<{ count: number, resolve: () => void }>()
   const until = (count: number) => seen.asked >= count ? Promise.resolve() : new Promise<void>(resolve => { waiting.add({ count, resolve }) })
   const writes = createWriteClock(() => epochMs(START + 1_000))
   const refuse = async (): Promise<never> => { throw new Error('not asked for') }
   const runner: Runner = startRunner({
-    writer: 0,
-    partitions: [0],
+    runner: 0,
+    partitions: [0, 1],
     bus: {
       kind: 'embedded', publish: refuse, partitionCount: () => 1, backlog: () => 0, ends: () => [0], close: async () => {},
       consume: async () => {
         seen.consumers++
         return {
-          take: (_max, signal) => new Promise(resolve => {
+          get partitions () { return [seen.shared % 2] },
+          take: (_max, signal) => new Promise((resolve, reject) => {
             const batch = batches.shift()
-            if (batch !== undefined) resolve([batch])
+            if (batch === 'reassigned') {
+              seen.shared++
+              reject(reassigned())
+            } else if (batch !== undefined) resolve([batch])
             if (signal?.aborted === true) resolve([])
             signal?.addEventListener('abort', () => { resolve([]) })
           }),
@@ -40,10 +45,15 @@ function runnerOn (batches: PartitionBatch[], commit: () => Promise<void> = asyn
     },
     sink: {
       series: async names => new Map(names.map(({ sid }) => [sid, 1])), resumePoints: async () => new Map(), states: async () => new Map(),
-      openSeries: async () => [{ series: 1, sid: SID, model: MODEL }], existing: async () => [], readings: async () => [], readingsBefore: async () => [],
+      openSeries: async partitions => {
+        seen.opened.push(partitions)
+        return [{ series: 1, sid: SID, model: MODEL }]
+      },
+      existing: async () => [], readings: async () => [], readingsBefore: async () => [],
       dueAmendments: async () => [], latestOfWindows: async () => [], sidsOf: async () => new Map(),
-      commit: async () => {
+      commit: async ({ writer }) => {
         seen.commits++
+        seen.writers.push(writer)
         committed.emit('commit')
         await commit()
       }
@@ -77,7 +87,7 @@ test('when changes may have been missed everything in memory is read again, at o
   runner.contextChanged('all')
   await until(3)
   await runner.stop()
-  expect(seen).toEqual({ asked: 3, consumers: 0, commits: 0, failures: [] })
+  expect(seen).toEqual({ asked: 3, consumers: 0, shared: 0, commits: 0, opened: [[0], [0], [0]], writers: [], failures: [] })
 })
 
 /** Records of one reading each, `from` being the offset of the first and the second in which its reading was taken. */
@@ -88,6 +98,15 @@ function batchOf (from: number, count: number): PartitionBatch {
   })
   return { partition: 0, firstOffset: from, nextOffset: from + count, records }
 }
+
+test('when the group shares the partitions anew, what is known is read again for those there are now, by the same consumer', async () => {
+  const { runner, seen, committed } = runnerOn([batchOf(0, 1), 'reassigned', batchOf(0, 1), 'reassigned'])
+  for (let commit = 0; commit < 2; commit++) await once(committed, 'commit')
+  await expect.poll(() => seen.opened).toEqual([[0], [1], [0]])
+  expect([seen.consumers, seen.writers, seen.failures]).toEqual([1, [0, 1], []])
+  await runner.stop()
+  expect(seen.consumers).toBe(0)
+})
 
 test('after a commit of one record the next follows at once, after one of several in its time', async () => {
   const batches = [batchOf(0, 1), batchOf(1, 1), batchOf(2, 2), batchOf(4, 1)]

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createTail, type Row } from '../../../../src/platform/bus/tail.ts'
+import { createTail, type Row } from '../../../../../src/platform/bus/embedded/tail.ts'
 
 const row = (firstOffset: number, nextOffset: number, bytes = 10): Row => ({ firstOffset, nextOffset, bytes: Buffer.alloc(bytes) })
 const budgetOf = (bytesMax: number) => ({ bytesMax, used: 0 })

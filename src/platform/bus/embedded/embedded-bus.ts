@@ -1,32 +1,24 @@
 /** The bus embedded in PostgreSQL (database `oxbow_bus`, schema `bus`): no broker, the promises of the seam. */
 
-import { createPool } from '../postgres/pool.ts'
-import { repeat } from '../repeat.ts'
-import { ServiceError } from '../../model/errors.ts'
-import type { EpochMs } from '../../model/units.ts'
-import type { Bus, BusConsumer, ConsumerOptions, TopicOptions } from './bus.ts'
-import { createEmbeddedConsumer, type Head, offsetGone } from './embedded-consumer.ts'
-import { createPublisher } from './embedded-publish.ts'
-import { backlogOf, type BusState, openState, refresh, refreshSoon, removeExpired, saveOffsets, setReachable, type Topic, topicOf } from './embedded-state.ts'
+import { createPool } from '../../postgres/pool.ts'
+import { repeat } from '../../repeat.ts'
+import { ServiceError } from '../../../model/errors.ts'
+import type { EpochMs } from '../../../model/units.ts'
+import { type Bus, type BusConsumer, type ConsumerOptions, offsetGone, type TopicOptions } from '../bus.ts'
+import { busClosed, createPublisher, PUBLISH_LIMITS, type PublishLimits } from '../publish.ts'
+import { backlogOf, topicOf } from '../topic-state.ts'
+import { append } from './append.ts'
+import { createEmbeddedConsumer, type Head } from './consumer.ts'
+import { type BusState, openState, refresh, refreshSoon, removeExpired, saveOffsets, setReachable, type Topic } from './state.ts'
 import { listen } from './listener.ts'
 import { CHANNEL, readFirstOffsets, readRows } from './tables.ts'
 import { createTail } from './tail.ts'
 
-export interface EmbeddedBusOptions {
+export interface EmbeddedBusOptions extends Partial<PublishLimits> {
   /** Connection string of login `oxbow_bus`. */
   url: string
   topics: readonly TopicOptions[]
   now: () => EpochMs
-  /** Most records of a topic appended and not yet released; over it `publish` answers BUS_FULL. Default 2,000,000. */
-  backlogMax?: number
-  /** Largest record, key and value. Default 16 MiB. */
-  recordBytesMax?: number
-  /** Most records in one commit. Default 10,000. */
-  commitRecordsMax?: number
-  /** Most bytes in one commit; a single `publish` over it goes alone. Default 8 MiB. */
-  commitBytesMax?: number
-  /** Most bytes that wait for their commit; over it `publish` answers BUS_FULL. Default 64 MiB. */
-  queueBytesMax?: number
   /** Newest rows kept in memory for consumers of this process. Default 64 MiB. */
   tailBytesMax?: number
   /** How often released records past their time are removed. Default 60 s. */
@@ -53,12 +45,8 @@ export async function openEmbeddedBus (options: EmbeddedBusOptions): Promise<Bus
     await pool.end()
     throw error
   })
-  const publisher = createPublisher(state, {
-    backlogMax: options.backlogMax ?? 2_000_000,
-    recordBytesMax: options.recordBytesMax ?? 16 * MIB,
-    queueBytesMax: options.queueBytesMax ?? 64 * MIB,
-    commitRecordsMax: options.commitRecordsMax ?? 10_000,
-    commitBytesMax: options.commitBytesMax ?? 8 * MIB
+  const publisher = createPublisher({
+    topics: state.topics, limits: { ...PUBLISH_LIMITS, ...options }, append: groups => append(state, groups), refresh: () => refresh(state), closing: state.closing.signal
   })
   const stopBackground = startBackground(state, options)
   let closed: Promise<void> | undefined
@@ -72,10 +60,10 @@ export async function openEmbeddedBus (options: EmbeddedBusOptions): Promise<Bus
   return {
     kind: 'embedded',
     publish: publisher.publish,
-    partitionCount: topic => topicOf(state, topic).partitions,
+    partitionCount: topic => topicOf(state.topics, topic).partitions,
     consume: wanted => consume(state, wanted),
-    backlog: topic => backlogOf(topicOf(state, topic)),
-    ends: topic => topicOf(state, topic).heads.map(head => head.nextOffset),
+    backlog: topic => backlogOf(topicOf(state.topics, topic)),
+    ends: topic => topicOf(state.topics, topic).heads.map(head => head.nextOffset),
     close: () => closed ??= close()
   }
 }
@@ -96,8 +84,8 @@ function startBackground (state: BusState, options: EmbeddedBusOptions): () => P
 }
 
 async function consume (state: BusState, options: ConsumerOptions): Promise<BusConsumer> {
-  if (state.closing.signal.aborted) throw new ServiceError('unavailable', 'BUS_CLOSED', 'the bus is closed')
-  const topic = topicOf(state, options.topic)
+  if (state.closing.signal.aborted) throw busClosed()
+  const topic = topicOf(state.topics, options.topic)
   const heads = takePartitions(state, topic, options.partitions)
   const giveUp = () => { for (const head of heads) giveBack(head) }
   try {

@@ -1,17 +1,14 @@
 /** Partitions of one topic of the embedded bus -> batches from the offset named, from memory where it is there, else from PostgreSQL. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import { ServiceError } from '../../model/errors.ts'
-import type { BusConsumer, PartitionBatch } from './bus.ts'
+import { ServiceError } from '../../../model/errors.ts'
+import { type BusConsumer, offsetGone, type PartitionBatch } from '../bus.ts'
+import type { Head as AnyHead } from '../topic-state.ts'
 import { decodeRow } from './row-bytes.ts'
 import type { Row, Tail } from './tail.ts'
 
 /** One partition as this process knows it. */
-export interface Head {
-  partition: number
-  /** Offset after the last record known to be durable. */
-  nextOffset: number
-  releasedOffset: number
+export interface Head extends AnyHead {
   /** There while a consumer of this process has the partition. */
   tail: Tail | undefined
 }
@@ -54,6 +51,7 @@ export function createEmbeddedConsumer (parts: EmbeddedConsumerParts): EmbeddedC
   const reader: Reader = { ...parts, cursors, closing: new AbortController(), waiter: undefined, turn: 0 }
   const closed = reader.closing.signal
   return {
+    partitions: parts.heads.map(({ partition }) => partition),
     take: (recordsMax, signal) => take(reader, recordsMax, signal === undefined ? [closed] : [closed, signal]),
     release (partition, nextOffset) {
       const head = parts.heads.find(candidate => candidate.partition === partition)
@@ -164,9 +162,3 @@ function untilWoken (reader: Reader, stop: Stop): Promise<void> {
 
 const isStopped = (stop: Stop) => stop.some(signal => signal.aborted)
 const hasMore = ({ head, position }: Cursor) => position < head.nextOffset
-
-/** The offset named is not on the bus: its records were removed, or the bus is younger than whoever names it. */
-export function offsetGone (topic: string, partition: number, offset: number): ServiceError {
-  return new ServiceError('fault', 'BUS_OFFSET_GONE',
-    `offset ${offset} of ${topic}, partition ${partition}, is not on the bus: the databases of bus and reader are not of one time`)
-}

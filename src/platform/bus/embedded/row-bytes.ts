@@ -1,11 +1,10 @@
 /** Records of one partition and one group commit <-> the bytes of their row: 1 byte version, then per record key and value with lengths. */
 
-import { ServiceError } from '../../model/errors.ts'
+import { ServiceError } from '../../../model/errors.ts'
 
 const VERSION = 1
 const KEY_LENGTH_BYTES = 2
 const VALUE_LENGTH_BYTES = 4
-export const KEY_BYTES_MAX = 0xffff
 
 /** Bytes that one record takes in a row. */
 export function recordBytes (record: { key: string, value: Uint8Array }): number {

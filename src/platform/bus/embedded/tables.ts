@@ -1,10 +1,10 @@
 /** The statements of the embedded bus on schema `bus`: nothing else reads or writes its tables. */
 
 import type { Pool } from 'pg'
-import { ServiceError } from '../../model/errors.ts'
-import type { EpochMs } from '../../model/units.ts'
-import { asStoreError } from '../postgres/pool.ts'
-import type { TopicOptions } from './bus.ts'
+import { ServiceError } from '../../../model/errors.ts'
+import type { EpochMs } from '../../../model/units.ts'
+import { asStoreError } from '../../postgres/pool.ts'
+import type { TopicOptions } from '../bus.ts'
 import type { Row } from './tail.ts'
 
 /** Channel of NOTIFY; the payload is the token of the process that appended. */

@@ -3,20 +3,14 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Pool } from 'pg'
-import { ServiceError } from '../../model/errors.ts'
-import { type EpochMs, epochMs } from '../../model/units.ts'
-import type { TopicOptions } from './bus.ts'
-import type { EmbeddedConsumer, Head } from './embedded-consumer.ts'
+import { type EpochMs, epochMs } from '../../../model/units.ts'
+import type { TopicOptions } from '../bus.ts'
+import { newTopic, type TopicState } from '../topic-state.ts'
+import type { EmbeddedConsumer, Head } from './consumer.ts'
 import { declareTopic, readHeads, removeReleased, saveReleased } from './tables.ts'
 import type { TailBudget } from './tail.ts'
 
-export interface Topic extends Required<TopicOptions> {
-  topicId: number
-  /** By partition. */
-  heads: readonly Head[]
-  /** Records handed to `publish` and not durable yet. */
-  pendingCount: number
-}
+export interface Topic extends TopicState<Head> { topicId: number }
 
 export interface BusState {
   pool: Pool
@@ -34,7 +28,6 @@ export interface BusState {
   released: boolean
 }
 
-const RETAIN_MS = 24 * 3_600_000
 const RETRY_MS = 250
 
 export type StateOptions = Pick<BusState, 'pool' | 'now' | 'onReachable'> & { topics: readonly TopicOptions[], tailBytesMax: number }
@@ -57,18 +50,6 @@ export async function openState ({ pool, now, onReachable, topics, tailBytesMax 
   }
   await refresh(state)
   return state
-}
-
-/** @throws ServiceError fault INTERNAL */
-export function topicOf (state: BusState, name: string): Topic {
-  const topic = state.topics.get(name)
-  if (topic === undefined) throw new ServiceError('fault', 'INTERNAL', `topic ${name} was not declared`)
-  return topic
-}
-
-/** Records appended and not released; 0 for a topic that is kept, which nobody reads yet. */
-export function backlogOf (topic: Topic): number {
-  return topic.keep ? 0 : topic.heads.reduce((sum, head) => sum + Math.max(0, head.nextOffset - head.releasedOffset), 0)
 }
 
 /** Reads the heads of all partitions; a call while one runs is answered by the next reading, so that it sees what it was called for. */
@@ -128,7 +109,7 @@ export async function removeExpired (state: BusState): Promise<void> {
 async function openTopic (pool: Pool, options: TopicOptions): Promise<Topic> {
   const { topicId, partitions } = await declareTopic(pool, options)
   const heads = Array.from({ length: partitions }, (_, partition): Head => ({ partition, nextOffset: 0, releasedOffset: 0, tail: undefined }))
-  return { topic: options.topic, topicId, partitions, heads, retainMs: options.retainMs ?? RETAIN_MS, keep: options.keep ?? false, pendingCount: 0 }
+  return { ...newTopic(options, heads), topicId }
 }
 
 async function readWhileWanted (state: BusState): Promise<void> {

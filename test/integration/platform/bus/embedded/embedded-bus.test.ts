@@ -1,9 +1,9 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import { epochMs } from '../../../../src/model/units.ts'
-import type { Bus } from '../../../../src/platform/bus/bus.ts'
-import { type EmbeddedBusOptions, openEmbeddedBus } from '../../../../src/platform/bus/embedded.ts'
-import { type BusStore, describeBus } from '../../../support/bus.contract.ts'
-import { asAdmin, type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { epochMs } from '../../../../../src/model/units.ts'
+import type { Bus } from '../../../../../src/platform/bus/bus.ts'
+import { type EmbeddedBusOptions, openEmbeddedBus } from '../../../../../src/platform/bus/embedded/embedded-bus.ts'
+import { type BusStore, describeBus } from '../../../../support/bus.contract.ts'
+import { asAdmin, type TestDatabase, testDatabase } from '../../../../support/postgres.ts'
 
 async function createStore (): Promise<BusStore> {
   const database = await testDatabase('bus')

@@ -1,0 +1,290 @@
+/** A member of a topic's group: what the group gives it → batches from the offsets its reader names.
+ *
+ *  Where to go on is known to the reader's own store, not to Kafka. So at every joining all partitions stand still until that store was asked
+ *  (a record delivered before would be one from the wrong place), and what was fetched counts only while it follows on what came before. */
+
+import type { Consumer, EachBatchPayload } from 'kafkajs'
+import { repeat } from '../../repeat.ts'
+import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
+import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS } from './client.ts'
+import type { Head, Topic } from './state.ts'
+import type { Span } from './topics.ts'
+import { wishedPartitions } from './wished-partitions.ts'
+
+export interface KafkaConsumerParts {
+  client: KafkaClient
+  topic: Topic
+  wanted: readonly number[]
+  resumeFrom: ConsumerOptions['resumeFrom']
+  bytesMax: number
+  spans: () => Promise<ReadonlyMap<number, Span>>
+  /** Holds the consumers that are open. */
+  open: Set<BusConsumer>
+}
+
+type Records = PartitionBatch['records'][number][]
+
+/** One partition that the group gave us. */
+interface Lane {
+  head: Head
+  /** Offset of the next record given to the reader. */
+  position: number
+  /** Offset of the next record wanted from Kafka; between the two is `records`. */
+  fetched: number
+  records: Records
+  bytes: number
+  isPaused: boolean
+}
+
+interface Member extends KafkaConsumerParts {
+  consumer: Consumer
+  lanes: Map<number, Lane>
+  /** Counts the joinings; what was begun for an earlier one is given up. */
+  joinings: number
+  /** Settled when the latest joining is dealt with. */
+  ready: PromiseWithResolvers<void>
+  /** The reader has not been told yet that its partitions are others. */
+  isReassigned: boolean
+  failure: Error | undefined
+  closing: AbortController
+  waiter: (() => void) | undefined
+  turn: number
+}
+
+/** Between the 6 s that a broker demands and the time a dead member may keep its partitions. */
+const SESSION_TIMEOUT_MS = 10_000
+const HEARTBEAT_MS = 1_000
+/** Closing waits for the fetch under way, so it is short; a record that comes ends it at once. */
+const FETCH_WAIT_MS = 500
+/** Released offsets are told to the group this often: for tools that show lag, and as other processes' measure of backlog. */
+const COMMIT_MS = 1_000
+
+/** Resolves when the group has given us our partitions and their places are known.
+ *  @throws ServiceError fault BUS_OFFSET_GONE · unavailable STORE_UNAVAILABLE */
+export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<BusConsumer> {
+  const { client, topic } = parts
+  const member: Member = {
+    ...parts, consumer: undefined as unknown as Consumer, lanes: new Map(), joinings: 0, ready: Promise.withResolvers(), isReassigned: false,
+    failure: undefined, closing: new AbortController(), waiter: undefined, turn: 0
+  }
+  member.ready.promise.catch(() => {})
+  member.consumer = client.consumer({
+    groupId: topic.groupId,
+    sessionTimeout: SESSION_TIMEOUT_MS,
+    rebalanceTimeout: SESSION_TIMEOUT_MS,
+    heartbeatInterval: HEARTBEAT_MS,
+    maxWaitTimeInMs: FETCH_WAIT_MS,
+    maxBytes: parts.bytesMax,
+    metadataMaxAge: METADATA_MAX_AGE_MS,
+    allowAutoTopicCreation: false,
+    partitionAssigners: [wishedPartitions(topic.physical, () => ({ partitions: parts.wanted, has: [...member.lanes.keys()] }))]
+  })
+  listen(member)
+  const commits = repeat(COMMIT_MS, () => commitReleased(member))
+  const close = closer(member, commits.stop)
+  try {
+    await start(member)
+  } catch (error) {
+    await close()
+    throw asKafkaError(error)
+  }
+  const opened: BusConsumer = {
+    get partitions () { return [...member.lanes.keys()].sort((a, b) => a - b) },
+    take: (recordsMax, signal) => take(member, recordsMax, signal === undefined ? [member.closing.signal] : [member.closing.signal, signal]),
+    release (partition, nextOffset) {
+      const lane = member.lanes.get(partition)
+      if (lane !== undefined && nextOffset > lane.head.releasedOffset) lane.head.releasedOffset = nextOffset
+    },
+    async close () {
+      await close()
+      parts.open.delete(opened)
+    }
+  }
+  parts.open.add(opened)
+  return opened
+}
+
+async function start (member: Member): Promise<void> {
+  await member.consumer.connect()
+  await member.consumer.subscribe({ topic: member.topic.physical, fromBeginning: true })
+  await member.consumer.run({
+    autoCommit: false,
+    partitionsConsumedConcurrently: Math.max(1, member.wanted.length),
+    eachBatch: async payload => { receive(member, payload) }
+  })
+  await member.ready.promise
+  if (member.failure !== undefined) throw member.failure
+  member.isReassigned = false
+}
+
+function closer (member: Member, stopCommits: () => Promise<void>): () => Promise<void> {
+  let closed: Promise<void> | undefined
+  async function close (): Promise<void> {
+    member.closing.abort()
+    member.ready.resolve()
+    await stopCommits()
+    await commitReleased(member)
+    await member.consumer.disconnect().catch(() => {})
+    for (const { head } of member.lanes.values()) head.isTaken = false
+    member.lanes.clear()
+  }
+  return () => closed ??= close()
+}
+
+function listen (member: Member): void {
+  const { consumer } = member
+  // Called in the tick of the joining, before anything is fetched.
+  consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => { join(member, payload.memberAssignment[member.topic.physical] ?? []) })
+  consumer.on(consumer.events.CRASH, ({ payload }) => { if (!payload.restart) fail(member, asKafkaError(payload.error)) })
+}
+
+function fail (member: Member, error: Error): void {
+  member.failure = error
+  member.ready.resolve()
+  member.waiter?.()
+}
+
+function join (member: Member, partitions: readonly number[]): void {
+  const joining = ++member.joinings
+  if (member.closing.signal.aborted) return
+  pause(member, partitions)
+  for (const [partition, lane] of member.lanes) if (!partitions.includes(partition)) giveUp(member, partition, lane)
+  settle(member, partitions, joining).catch((error: unknown) => { fail(member, asKafkaError(error)) })
+}
+
+function giveUp (member: Member, partition: number, lane: Lane): void {
+  lane.head.isTaken = false
+  member.lanes.delete(partition)
+  member.isReassigned = true
+}
+
+/** Asks where to go on. A partition we had goes on as if nothing had happened, unless another member went further in it meanwhile. */
+async function settle (member: Member, partitions: readonly number[], joining: number): Promise<void> {
+  const [wanted, spans] = partitions.length === 0 ? [new Map<number, number>(), new Map<number, Span>()] : await Promise.all([member.resumeFrom(partitions), member.spans()])
+  if (joining !== member.joinings || member.closing.signal.aborted) return
+  for (const partition of partitions) {
+    const offset = wanted.get(partition) ?? 0
+    const span = spans.get(partition)
+    if (span === undefined || offset < span.low || offset > span.high) throw offsetGone(member.topic.topic, partition, offset)
+    const lane = member.lanes.get(partition)
+    if (lane === undefined || offset > lane.head.releasedOffset) begin(member, partition, offset)
+  }
+  for (const partition of partitions) {
+    member.consumer.seek({ topic: member.topic.physical, partition, offset: String(member.lanes.get(partition)!.fetched) })
+  }
+  for (const lane of member.lanes.values()) lane.isPaused = false
+  member.consumer.resume([{ topic: member.topic.physical, partitions: [...partitions] }])
+  member.ready.resolve()
+  member.waiter?.()
+}
+
+function begin (member: Member, partition: number, offset: number): void {
+  const head = member.topic.heads[partition]!
+  head.isTaken = true
+  head.releasedOffset = offset
+  member.lanes.set(partition, { head, position: offset, fetched: offset, records: [], bytes: 0, isPaused: true })
+  member.isReassigned = true
+}
+
+/** What does not follow on what came before belongs to an earlier joining, or there is a gap. */
+function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
+  const lane = member.lanes.get(batch.partition)
+  if (lane === undefined || lane.isPaused || isStale() || member.closing.signal.aborted) return
+  for (const message of batch.messages) {
+    const offset = Number(message.offset)
+    if (offset < lane.fetched) continue
+    if (offset > lane.fetched) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
+    const value = message.value ?? Buffer.alloc(0)
+    lane.records.push({ offset, key: String(message.key ?? ''), value })
+    lane.bytes += value.length
+    lane.fetched++
+  }
+  lane.head.nextOffset = Math.max(lane.head.nextOffset, Number(batch.highWatermark))
+  if (lane.bytes >= member.bytesMax) pauseLane(member, batch.partition, lane)
+  member.waiter?.()
+}
+
+function pauseLane (member: Member, partition: number, lane: Lane): void {
+  lane.isPaused = true
+  pause(member, [partition])
+}
+
+function pause (member: Member, partitions: readonly number[]): void {
+  if (partitions.length > 0) member.consumer.pause([{ topic: member.topic.physical, partitions: [...partitions] }])
+}
+
+/** From where it was left: what came while it was paused was not taken. */
+function resumeLane (member: Member, partition: number, lane: Lane): void {
+  lane.isPaused = false
+  const { physical } = member.topic
+  member.consumer.seek({ topic: physical, partition, offset: String(lane.fetched) })
+  member.consumer.resume([{ topic: physical, partitions: [partition] }])
+}
+
+type Stop = readonly AbortSignal[]
+
+async function take (member: Member, recordsMax: number, stop: Stop): Promise<readonly PartitionBatch[]> {
+  while (!stop.some(signal => signal.aborted)) {
+    if (member.failure !== undefined) throw member.failure
+    if (member.isReassigned) {
+      member.isReassigned = false
+      throw reassigned()
+    }
+    const batches = collect(member, recordsMax)
+    if (batches.length > 0) return batches
+    await untilWoken(member, stop)
+  }
+  return []
+}
+
+/** Another partition is first each time, so that a full one does not starve the others. */
+function collect (member: Member, recordsMax: number): PartitionBatch[] {
+  const room = { records: recordsMax, bytes: member.bytesMax }
+  const lanes = [...member.lanes]
+  member.turn++
+  const batches: PartitionBatch[] = []
+  for (const index of lanes.keys()) {
+    const [partition, lane] = lanes[(index + member.turn) % lanes.length]!
+    const records = cut(lane, room, batches.length === 0)
+    if (records.length === 0) continue
+    const firstOffset = lane.position
+    lane.position += records.length
+    batches.push({ partition, firstOffset, nextOffset: lane.position, records })
+    if (lane.isPaused && lane.bytes < member.bytesMax / 2) resumeLane(member, partition, lane)
+  }
+  return batches
+}
+
+/** What fits into `room`, which it takes from; the first record of a take fits always. */
+function cut (lane: Lane, room: { records: number, bytes: number }, isFirst: boolean): Records {
+  let count = 0
+  while (count < lane.records.length && room.records > 0) {
+    const { length } = lane.records[count]!.value
+    if (length > room.bytes && !(isFirst && count === 0)) break
+    room.bytes -= length
+    room.records--
+    lane.bytes -= length
+    count++
+  }
+  return lane.records.splice(0, count)
+}
+
+function untilWoken (member: Member, stop: Stop): Promise<void> {
+  return new Promise(resolve => {
+    const done = () => {
+      for (const signal of stop) signal.removeEventListener('abort', done)
+      member.waiter = undefined
+      resolve()
+    }
+    member.waiter = done
+    for (const signal of stop) signal.addEventListener('abort', done, { once: true })
+    if (stop.some(signal => signal.aborted)) done()
+  })
+}
+
+/** What cannot be told now is told next time; nothing depends on it but what others see. */
+async function commitReleased ({ consumer, topic, lanes }: Member): Promise<void> {
+  const offsets = [...lanes].map(([partition, { head }]) => ({ topic: topic.physical, partition, offset: String(head.releasedOffset) }))
+  if (offsets.length > 0) await consumer.commitOffsets(offsets).catch(() => {})
+}
+

@@ -1,0 +1,37 @@
+/** What a process knows of a topic and its partitions, whatever keeps them. */
+
+import { ServiceError } from '../../model/errors.ts'
+import type { TopicOptions } from './bus.ts'
+
+export interface Head {
+  partition: number
+  /** Offset after the last record known to be durable. */
+  nextOffset: number
+  releasedOffset: number
+}
+
+export interface TopicState<H extends Head = Head> extends Required<TopicOptions> {
+  /** By partition. */
+  heads: readonly H[]
+  /** Records handed to `publish` and not durable yet. */
+  pendingCount: number
+}
+
+const RETAIN_MS = 24 * 3_600_000
+
+/** A topic of which nothing is known yet but its partitions. */
+export function newTopic<H extends Head> ({ topic, retainMs = RETAIN_MS, keep = false }: TopicOptions, heads: readonly H[]): TopicState<H> {
+  return { topic, partitions: heads.length, heads, retainMs, keep, pendingCount: 0 }
+}
+
+/** @throws ServiceError fault INTERNAL */
+export function topicOf<T> (topics: ReadonlyMap<string, T>, name: string): T {
+  const topic = topics.get(name)
+  if (topic === undefined) throw new ServiceError('fault', 'INTERNAL', `topic ${name} was not declared`)
+  return topic
+}
+
+/** Records appended and not released; 0 for a topic that is kept, which nobody reads yet. */
+export function backlogOf ({ keep, heads }: TopicState): number {
+  return keep ? 0 : heads.reduce((sum, head) => sum + Math.max(0, head.nextOffset - head.releasedOffset), 0)
+}

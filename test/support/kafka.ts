@@ -1,0 +1,109 @@
+/** A real Apache Kafka broker for tests: at an address that is given, or of this machine's own (`docker/kafka/run-local`). */
+
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { rmSync } from 'node:fs'
+import { connect } from 'node:net'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { freePort } from '../../src/platform/postgres/postmaster.ts'
+import { temporaryFolder } from './temporary-folder.ts'
+
+export interface Broker {
+  /** `host:port`. */
+  address: string
+  stop (): Promise<void>
+}
+
+/** One that tests may maltreat. */
+export interface OwnBroker extends Broker {
+  /** `kill -9`. */
+  kill (): Promise<void>
+  /** After `kill`: on the same folder and port. */
+  restart (): Promise<void>
+  /** SIGSTOP and SIGCONT. */
+  freeze (): void
+  thaw (): void
+}
+
+export interface BrokerOptions {
+  /** @param port that clients use · @param controller port of the controller */
+  properties?: (port: number, controller: number) => readonly string[]
+  /** Users for SASL SCRAM, `name=password`. */
+  scram?: readonly string[]
+}
+
+const RUN = fileURLToPath(new URL('../../docker/kafka/run-local', import.meta.url))
+/** The libraries may have to be fetched. */
+const START_TIMEOUT_MS = 300_000
+const ASK_MS = 100
+
+/** Why this machine has no broker of its own; absent: it can have one. With `OXBOW_REQUIRE=all` there must be one. */
+export function missingBroker (): string | undefined {
+  const missing = ['bash', 'java', 'mvn'].find(command => spawnSync(command, ['--version']).error !== undefined)
+  if (missing === undefined || process.env['OXBOW_REQUIRE'] === 'all') return undefined
+  return `${missing} is not installed`
+}
+
+/** As `missingBroker`, where one at an address will do. */
+export function missingKafka (): string | undefined { return process.env['OXBOW_TEST_KAFKA'] === undefined ? missingBroker() : undefined }
+
+/** For tests that only use a broker, each under names of its own. */
+export async function anyBroker (): Promise<Broker> {
+  const address = process.env['OXBOW_TEST_KAFKA']
+  return address === undefined ? startBroker() : { address, stop: async () => {} }
+}
+
+export async function startBroker ({ properties = plain, scram = [] }: BrokerOptions = {}): Promise<OwnBroker> {
+  const folder = temporaryFolder('kafka')
+  const [port, controller] = [await freePort(), await freePort()]
+  const words = [folder, ...scram.flatMap(user => ['--scram', user]), `controller.quorum.voters=1@127.0.0.1:${controller}`, ...properties(port, controller)]
+  let running = await run(words, port)
+  const onExit = (): void => { running.kill('SIGKILL') }
+  process.once('exit', onExit)
+  const kill = async (signal: NodeJS.Signals): Promise<void> => {
+    if (running.exitCode !== null || running.signalCode !== null) return
+    const exited = once(running, 'exit')
+    running.kill(signal)
+    await exited
+  }
+  return {
+    address: `127.0.0.1:${port}`,
+    kill: () => kill('SIGKILL'),
+    restart: async () => { running = await run(words, port) },
+    freeze: () => { running.kill('SIGSTOP') },
+    thaw: () => { running.kill('SIGCONT') },
+    async stop () {
+      process.off('exit', onExit)
+      // Nothing of it is needed any more.
+      await kill('SIGKILL')
+      rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
+    }
+  }
+}
+
+export function plain (port: number, controller: number): readonly string[] {
+  return [`listeners=PLAINTEXT://127.0.0.1:${port},CONTROLLER://127.0.0.1:${controller}`, `advertised.listeners=PLAINTEXT://127.0.0.1:${port}`]
+}
+
+/** Resolves when it takes connections. */
+async function run (words: readonly string[], port: number): Promise<ChildProcess> {
+  const child = spawn(RUN, words, { stdio: ['ignore', 'ignore', 'pipe'] })
+  let said = ''
+  child.stderr.setEncoding('utf8').on('data', (text: string) => { said = (said + text).slice(-4_000) })
+  const deadline = Date.now() + START_TIMEOUT_MS
+  while (!await answers(port)) {
+    if (child.exitCode !== null || child.signalCode !== null || Date.now() > deadline) {
+      child.kill('SIGKILL')
+      throw new Error(`the broker did not start: ${said}`)
+    }
+    await delay(ASK_MS)
+  }
+  return child
+}
+
+function answers (port: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>()
+  const socket = connect(port, '127.0.0.1', () => { socket.destroy(); resolve(true) }).on('error', () => { resolve(false) })
+  return promise
+}
