@@ -1,6 +1,5 @@
 /** P10: ingest and the two common questions with little history and with much. The history is copied through the product's own schema. */
 
-import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { Client, type PoolClient } from 'pg'
 import { createCopyBuffer } from '../../src/platform/postgres/copy.ts'
@@ -19,7 +18,8 @@ import { databaseUrl } from './server.ts'
 import { load1, openStand, type Stand, type StandPlan } from './stand.ts'
 
 export const GROWTH_BARS = ['P10', 'P10q', 'P10w'] as const
-const POINTS = [1_000_000, 10_000_000, 50_000_000]
+/** Rows of history, each in a server of its own, so that both are measured in turn. */
+const POINTS = [1_000_000, 50_000_000]
 const POINTS_QUICK = [250_000, 1_000_000]
 /** So few that at the first point each has more than an hour. */
 const SERIES = 250
@@ -28,12 +28,16 @@ const ROWS_PER_COMMIT = 10_000
 const DAY_MS = 86_400_000
 const HOUR_MS = 3_600_000
 const QUERIES = 300
-/** At each point; the middle one counts. */
-const ROUNDS = 3
+/** Of each point; the middle one counts. */
+const ROUNDS = 5
 const SPEAK_MS = 20_000
 const LIMIT_SECONDS = { warmUp: 1, stretch: 3 } as const
 
-interface Point { rows: number, rate: number, share: number, latestMs: { p50: number, p99: number }, hourMs: { p50: number, p99: number }, load1: number }
+interface Point { rows: number, rates: number[], shares: number[], latestMs: Times, hourMs: Times, load1: number }
+interface Times { p50: number, p99: number }
+
+/** A server with so much history. */
+interface Site { stand: Stand, history: History }
 
 export async function benchGrowth (context: BenchContext): Promise<Outcomes> {
   if (!context.options.growth) {
@@ -42,56 +46,73 @@ export async function benchGrowth (context: BenchContext): Promise<Outcomes> {
   }
   const points = await measurePoints(context)
   const [least, most] = [points[0]!, points.at(-1)!]
-  const self = (name: string, value: number) => ({ kind: 'self' as const, name: `self at ${least.rows.toExponential(0)} rows${name}`, value })
+  const name = `self at ${least.rows.toExponential(0)} rows`
   const conditions = { points, series: context.options.quick ? SERIES_QUICK : SERIES, queries: QUERIES, ratio: 'of the rates, each divided by L before and after it' }
-  const note = (of: (point: Point) => number) => `at ${most.rows.toExponential(0)} rows; ${points.map(point => `${point.rows.toExponential(0)}: ${Number(of(point).toPrecision(3))}`).join(', ')}`
+  const against = (of: (point: Point) => number) => ({
+    ours: of(most), against: { kind: 'self' as const, name, value: of(least) }, ratio: of(most) / of(least), note: `at ${most.rows.toExponential(0)} rows`, conditions
+  })
   return {
-    P10: { ours: most.rate, against: self('', least.rate), ratio: most.share / least.share, note: note(point => point.rate), conditions },
-    P10q: { ours: most.latestMs.p50, against: self('', least.latestMs.p50), ratio: most.latestMs.p50 / least.latestMs.p50, note: note(point => point.latestMs.p50), conditions },
-    P10w: { ours: most.hourMs.p50, against: self('', least.hourMs.p50), ratio: most.hourMs.p50 / least.hourMs.p50, note: note(point => point.hourMs.p50), conditions }
+    P10: { ...against(({ rates }) => median(rates)), ratio: median(most.shares) / median(least.shares) },
+    P10q: against(({ latestMs }) => latestMs.p50),
+    P10w: against(({ hourMs }) => hourMs.p50)
   }
 }
 
 async function measurePoints (context: BenchContext): Promise<Point[]> {
-  const { quick, seconds } = context.options
-  const series = quick ? SERIES_QUICK : SERIES
+  const { quick } = context.options
+  const sites: Site[] = []
+  try {
+    // The most first: while it is copied nothing else needs to be kept speaking.
+    for (const rows of (quick ? POINTS_QUICK : POINTS).toReversed()) await openSite(context, sites, rows)
+    const points = await measureInTurn(context, sites)
+    for (const [index, site] of sites.entries()) Object.assign(points[index]!, await askedOf(site.stand, site.history), { load1: load1() })
+    return points.sort((a, b) => a.rows - b.rows)
+  } finally {
+    for (const { stand } of sites) await stand.close()
+  }
+}
+
+async function openSite (context: BenchContext, sites: Site[], rows: number): Promise<void> {
   const plan: StandPlan = { connections: 32, devices: 1_000, devicesPerPost: 10, readingsPerDevice: 10, staggerMs: 60_000, format: 'json', startAt: context.now() - 3 * DAY_MS }
   const stand = await openStand(await context.folder('growth'), plan)
-  const limits = await openLimitTable(join(stand.server.dataDir))
-  const points: Point[] = []
+  const history: History = { numbers: [], startAt: plan.startAt - 10 * DAY_MS, rows: 0 }
+  sites.push({ stand, history })
+  await context.assertDurable(stand.counts.series)
+  // So that every device has its number.
+  await stand.measurePosts({ warmUp: 1, stretch: 1 })
+  history.numbers = [...(await stand.seriesNumbers()).values()].slice(0, context.options.quick ? SERIES_QUICK : SERIES)
+  await whileHeard(sites, grow(stand, history, rows))
+}
+
+/** Each round one stretch of each site, in an order drawn by lot. */
+async function measureInTurn (context: BenchContext, sites: readonly Site[]): Promise<Point[]> {
+  const points = sites.map(({ history: { rows } }): Point => ({ rows, rates: [], shares: [], latestMs: { p50: 0, p99: 0 }, hourMs: { p50: 0, p99: 0 }, load1: 0 }))
+  const limits = await openLimitTable(sites[0]!.stand.server.dataDir)
   try {
-    await context.assertDurable(stand.counts.series)
-    // So that every device has its number.
-    await stand.measurePosts({ warmUp: 1, stretch: 1 })
-    const numbers = [...(await stand.seriesNumbers()).values()].slice(0, series)
-    const history = { numbers, startAt: plan.startAt - 10 * DAY_MS, rows: 0 }
-    for (const rows of quick ? POINTS_QUICK : POINTS) {
-      await whileHeard(stand, grow(stand, history, rows))
-      const [rates, shares]: [number[], number[]] = [[], []]
-      for (let round = 0; round < ROUNDS; round++) {
+    for (let round = 0; round < ROUNDS; round++) {
+      const order = Math.random() < 0.5 ? points.keys() : [...points.keys()].toReversed()
+      for (const index of order) {
+        const { rows, rates, shares } = points[index]!
         const before = await measureCopy(limits, LIMIT_SECONDS)
-        const { rate } = await stand.measure(seconds)
+        const { rate } = await sites[index]!.stand.measure(context.options.seconds)
         rates.push(rate)
         shares.push(rate / mean([before, await measureCopy(limits, LIMIT_SECONDS)]))
+        context.say(`growth round ${round + 1}, ${rows} rows: ${Math.round(rate)} r/s, ${shares.at(-1)!.toFixed(3)} of L`)
       }
-      points.push({ rows, rate: median(rates), share: median(shares), ...await askedOf(stand, history), load1: load1() })
-      const { rate, latestMs, hourMs } = points.at(-1)!
-      context.say(`growth ${rows} rows: ${Math.round(rate)} r/s, latest 100 ${latestMs.p50.toFixed(2)} ms, 1 h ${hourMs.p50.toFixed(2)} ms`)
     }
   } finally {
     await limits.close()
-    await stand.close()
   }
   return points
 }
 
 /** The devices go on speaking: after a minute of silence their windows close by the clock, and what the load sends then, of days ago, would
  *  be late and take another way through the product than at the first point. */
-async function whileHeard (stand: Stand, work: Promise<void>): Promise<void> {
+async function whileHeard (sites: readonly Site[], work: Promise<void>): Promise<void> {
   let isDone = false
   const done = work.finally(() => { isDone = true })
   while (!isDone) {
-    await stand.measurePosts({ warmUp: 0, stretch: 1 })
+    for (const { stand } of sites) await stand.measurePosts({ warmUp: 0, stretch: 1 })
     await Promise.race([done, delay(SPEAK_MS)])
   }
   await done
@@ -132,7 +153,7 @@ async function grow ({ server }: Stand, history: History, rows: number): Promise
 }
 
 /** The newest hundred readings, and an hour, of series drawn by lot, by the questions that the product's store answers. */
-async function askedOf ({ server }: Stand, { numbers, startAt, rows }: History): Promise<Pick<Point, 'latestMs' | 'hourMs'>> {
+async function askedOf ({ server }: Stand, { numbers, startAt, rows }: History): Promise<{ latestMs: Times, hourMs: Times }> {
   const pool = createPool({ url: await databaseUrl(server.dataDir, STORES.series.database, 'oxbow_series') })
   const store = createSeriesStore(pool)
   const end = startAt + Math.floor(rows / numbers.length) * 1_000
