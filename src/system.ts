@@ -30,13 +30,13 @@ import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
 import { ServiceError } from './model/errors.ts'
 import { identifierSystem } from './model/identifier.ts'
-import { RAW, READINGS } from './model/streams.ts'
+import { READINGS } from './model/streams.ts'
 import type { EpochMs } from './model/units.ts'
 import { createEvents, type Events, jobReport } from './observability/events.ts'
 import { startHostWatch } from './observability/host-watch.ts'
 import { createLogger, errorFields, type Logger } from './observability/logger.ts'
 import type { Bus } from './platform/bus/bus.ts'
-import { openEmbeddedBus } from './platform/bus/embedded/embedded-bus.ts'
+import { openBus } from './platform/bus/open-bus.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
 import { createLocalKeyRing } from './platform/keys/local.ts'
 import { openStores, reachStores, type Stores } from './platform/postgres/open-stores.ts'
@@ -103,7 +103,7 @@ export async function openReview (options: SystemOptions): Promise<{ review: Qua
     const models = await loadModels(options.config)
     const keys = await openKeys(ground, stores)
     const identity = createIdentity(ground, stores, keys)
-    const bus = await openBus(ground, stores)
+    const bus = await startBus(ground, stores)
     const { review } = await openDoor(ground, { stores, bus, keys, identity, models })
     return { review, close: () => stopAll(ground) }
   } catch (error) {
@@ -124,7 +124,7 @@ async function build (ground: Ground): Promise<System> {
   const stores = await openDatabases(ground)
   const keys = await openKeys(ground, stores)
   const identity = createIdentity(ground, stores, keys)
-  const bus = await openBus(ground, stores)
+  const bus = await startBus(ground, stores)
   const ingest = await openDoor(ground, { stores, bus, keys, identity, models })
   const series = createSeriesStore(stores.pool('oxbow_series'))
   await series.recordModels(models.values())
@@ -232,14 +232,12 @@ function createIdentity ({ config, now }: Ground, stores: Stores, { indexOf }: K
   }
 }
 
-async function openBus ({ config, now, events, running }: Ground, stores: Stores): Promise<Bus> {
-  const partitions = config['bus.partitions']
-  const bus = await openEmbeddedBus({
+async function startBus ({ config, now, events, log, running }: Ground, stores: Stores): Promise<Bus> {
+  const bus = await openBus(config, {
     url: stores.url('oxbow_bus'),
-    topics: [{ topic: RAW, partitions, keep: true }, { topic: READINGS, partitions, retainMs: config['bus.retain'] }],
     now,
-    backlogMax: config['bus.backlogMax'],
-    onReachable: isReachable => { if (isReachable) events.clear('bus-failed'); else events.raise('bus-failed') }
+    onReachable: isReachable => { if (isReachable) events.clear('bus-failed'); else events.raise('bus-failed') },
+    log: detail => { log.debug('bus', { detail }) }
   })
   running.push({ name: 'bus', stop: bus.close })
   return bus

@@ -25,6 +25,7 @@ import { resumePoints } from '../stores/series/state.ts'
 import { startRefusals } from '../config/start-refusals.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
 import { type Check, type NamedFinding, note, runChecks, wrong } from './doctor/check.ts'
+import { busCheck } from './doctor/bus-checks.ts'
 import { flowChecks } from './doctor/flow-checks.ts'
 import { diskCheck, nodeCheck, privateFileCheck, type Readiness, serverCheck, settingsCheck } from './doctor/host-checks.ts'
 import { storeChecks } from './doctor/store-checks.ts'
@@ -67,7 +68,7 @@ async function examine (context: CliContext, file: string | undefined): Promise<
   try {
     const host = await runChecks(hostChecks(config, reached !== undefined))
     if (!isDatabase) return { findings: [...node, ...host, reached ?? { name: 'databases', ...note('none yet', 'the first npm start makes them') }], stores: [] }
-    const { findings, stores } = await examineStores(reached, context)
+    const { findings, stores } = await examineStores(config, reached, context)
     return { findings: [...node, ...host, ...findings], stores }
   } finally {
     if (isDatabase) await reached.close()
@@ -136,7 +137,7 @@ async function readiness (config: Config): Promise<(Readiness & { address: strin
   }
 }
 
-async function examineStores ({ urls }: ReachedDatabases, { now }: CliContext): Promise<Examination> {
+async function examineStores (config: Config, { urls }: ReachedDatabases, { now }: CliContext): Promise<Examination> {
   const loginByRole = new Map<StoreAddress, string>()
   for (const login of LOGIN_NAMES) loginByRole.set(addressOf(storeOf(login), urls.login(login)), urls.login(login))
   for (const store of STORE_NAMES) loginByRole.set(addressOf(store, urls.owner(store)), urls.owner(store))
@@ -156,9 +157,10 @@ async function examineStores ({ urls }: ReachedDatabases, { now }: CliContext): 
         pendingMigrations: store => pendingMigrations(urls.owner(store as StoreName), STORES[store as StoreName]),
         now
       }),
+      busCheck({ kind: config['bus.kind'], differences: async () => (await kafka()).compareTopics(config) }),
       ...flowChecks({
         door: () => arrivalHours(pool('oxbow_ingest'), ALL_TIME.from, ALL_TIME.until),
-        ends: () => readEnds(pool('oxbow_bus'), READINGS),
+        ends: async () => config['bus.kind'] === 'embedded' ? readEnds(pool('oxbow_bus'), READINGS) : (await kafka()).endsOf(config, READINGS),
         resumePoints: () => resumePoints(pool('oxbow_series'), READINGS),
         stored: () => storedByHour(pool('oxbow_series'), ALL_TIME.from, ALL_TIME.until),
         openItems: () => countOpenByReason(pool('oxbow_ingest')),
@@ -170,6 +172,9 @@ async function examineStores ({ urls }: ReachedDatabases, { now }: CliContext): 
     await Promise.all([...pools.values()].map(one => one.end()))
   }
 }
+
+/** Loaded where it is asked. */
+const kafka = () => import('../platform/bus/kafka/govern-topics.ts')
 
 const MARKS = { ok: 'ok   ', note: 'note ', wrong: 'WRONG' } as const
 

@@ -9,13 +9,14 @@ import { replayVerb } from './replay.ts'
 import { serveVerb } from './serve.ts'
 import { simulateVerb } from './simulate.ts'
 import { tokenVerb } from './token.ts'
+import { topicsVerb } from './topics.ts'
 import type { CliContext, Verb } from './verb.ts'
 
 const quarantineVerb = createQuarantineVerb((context, configFile) => openReview({
   config: loadConfig(context.env, configFile), now: context.now, writeLog: errorsInWords('quarantine', context.stderr), onLost: () => {}
 }))
 
-export const VERBS: readonly Verb[] = [serveVerb, replayVerb, simulateVerb, quarantineVerb, tokenVerb, doctorVerb, docsVerb]
+export const VERBS: readonly Verb[] = [serveVerb, replayVerb, simulateVerb, quarantineVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb]
 
 /** A verb writes for people: of the log of what it opens only errors are said, without their fields. */
 function errorsInWords (verb: string, stderr: CliContext['stderr']): (line: string) => void {

@@ -2,7 +2,7 @@
 
 import { sep } from 'node:path'
 import { ServiceError } from '../model/errors.ts'
-import type { Config } from './schema.ts'
+import type { Config, SettingName } from './schema.ts'
 
 /** @param keyFile of the local key ring. @throws ServiceError CONFIG_INVALID with every reason at once */
 export function assertMayStart (config: Config, keyFile: string): void {
@@ -12,12 +12,40 @@ export function assertMayStart (config: Config, keyFile: string): void {
 
 /** Off loopback and in production nothing unsafe starts unless it is allowed by name: every reason against these settings. */
 export function startRefusals (config: Config, keyFile: string): string[] {
-  const isLoopback = ['127.0.0.1', '::1', 'localhost'].includes(config['http.host'])
+  const isLoopback = isOnLoopback(config['http.host'])
   const isProduction = config.mode === 'production'
   return [
     ...(!isLoopback && config['http.allowPlain'] === 'no' ? ['http.host is off loopback and http.allowPlain is no: put a proxy that speaks TLS in front and allow it by name'] : []),
     ...((isProduction || !isLoopback) && config['keys.allowLocal'] === 'no' ? ['the local key ring is refused in production and off loopback unless keys.allowLocal is yes'] : []),
     ...((isProduction || !isLoopback) && config.demo === 'on' ? ['demonstration data are refused in production and off loopback: set demo to off'] : []),
+    ...kafkaRefusals(config, isProduction),
     ...(keyFile.startsWith(`${config.dataDir}${sep}`) ? ['keys.file lies inside dataDir: whoever copies the data would copy the keys'] : [])
   ]
 }
+
+function kafkaRefusals (config: Config, isProduction: boolean): string[] {
+  if (config['bus.kind'] !== 'kafka') return []
+  const brokers = kafkaBrokers(config)
+  const isPlain = config['kafka.tls'] === 'off' && config['kafka.allowPlain'] === 'no'
+  const lacks = (name: SettingName, when: boolean): string[] => when && config[name] === '' ? [`${name} is missing`] : []
+  return [
+    ...(brokers.length === 0 ? ['bus.kind is kafka and kafka.brokers names none'] : []),
+    ...(brokers.some(broker => !BROKER.test(broker)) ? ['kafka.brokers: each must be host:port'] : []),
+    ...(isProduction && isPlain && !brokers.every(broker => isOnLoopback(broker.replace(/:\d+$/, '')))
+      ? ['kafka.tls is off in production for brokers off loopback, and kafka.allowPlain is no'] : []),
+    ...lacks('kafka.keyFile', config['kafka.certFile'] !== ''),
+    ...lacks('kafka.certFile', config['kafka.keyFile'] !== ''),
+    ...lacks('kafka.username', config['kafka.sasl'] !== 'none'),
+    ...lacks('kafka.password', config['kafka.sasl'] !== 'none'),
+    ...lacks('kafka.tokenUrl', config['kafka.sasl'] === 'oauthbearer')
+  ]
+}
+
+const BROKER = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/
+
+/** Addresses in `kafka.brokers`. */
+export function kafkaBrokers (config: Config): string[] {
+  return config['kafka.brokers'].split(',').map(broker => broker.trim()).filter(broker => broker !== '')
+}
+
+function isOnLoopback (host: string): boolean { return ['127.0.0.1', '::1', '[::1]', 'localhost'].includes(host) }

@@ -6,12 +6,14 @@ export interface Stream {
   writer: string
   readers: readonly string[]
   holds: string
+  /** `read`: as long as `bus.retain` says, once read. */
+  stays: 'until archived' | 'read'
 }
 
 export const READINGS = 'oxbow.readings.v1'
 export const RAW = 'oxbow.raw.v1'
 
 export const STREAMS: readonly Stream[] = [
-  { topic: RAW, key: 'sid', writer: 'ingest/publish-groups', readers: [], holds: 'original bytes of each record, sealed with the key of its sid; kept until an archive has them' },
-  { topic: READINGS, key: 'sid', writer: 'ingest/publish-groups', readers: ['stream/runner'], holds: 'checked readings by sid' }
+  { topic: RAW, key: 'sid', writer: 'ingest/publish-groups', readers: [], holds: 'original bytes of each record, sealed with the key of its sid', stays: 'until archived' },
+  { topic: READINGS, key: 'sid', writer: 'ingest/publish-groups', readers: ['stream/runner'], holds: 'checked readings by sid', stays: 'read' }
 ]

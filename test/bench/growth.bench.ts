@@ -94,16 +94,25 @@ async function measureInTurn (context: BenchContext, sites: readonly Site[]): Pr
       for (const index of order) {
         const { rows, rates, shares } = points[index]!
         const before = await measureCopy(limits, LIMIT_SECONDS)
-        const { rate } = await sites[index]!.stand.measure(context.options.seconds)
+        const { stand } = sites[index]!
+        const amendedBefore = await amendedCount(stand)
+        const { rate, cpuUsPerUnit: { server, postgres } } = await stand.measure(context.options.seconds)
+        const amended = await amendedCount(stand) - amendedBefore
         rates.push(rate)
         shares.push(rate / mean([before, await measureCopy(limits, LIMIT_SECONDS)]))
-        context.say(`growth round ${round + 1}, ${rows} rows: ${Math.round(rate)} r/s, ${shares.at(-1)!.toFixed(3)} of L`)
+        context.say(`growth round ${round + 1}, ${rows} rows: ${Math.round(rate)} r/s, ${shares.at(-1)!.toFixed(3)} of L; cpu us server+postgres ${server.toFixed(1)}+${postgres.toFixed(1)}; ${amended} windows amended`)
       }
     }
   } finally {
     await limits.close()
   }
   return points
+}
+
+/** Windows that were written again so far: readings on time amend none, so a stretch that does measures another way through the product. */
+async function amendedCount ({ server }: Stand): Promise<number> {
+  const text = await (await fetch(new URL('/metrics', server.url))).text()
+  return [...text.matchAll(/^oxbow_windows_amended_total\{.*\} (\d+)$/gm)].reduce((sum, [, count]) => sum + Number(count), 0)
 }
 
 /** The devices go on speaking: after a minute of silence their windows close by the clock, and what the load sends then, of days ago, would

@@ -39,14 +39,13 @@ export async function storedSeries (view: OwnerView): Promise<StoredSeries[]> {
 export async function isAtRest (view: OwnerView): Promise<boolean> {
   const pool = view.pool('series')
   const store = createSeriesStore(pool)
-  const { rows } = await view.pool('bus').query<{ partition: number, end: number }>(
-    `select partition, next_offset::int as end from bus.partition join bus.topic using (topic_id) where topic = 'oxbow.readings.v1'`)
+  const ends = [...await view.readingsEnds()]
   const { rows: waiting } = await view.pool('bus').query("select 1 from quarantine.item where state = 'waiting' and reason in ('linkage-unavailable', 'behind-waiting') limit 1")
   if (waiting.length > 0) return false
   const points = await store.resumePoints('oxbow.readings.v1')
-  if (rows.some(({ partition, end }) => (points.get(partition) ?? 0) < end)) return false
+  if (ends.some(([partition, end]) => (points.get(partition) ?? 0) < end)) return false
   const { rows: due } = await pool.query('select 1 from series.amendment_due limit 1')
-  return due.length === 0 && (await store.openSeries(rows.map(({ partition }) => partition))).length === 0
+  return due.length === 0 && (await store.openSeries(ends.map(([partition]) => partition))).length === 0
 }
 
 /** What is wrong with the windows of a series: nothing, when its ledger says what its rows say. At most ten findings. */

@@ -1,6 +1,6 @@
 /** A real Apache Kafka broker for tests: at an address that is given, or of this machine's own (`docker/kafka/run-local`). */
 
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { connect } from 'node:net'
@@ -12,6 +12,8 @@ import { temporaryFolder } from './temporary-folder.ts'
 export interface Broker {
   /** `host:port`. */
   address: string
+  /** Of its process, where that is one of this machine. */
+  pid?: () => number
   stop (): Promise<void>
 }
 
@@ -27,6 +29,8 @@ export interface OwnBroker extends Broker {
 }
 
 export interface BrokerOptions {
+  /** Its own, made by the caller. Default one of the test. */
+  folder?: string
   /** @param port that clients use · @param controller port of the controller */
   properties?: (port: number, controller: number) => readonly string[]
   /** Users for SASL SCRAM, `name=password`. */
@@ -38,24 +42,13 @@ const RUN = fileURLToPath(new URL('../../docker/kafka/run-local', import.meta.ur
 const START_TIMEOUT_MS = 300_000
 const ASK_MS = 100
 
-/** Why this machine has no broker of its own; absent: it can have one. With `OXBOW_REQUIRE=all` there must be one. */
-export function missingBroker (): string | undefined {
-  const missing = ['bash', 'java', 'mvn'].find(command => spawnSync(command, ['--version']).error !== undefined)
-  if (missing === undefined || process.env['OXBOW_REQUIRE'] === 'all') return undefined
-  return `${missing} is not installed`
-}
-
-/** As `missingBroker`, where one at an address will do. */
-export function missingKafka (): string | undefined { return process.env['OXBOW_TEST_KAFKA'] === undefined ? missingBroker() : undefined }
-
 /** For tests that only use a broker, each under names of its own. */
-export async function anyBroker (): Promise<Broker> {
+export async function anyBroker (folder?: string): Promise<Broker> {
   const address = process.env['OXBOW_TEST_KAFKA']
-  return address === undefined ? startBroker() : { address, stop: async () => {} }
+  return address === undefined ? startBroker(folder === undefined ? {} : { folder }) : { address, stop: async () => {} }
 }
 
-export async function startBroker ({ properties = plain, scram = [] }: BrokerOptions = {}): Promise<OwnBroker> {
-  const folder = temporaryFolder('kafka')
+export async function startBroker ({ folder = temporaryFolder('kafka'), properties = plain, scram = [] }: BrokerOptions = {}): Promise<OwnBroker> {
   const [port, controller] = [await freePort(), await freePort()]
   const words = [folder, ...scram.flatMap(user => ['--scram', user]), `controller.quorum.voters=1@127.0.0.1:${controller}`, ...properties(port, controller)]
   let running = await run(words, port)
@@ -69,6 +62,7 @@ export async function startBroker ({ properties = plain, scram = [] }: BrokerOpt
   }
   return {
     address: `127.0.0.1:${port}`,
+    pid: () => running.pid!,
     kill: () => kill('SIGKILL'),
     restart: async () => { running = await run(words, port) },
     freeze: () => { running.kill('SIGSTOP') },

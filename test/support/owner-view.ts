@@ -1,12 +1,19 @@
 /** The databases of a running server, seen by their owners: what stands there, whatever the server says of it. */
 
 import type { Pool } from 'pg'
+import { loadConfig } from '../../src/config/load.ts'
+import { READINGS } from '../../src/model/streams.ts'
+import { readEnds } from '../../src/platform/bus/embedded/tables.ts'
+import { endsOf } from '../../src/platform/bus/kafka/govern-topics.ts'
 import { createPool } from '../../src/platform/postgres/pool.ts'
 import { runningCluster } from '../../src/platform/postgres/running-cluster.ts'
 import { STORES, type StoreName } from '../../src/platform/postgres/stores.ts'
+import { busEnvironment } from './oxbow-process.ts'
 
 export interface OwnerView {
   pool (store: StoreName): Pool
+  /** Offset after the last record of the readings topic, by partition, on whatever bus the server has. */
+  readingsEnds (): Promise<ReadonlyMap<number, number>>
   close (): Promise<void>
 }
 
@@ -15,15 +22,18 @@ export async function ownerView (dataDir: string): Promise<OwnerView> {
   const cluster = await runningCluster(dataDir)
   if (cluster === undefined) throw new Error('PostgreSQL does not take connections')
   const pools = new Map<StoreName, Pool>()
+  function pool (store: StoreName): Pool {
+    const known = pools.get(store)
+    if (known !== undefined) return known
+    const made = createPool({ url: cluster!.url(store, STORES[store].owner), applicationName: 'oxbow test' })
+    made.on('error', () => {})
+    pools.set(store, made)
+    return made
+  }
+  const environment = busEnvironment(dataDir)
   return {
-    pool: store => {
-      const known = pools.get(store)
-      if (known !== undefined) return known
-      const pool = createPool({ url: cluster.url(store, STORES[store].owner), applicationName: 'oxbow test' })
-      pool.on('error', () => {})
-      pools.set(store, pool)
-      return pool
-    },
+    pool,
+    readingsEnds: () => 'OXBOW_BUS_KIND' in environment ? endsOf(loadConfig(environment), READINGS) : readEnds(pool('bus'), READINGS),
     close: async () => { await Promise.all([...pools.values()].map(pool => pool.end())) }
   }
 }

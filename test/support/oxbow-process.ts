@@ -3,8 +3,9 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { inject } from 'vitest'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -46,7 +47,7 @@ export interface StartOptions {
 
 /** Resolves at the line `oxbow ready …`. */
 export async function startOxbow ({ dataDir, env = {}, onSpawn }: StartOptions): Promise<Oxbow> {
-  const environment = { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...env }
+  const environment = serverEnvironment(dataDir, env)
   const child = spawn(process.execPath, ['src/main.ts', 'serve'], { cwd: ROOT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
   onSpawn?.(child.pid!)
   const output = { stdout: '', stderr: '' }
@@ -77,6 +78,17 @@ export async function startOxbow ({ dataDir, env = {}, onSpawn }: StartOptions):
     },
     exited
   }
+}
+
+function serverEnvironment (dataDir: string, env: Readonly<Record<string, string>>): Record<string, string> {
+  return { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...busEnvironment(dataDir), ...env }
+}
+
+/** Settings of the bus that the servers of this run have: on Kafka each data directory has topics of its own. */
+export function busEnvironment (dataDir: string): Record<string, string> {
+  const broker = inject('kafka')
+  if (broker === undefined) return {}
+  return { OXBOW_BUS_KIND: 'kafka', OXBOW_KAFKA_BROKERS: broker, OXBOW_KAFKA_REPLICATION_FACTOR: '1', OXBOW_KAFKA_TOPIC_PREFIX: `${basename(dirname(dataDir))}.` }
 }
 
 /** Without settings of ours that the caller's shell may have. */
@@ -112,7 +124,7 @@ export function postmasterPid (dataDir: string): number {
 
 /** A start that is expected to fail. */
 export function runServe ({ dataDir, env = {} }: StartOptions): Promise<VerbResult> {
-  return runVerb(['serve'], { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...env })
+  return runVerb(['serve'], serverEnvironment(dataDir, env))
 }
 
 /** Ends the server, or the PostgreSQL that it left running when it was killed, and removes everything it had. */

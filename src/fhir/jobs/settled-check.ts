@@ -36,7 +36,7 @@ export function createSettledCheck ({ bus, series, mark, forget, now }: SettledC
   return async job => {
     const noted = seen.get(job.id) ?? note(job)
     if (now() - noted.since < OTHERS_MS || !noted.isEnded()) return false
-    noted.ends ??= bus.ends(READINGS)
+    noted.ends ??= await bus.ends(READINGS)
     const points = await series.resumePoints(READINGS)
     const isPast = noted.ends.every((end, partition) => end === 0 || (points.get(partition) ?? 0) >= end)
     if (isPast) seen.delete(job.id)

@@ -63,8 +63,8 @@ export interface Bus {
   consume (options: ConsumerOptions): Promise<BusConsumer>
   /** Records appended and not yet released. */
   backlog (topic: string): number
-  /** Offset after the last record appended, by partition. */
-  ends (topic: string): readonly number[]
+  /** Offset after the last record that anybody has appended by now, by partition. @throws ServiceError unavailable STORE_UNAVAILABLE */
+  ends (topic: string): Promise<readonly number[]>
   /** Refuses new records, finishes those it has, ends consumers. */
   close (): Promise<void>
 }

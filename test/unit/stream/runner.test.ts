@@ -24,7 +24,7 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
     runner: 0,
     partitions: [0, 1],
     bus: {
-      kind: 'embedded', publish: refuse, partitionCount: () => 1, backlog: () => 0, ends: () => [0], close: async () => {},
+      kind: 'embedded', publish: refuse, partitionCount: () => 1, backlog: () => 0, ends: async () => [0], close: async () => {},
       consume: async () => {
         seen.consumers++
         return {

@@ -63,7 +63,11 @@ export async function openEmbeddedBus (options: EmbeddedBusOptions): Promise<Bus
     partitionCount: topic => topicOf(state.topics, topic).partitions,
     consume: wanted => consume(state, wanted),
     backlog: topic => backlogOf(topicOf(state.topics, topic)),
-    ends: topic => topicOf(state.topics, topic).heads.map(head => head.nextOffset),
+    async ends (topic) {
+      const { heads } = topicOf(state.topics, topic)
+      await refresh(state)
+      return heads.map(head => head.nextOffset)
+    },
     close: () => closed ??= close()
   }
 }

@@ -11,7 +11,7 @@ import { asKafkaError, createKafkaClient, type KafkaClient, type KafkaConnection
 import { openKafkaConsumer } from './consumer.ts'
 import { createAppender, recordRoom } from './producer.ts'
 import { type KafkaState, newKafkaTopic, refresh, type Topic } from './state.ts'
-import { cut, findTopics, makeTopics, releasedBy, spansOf } from './topics.ts'
+import { BATCH_BYTES, cut, findTopics, makeTopics, releasedBy, spansOf } from './topics.ts'
 
 export interface KafkaBusOptions extends Partial<PublishLimits> {
   connection: KafkaConnection
@@ -38,8 +38,6 @@ const RETENTION_EVERY_MS = 60_000
 /** What other processes append and release is looked at this often. */
 const REFRESH_MS = 1_000
 const TAKE_BYTES_MAX = 8 * MIB
-/** A batch of the protocol: one record of the largest, or many. */
-const BATCH_BYTES = 17 * MIB
 /** How long closing waits for what was published. */
 const CLOSE_TIMEOUT_MS = 10_000
 
@@ -97,7 +95,11 @@ async function openOn (options: KafkaBusOptions, client: KafkaClient, admin: Adm
     partitionCount: topic => topicOf(topics, topic).partitions,
     consume: wanted => consume(parts, wanted),
     backlog: topic => backlogOf(topicOf(topics, topic)),
-    ends: topic => topicOf(topics, topic).heads.map(head => head.nextOffset),
+    async ends (topic) {
+      const { heads } = topicOf(topics, topic)
+      await refresh(parts)
+      return heads.map(head => head.nextOffset)
+    },
     close: () => closed ??= close()
   }
 }

@@ -22,6 +22,9 @@ export interface FoundTopic {
 /** Offset of the first record still there, and the one after the last, by partition. */
 export interface Span { low: number, high: number }
 
+/** A batch of the protocol: one record of the largest, or many. */
+export const BATCH_BYTES = 17 * 1024 * 1024
+
 const TOPIC_EXISTS = 'TOPIC_ALREADY_EXISTS'
 const MIN_INSYNC_FROM = 3
 /** What a broker answers that does not know yet of a topic just made, or of a leader or coordinator that moved. */
@@ -32,7 +35,7 @@ const ASKED_MAX = 50
 const ASK_AGAIN_MS = 100
 
 /** The broker removes nothing by itself: what is not released must stay, however old. `cut` removes the rest. */
-function settingsOf ({ replicationFactor, batchBytes }: TopicNeeds): { name: string, value: string }[] {
+export function settingsOf ({ replicationFactor, batchBytes }: TopicNeeds): { name: string, value: string }[] {
   return [
     { name: 'cleanup.policy', value: 'delete' },
     { name: 'retention.ms', value: '-1' },

@@ -1,5 +1,5 @@
-/** Who of a consumer group takes which partition: every member says which it wishes for and which it has; it keeps what it has as long as it
- *  has no more than its share, and what nobody has goes to the one that has least. */
+/** Who of a consumer group takes which partition: every member says which it wishes for and which it has; it keeps what it has as long as that
+ *  is no more than its share, and what nobody has goes to the one that has least. */
 
 import kafkajs, { type GroupMember, type GroupMemberAssignment, type PartitionAssigner } from 'kafkajs'
 
@@ -26,10 +26,13 @@ export function wishedPartitions (topic: string, wish: () => Wish): PartitionAss
 /** @param members by id */
 export function sharePartitions (members: ReadonlyMap<string, Wish>): ReadonlyMap<string, readonly number[]> {
   const shares = new Map([...members.keys()].sort().map(id => [id, [] as number[]]))
-  const most = new Map([...members].map(([id, wish]) => [id, Math.ceil(wish.partitions.length / likeMinded(members, wish))]))
+  const mayKeep = keepers(members)
   const left: number[] = []
   for (const partition of [...new Set([...members.values()].flatMap(({ partitions }) => partitions))].sort((a, b) => a - b)) {
-    const holder = [...shares].find(([id, share]) => members.get(id)!.has.includes(partition) && members.get(id)!.partitions.includes(partition) && share.length < most.get(id)!)
+    const holder = [...shares].find(([id, share]) => {
+      const { has, partitions } = members.get(id)!
+      return has.includes(partition) && partitions.includes(partition) && mayKeep(id, share.length)
+    })
     if (holder === undefined) left.push(partition)
     else holder[1].push(partition)
   }
@@ -40,10 +43,20 @@ export function sharePartitions (members: ReadonlyMap<string, Wish>): ReadonlyMa
   return shares
 }
 
-/** Members that wish for the same, itself included. */
-function likeMinded (members: ReadonlyMap<string, Wish>, wish: Wish): number {
-  const form = String(wish.partitions)
-  return [...members.values()].filter(({ partitions }) => String(partitions) === form).length
+/** Members of one wish keep as many each as there are for every one of them, and one more as long as some are over: whether this one, with so many, keeps another. */
+function keepers (members: ReadonlyMap<string, Wish>): (id: string, kept: number) => boolean {
+  const groups = new Map<string, { share: number, over: number }>()
+  for (const [form, list] of Map.groupBy(members.values(), ({ partitions }) => String(partitions))) {
+    const count = list[0]!.partitions.length
+    groups.set(form, { share: Math.floor(count / list.length), over: count % list.length })
+  }
+  return (id, kept) => {
+    const group = groups.get(String(members.get(id)!.partitions))!
+    if (kept < group.share) return true
+    if (kept > group.share || group.over === 0) return false
+    group.over--
+    return true
+  }
 }
 
 function wishOf ({ memberMetadata }: GroupMember): Wish {

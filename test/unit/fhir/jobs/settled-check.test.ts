@@ -9,7 +9,7 @@ function bench () {
   const state = { now: epochMs(1_000), end: 0, stored: 0, forgotten: [] as string[] }
   const inFlight = createInFlight()
   const isSettled = createSettledCheck({
-    bus: { ends: () => [state.end] }, series: { resumePoints: async () => new Map([[0, state.stored]]) }, mark: inFlight.mark,
+    bus: { ends: async () => [state.end] }, series: { resumePoints: async () => new Map([[0, state.stored]]) }, mark: inFlight.mark,
     forget: devices => { state.forgotten.push(...devices) }, now: () => state.now
   })
   return { state, inFlight, isSettled }

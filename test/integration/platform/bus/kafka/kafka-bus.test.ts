@@ -4,7 +4,8 @@ import { epochMs } from '../../../../../src/model/units.ts'
 import type { Bus } from '../../../../../src/platform/bus/bus.ts'
 import { openKafkaBus } from '../../../../../src/platform/bus/kafka/kafka-bus.ts'
 import { type BusStore, describeBus } from '../../../../support/bus.contract.ts'
-import { anyBroker, type Broker, missingKafka } from '../../../../support/kafka.ts'
+import { anyBroker, type Broker } from '../../../../support/kafka.ts'
+import { missingKafka } from '../../../../support/missing-kafka.ts'
 
 const missing = missingKafka()
 

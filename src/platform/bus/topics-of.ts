@@ -1,0 +1,10 @@
+/** Settings → every topic of ours as a bus is told of it. */
+
+import type { Config } from '../../config/schema.ts'
+import { STREAMS } from '../../model/streams.ts'
+import type { TopicOptions } from './bus.ts'
+
+export function topicsOf (config: Config): readonly TopicOptions[] {
+  const partitions = config['bus.partitions']
+  return STREAMS.map(({ topic, stays }) => ({ topic, partitions, ...(stays === 'until archived' ? { keep: true } : { retainMs: config['bus.retain'] }) }))
+}

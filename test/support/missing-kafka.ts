@@ -1,0 +1,13 @@
+/** Whether this machine can have a real Kafka for tests; read by the configuration of the tests too. */
+
+import { spawnSync } from 'node:child_process'
+
+/** Why there can be no broker of this machine's own; absent: there can. With `OXBOW_REQUIRE=all` there must be one. */
+export function missingBroker (): string | undefined {
+  if (process.env['OXBOW_REQUIRE'] === 'all') return undefined
+  const missing = ['bash', 'java', 'mvn'].find(command => spawnSync(command, ['--version']).error !== undefined)
+  return missing === undefined ? undefined : `no Kafka: ${missing} is not installed`
+}
+
+/** As `missingBroker`, where one at the address in `OXBOW_TEST_KAFKA` will do. */
+export function missingKafka (): string | undefined { return process.env['OXBOW_TEST_KAFKA'] === undefined ? missingBroker() : undefined }
