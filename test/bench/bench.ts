@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createContext } from './bench-context.ts'
 import { benchColdStart, COLD_START_BARS } from './cold-start.bench.ts'
-import { benchConsume, CONSUME_BARS } from './consume.bench.ts'
+import { benchConsume, benchConsumeKafka, CONSUME_BARS, CONSUME_KAFKA_BARS } from './consume.bench.ts'
 import { benchCrash, CRASH_BARS } from './crash.bench.ts'
 import { benchDevices, DEVICE_BARS } from './devices.bench.ts'
 import { benchGrowth, GROWTH_BARS } from './growth.bench.ts'
@@ -21,6 +21,7 @@ const GROUPS: readonly BenchGroup[] = [
   { bars: INGEST_BARS, run: benchIngest },
   { bars: SINGLE_BARS, run: benchSingle },
   { bars: CONSUME_BARS, run: benchConsume },
+  { bars: CONSUME_KAFKA_BARS, run: benchConsumeKafka },
   { bars: DEVICE_BARS, run: benchDevices },
   { bars: GROWTH_BARS, run: benchGrowth },
   { bars: VIEW_BARS, run: benchViews },

@@ -1,13 +1,18 @@
-/** P3b: a topic filled with one reading per record while the server is down, then the server stores it. */
+/** P3b, P3k: a topic filled with one reading per record while the server is down, then the server stores it; on either bus. */
 
 import { join } from 'node:path'
+import { loadConfig } from '../../src/config/load.ts'
 import { READINGS, STREAMS } from '../../src/model/streams.ts'
 import { encodeReadingBatch } from '../../src/model/reading-record.ts'
 import type { Sid } from '../../src/model/reading.ts'
 import { epochMs, millivolt, percent } from '../../src/model/units.ts'
 import type { Bus, BusRecord } from '../../src/platform/bus/bus.ts'
 import { openEmbeddedBus } from '../../src/platform/bus/embedded/embedded-bus.ts'
+import { endsOf } from '../../src/platform/bus/kafka/govern-topics.ts'
+import { openKafkaBus } from '../../src/platform/bus/kafka/kafka-bus.ts'
 import { startCluster } from '../../src/platform/postgres/cluster.ts'
+import { startBroker } from '../support/kafka.ts'
+import { missingBroker } from '../support/missing-kafka.ts'
 import type { BenchContext, Outcomes } from './bench-context.ts'
 import { type Counts, openCounts, WrongResult } from './counts.ts'
 import { measureSingleInsert } from './limits/copy-binary.ts'
@@ -15,11 +20,13 @@ import { openLimitTable } from './limits/limit-table.ts'
 import { BATTERY_MV, QUALITY, valuesAt } from './load/plan.ts'
 import { cpuUs } from './processes.ts'
 import { type JudgedRound, judgeRound, mean, median, medianRatio } from './reduce.ts'
+import type { Measured } from './report.ts'
 import { createToken, type Server, startServer } from './server.ts'
 import { load1 } from './stand.ts'
 import { admitDevices, sidsOfDevices } from './ward.ts'
 
 export const CONSUME_BARS = ['P3b'] as const
+export const CONSUME_KAFKA_BARS = ['P3k'] as const
 const DEVICES = 1_000
 const RECORDS = 1_000_000
 const RECORDS_QUICK = 150_000
@@ -31,57 +38,100 @@ const POLL_MS = 10
 
 interface Consumed { rate: number, cpu: { server: number, postgres: number } }
 
+/** Between filling and draining only what it keeps is there. */
+interface BusSite {
+  kind: 'embedded' | 'kafka'
+  /** Settings of a server that reads from it. */
+  env: Readonly<Record<string, string>>
+  /** Opened by us, with nobody there who consumes. */
+  withBus (dataDir: string, work: (bus: Bus) => Promise<void>): Promise<void>
+  /** Records appended so far. */
+  end (counts: Counts): Promise<number>
+}
+
 export async function benchConsume (context: BenchContext): Promise<Outcomes> {
+  return { P3b: await measureConsume(context, EMBEDDED) }
+}
+
+export async function benchConsumeKafka (context: BenchContext): Promise<Outcomes> {
+  const missing = missingBroker()
+  if (missing !== undefined) return { P3k: { skipped: missing } }
+  const broker = await startBroker({ folder: await context.folder('kafka') })
+  try {
+    return { P3k: await measureConsume(context, kafkaSite(broker.address)) }
+  } finally {
+    await broker.stop()
+  }
+}
+
+const topics = () => STREAMS.map(({ topic }) => ({ topic, partitions: PARTITIONS, keep: topic !== READINGS }))
+const now = () => epochMs(Date.now())
+
+const EMBEDDED: BusSite = {
+  kind: 'embedded',
+  env: {},
+  async withBus (dataDir, work) {
+    const cluster = await startCluster({ dataDir })
+    const bus = await openEmbeddedBus({ url: cluster.url('bus'), topics: topics(), now })
+    await work(bus).finally(bus.close)
+    await cluster.stop()
+  },
+  end: async counts => Number((await counts.bus.query<{ sum: string }>('select sum(p.next_offset) from bus.partition p join bus.topic t using (topic_id) where t.topic = $1', [READINGS])).rows[0]!.sum)
+}
+
+function kafkaSite (broker: string): BusSite {
+  const env = { OXBOW_BUS_KIND: 'kafka', OXBOW_KAFKA_BROKERS: broker, OXBOW_KAFKA_REPLICATION_FACTOR: '1' }
+  return {
+    kind: 'kafka',
+    env,
+    async withBus (_dataDir, work) {
+      const bus = await openKafkaBus({ connection: { brokers: [broker] }, topics: topics(), replicationFactor: 1, now })
+      await work(bus).finally(bus.close)
+    },
+    end: async () => [...(await endsOf(loadConfig(env), READINGS)).values()].reduce((sum, end) => sum + end, 0)
+  }
+}
+
+async function measureConsume (context: BenchContext, site: BusSite): Promise<Measured> {
   const { options: { rounds: roundCount, roundsMin, seconds, quick }, say } = context
   const dataDir = join(await context.folder('consume'), 'data')
   const records = quick ? RECORDS_QUICK : RECORDS
-  const sids = await admit(dataDir)
+  const sids = await admit(dataDir, site)
   const startAt = context.now() - 5 * DAY_MS
   const judged: JudgedRound[] = []
   const consumed: Consumed[] = []
   for (let round = 0; round < roundCount; round++) {
-    await fill(dataDir, sids, startAt + round * (records / DEVICES) * 1_000, records)
-    const { limits, ours } = await drain(context, dataDir, records, seconds)
+    await site.withBus(dataDir, bus => fill(bus, sids, startAt + round * (records / DEVICES) * 1_000, records))
+    const { limits, ours } = await drain(context, dataDir, site, records, seconds)
     judged.push(judgeRound({ limitBefore: limits[0], ours: [ours.rate], limitAfter: limits[1], load1: load1() }))
     consumed.push(ours)
-    say(`consume round ${round + 1}: single insert ${limits.map(Math.round).join(' ')}, ours ${Math.round(ours.rate)}: ${judged.at(-1)!.ratio.toFixed(1)}`)
+    say(`consume from ${site.kind}, round ${round + 1}: single insert ${limits.map(Math.round).join(' ')}, ours ${Math.round(ours.rate)}: ${judged.at(-1)!.ratio.toFixed(1)}`)
   }
   const ratio = medianRatio(judged, roundsMin)
   return {
-    P3b: {
-      ours: median(judged.map(round => mean(round.ours))),
-      against: { kind: 'limit', name: 'insert-autocommit', value: median(judged.map(({ limitBefore, limitAfter }) => (limitBefore + limitAfter) / 2)) },
-      ...(ratio === undefined ? { rejected: true } : { ratio }),
-      note: 'embedded bus',
-      rounds: judged,
-      cpuUsPerUnit: { server: median(consumed.map(({ cpu }) => cpu.server)), postgres: median(consumed.map(({ cpu }) => cpu.postgres)) },
-      conditions: { bus: 'embedded', records, readingsPerRecord: 1, recordsPerPublish: RECORDS_PER_PUBLISH, devices: DEVICES }
-    }
+    ours: median(judged.map(round => mean(round.ours))),
+    against: { kind: 'limit', name: 'insert-autocommit', value: median(judged.map(({ limitBefore, limitAfter }) => (limitBefore + limitAfter) / 2)) },
+    ...(ratio === undefined ? { rejected: true } : { ratio }),
+    rounds: judged,
+    cpuUsPerUnit: { server: median(consumed.map(({ cpu }) => cpu.server)), postgres: median(consumed.map(({ cpu }) => cpu.postgres)) },
+    conditions: { bus: site.kind, records, readingsPerRecord: 1, recordsPerPublish: RECORDS_PER_PUBLISH, devices: DEVICES }
   }
 }
 
-async function admit (dataDir: string): Promise<readonly Sid[]> {
+async function admit (dataDir: string, { env }: BusSite): Promise<readonly Sid[]> {
   const token = await createToken(dataDir)
-  const server = await startServer({ dataDir })
+  const server = await startServer({ dataDir, env })
   await admitDevices(server, token, 0, DEVICES)
   const sids = [...(await sidsOfDevices(server)).values()] as Sid[]
   await server.stop()
   return sids
 }
 
-/** Publishes through the bus's own door, with nobody there who consumes. */
-async function fill (dataDir: string, sids: readonly Sid[], startAt: number, records: number): Promise<void> {
-  const cluster = await startCluster({ dataDir })
-  const topics = STREAMS.map(({ topic }) => ({ topic, partitions: PARTITIONS, keep: topic !== READINGS }))
-  const bus = await openEmbeddedBus({ url: cluster.url('bus'), topics, now: () => epochMs(Date.now()) })
-  try {
-    const starts = Array.from({ length: records / RECORDS_PER_PUBLISH }, (_, index) => index * RECORDS_PER_PUBLISH)
-    const publishFrom = async () => { for (let from = starts.shift(); from !== undefined; from = starts.shift()) await publish(bus, sids, startAt, from) }
-    await Promise.all(Array.from({ length: PUBLISHES_AT_ONCE }, publishFrom))
-  } finally {
-    await bus.close()
-    await cluster.stop()
-  }
+/** Publishes through the bus's own door. */
+async function fill (bus: Bus, sids: readonly Sid[], startAt: number, records: number): Promise<void> {
+  const starts = Array.from({ length: records / RECORDS_PER_PUBLISH }, (_, index) => index * RECORDS_PER_PUBLISH)
+  const publishFrom = async () => { for (let from = starts.shift(); from !== undefined; from = starts.shift()) await publish(bus, sids, startAt, from) }
+  await Promise.all(Array.from({ length: PUBLISHES_AT_ONCE }, publishFrom))
 }
 
 async function publish (bus: Bus, sids: readonly Sid[], startAt: number, from: number): Promise<void> {
@@ -98,12 +148,12 @@ async function publish (bus: Bus, sids: readonly Sid[], startAt: number, from: n
   await bus.publish(records)
 }
 
-async function drain (context: BenchContext, dataDir: string, records: number, seconds: { warmUp: number, stretch: number }): Promise<{ limits: [number, number], ours: Consumed }> {
-  const server = await startServer({ dataDir })
+async function drain (context: BenchContext, dataDir: string, site: BusSite, records: number, seconds: { warmUp: number, stretch: number }): Promise<{ limits: [number, number], ours: Consumed }> {
+  const server = await startServer({ dataDir, env: site.env })
   const counts = await openCounts(server)
   try {
     await context.assertDurable(counts.series)
-    const ours = await consumeRate(server, counts, records)
+    const ours = await consumeRate(server, counts, site, records)
     const table = await openLimitTable(dataDir)
     const short = { warmUp: Math.min(1, seconds.warmUp), stretch: seconds.stretch / 2 }
     const limits: [number, number] = [await measureSingleInsert(table, short), await measureSingleInsert(table, short)]
@@ -116,9 +166,9 @@ async function drain (context: BenchContext, dataDir: string, records: number, s
 }
 
 /** From the first commit that is seen to the last: starting the server is not consuming. */
-async function consumeRate (server: Server, counts: Counts, records: number): Promise<Consumed> {
+async function consumeRate (server: Server, counts: Counts, site: BusSite, records: number): Promise<Consumed> {
   const next = async () => Number((await counts.series.query<{ sum: string }>('select coalesce(sum(next_offset), 0) as sum from series.resume_point where topic = $1', [READINGS])).rows[0]!.sum)
-  const ends = Number((await counts.bus.query<{ sum: string }>('select sum(p.next_offset) from bus.partition p join bus.topic t using (topic_id) where t.topic = $1', [READINGS])).rows[0]!.sum)
+  const ends = await site.end(counts)
   const first = await next()
   const [startedAt, cpuBefore] = [performance.now(), await cpuUs(server)]
   if (first >= ends) throw new WrongResult('everything was stored before it could be measured: more records are needed')

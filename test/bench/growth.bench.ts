@@ -31,6 +31,8 @@ const QUERIES = 300
 /** Of each point; the middle one counts. */
 const ROUNDS = 5
 const SPEAK_MS = 20_000
+/** Before the first round: a server that hardly spoke for minutes compiles its code anew, for longer than the stretch of a round. */
+const FIRST_WARM_UP_S = 25
 const LIMIT_SECONDS = { warmUp: 1, stretch: 3 } as const
 
 interface Point { rows: number, rates: number[], shares: number[], latestMs: Times, hourMs: Times, load1: number }
@@ -89,6 +91,7 @@ async function measureInTurn (context: BenchContext, sites: readonly Site[]): Pr
   const points = sites.map(({ history: { rows } }): Point => ({ rows, rates: [], shares: [], latestMs: { p50: 0, p99: 0 }, hourMs: { p50: 0, p99: 0 }, load1: 0 }))
   const limits = await openLimitTable(sites[0]!.stand.server.dataDir)
   try {
+    for (const { stand } of sites) await stand.measure({ warmUp: context.options.quick ? 2 : FIRST_WARM_UP_S, stretch: 1 })
     for (let round = 0; round < ROUNDS; round++) {
       const order = Math.random() < 0.5 ? points.keys() : [...points.keys()].toReversed()
       for (const index of order) {

@@ -18,6 +18,8 @@ export interface ServerOptions {
   port?: number
   /** Of Node, before the program. */
   nodeArgs?: readonly string[]
+  /** Settings of the server beside those every server of the bench has. */
+  env?: Readonly<Record<string, string>>
 }
 
 export interface Server {
@@ -35,11 +37,11 @@ export interface Server {
   kill (): void
 }
 
-export async function startServer ({ dataDir, port = 0, nodeArgs = [] }: ServerOptions): Promise<Server> {
+export async function startServer ({ dataDir, port = 0, nodeArgs = [], env = {} }: ServerOptions): Promise<Server> {
   const startedAt = performance.now()
   const log = openSync(`${dataDir}.log`, 'a')
   const child = spawn(process.execPath, [...nodeArgs, MAIN, 'serve'], {
-    cwd: ROOT, env: environment(dataDir, port), stdio: ['ignore', 'pipe', log]
+    cwd: ROOT, env: { ...environment(dataDir, port), ...env }, stdio: ['ignore', 'pipe', log]
   })
   closeSync(log)
   const exited = once(child, 'exit').then(() => {})

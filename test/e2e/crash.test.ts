@@ -1,20 +1,28 @@
-/** kill -9 of the server, of PostgreSQL and of its sessions at random moments under load: what was acknowledged is there, once, and every window is right.
+/** kill -9 of the server, of PostgreSQL and of its sessions at random moments under load, and on Kafka of the broker, which also stands still and loses its answers:
+ *  what was acknowledged is there, once, and every window is right.
  *  The seed of a run is printed; OXBOW_TEST_SEED runs the same kills again. */
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { loadDeviceModels } from '../../src/config/device-models.ts'
+import { freePort } from '../../src/platform/postgres/postmaster.ts'
 import { isAtRest, ledgerGaps, seriesSums, storedSeries, wrongWindows } from '../support/brute-force.ts'
 import { createFhirClient, eventually } from '../support/fhir-client.ts'
-import { endOxbow, makeDataDir, type Oxbow, postmasterPid, runServe, startOxbow } from '../support/oxbow-process.ts'
+import { type OwnBroker, startBroker } from '../support/kafka.ts'
+import { type LossyProxy, startLossyProxy } from '../support/lossy-proxy.ts'
+import { endOxbow, makeDataDir, type Oxbow, postmasterPid, runServe, startOxbow, useBroker } from '../support/oxbow-process.ts'
 import { asOwner } from '../support/owner-view.ts'
 import { chanceOfRun } from '../support/random.ts'
 import { type Senders, startSenders } from '../support/sender.ts'
 import { wearingBundle } from '../support/ward-fixture.ts'
 
-type Victim = 'server' | 'starting server' | 'postmaster' | 'session' | 'server and postmaster'
+type Victim = 'server' | 'starting server' | 'postmaster' | 'session' | 'server and postmaster' | BrokerVictim
+type BrokerVictim = 'broker' | 'standing broker' | 'answer of the broker'
+const BROKER_ROUNDS: readonly BrokerVictim[] = [
+  ...Array<BrokerVictim>(10).fill('broker'), ...Array<BrokerVictim>(3).fill('standing broker'), ...Array<BrokerVictim>(10).fill('answer of the broker')
+]
 const ROUNDS: readonly Victim[] = [
   ...Array<Victim>(7).fill('server'), ...Array<Victim>(2).fill('starting server'), ...Array<Victim>(5).fill('postmaster'), ...Array<Victim>(4).fill('session'),
-  ...Array<Victim>(2).fill('server and postmaster')
+  ...Array<Victim>(2).fill('server and postmaster'), ...(inject('kafkaPid') === undefined ? [] : BROKER_ROUNDS)
 ]
 const DEVICES = Array.from({ length: 9 }, (_, place) => `worn-${place + 1}`)
 const STRANGERS = ['stranger-1', 'stranger-2']
@@ -22,6 +30,8 @@ const STRANGERS = ['stranger-1', 'stranger-2']
 const QUIET_MIN_MS = 150
 const QUIET_MAX_MS = 1_500
 const STOP_MAX_MS = 10_000
+/** Longer than a session of the stream's in its group. */
+const STAND_MS = 12_000
 /** Times before it are refused as implausible. */
 const LONG_AGO_END = Date.UTC(2000, 0, 1)
 
@@ -31,8 +41,26 @@ const env = { OXBOW_STREAM_SILENCE: '2s', OXBOW_STREAM_LATENESS: '10s' }
 let oxbow: Oxbow
 let token: string
 let senders: Senders
+/** On Kafka: one that nobody else uses, and what stands before it. */
+let kafka: { broker: OwnBroker, proxy: LossyProxy } | undefined
+
+/** The server speaks with the broker through the proxy alone. */
+async function startKafka (): Promise<void> {
+  const behind = await freePort()
+  const proxy = await startLossyProxy(() => behind)
+  const broker = await startBroker({
+    properties: (port, controller) => [
+      `listeners=PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${behind},CONTROLLER://127.0.0.1:${controller}`,
+      `advertised.listeners=PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${proxy.port}`,
+      'listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT'
+    ]
+  })
+  kafka = { broker, proxy }
+  useBroker(`127.0.0.1:${proxy.port}`)
+}
 
 beforeAll(async () => {
+  if (inject('kafkaPid') !== undefined) await startKafka()
   process.stderr.write(`crash test: OXBOW_TEST_SEED=${chance.seed}\n`)
   oxbow = await startOxbow({ dataDir, env })
   token = await oxbow.token('__telemetry.write system/*.cruds')
@@ -43,6 +71,8 @@ beforeAll(async () => {
 afterAll(async () => {
   await senders?.stop()
   await endOxbow(oxbow, dataDir)
+  await kafka?.broker.stop()
+  await kafka?.proxy.close()
 })
 
 async function restart (): Promise<void> { oxbow = await startOxbow({ dataDir, env }) }
@@ -76,6 +106,20 @@ const KILL: Record<Victim, () => Promise<void>> = {
     killHard(postmasterPid(dataDir))
     await oxbow.kill('SIGKILL')
     await restart()
+  },
+  broker: async () => {
+    await kafka!.broker.kill()
+    await kafka!.broker.restart()
+  },
+  'standing broker': async () => {
+    kafka!.broker.freeze()
+    await new Promise(resolve => { setTimeout(resolve, STAND_MS) })
+    kafka!.broker.thaw()
+  },
+  'answer of the broker': async () => {
+    const before = kafka!.proxy.lost()
+    kafka!.proxy.lose(1, 1)
+    await eventually(async () => { expect(kafka!.proxy.lost()).toBeGreaterThan(before) }, 20_000)
   }
 }
 

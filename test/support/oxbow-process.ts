@@ -84,9 +84,14 @@ function serverEnvironment (dataDir: string, env: Readonly<Record<string, string
   return { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...busEnvironment(dataDir), ...env }
 }
 
+let brokerOfFile: string | undefined
+
+/** Servers of this test file use this broker instead of the one that all files share. */
+export function useBroker (address: string): void { brokerOfFile = address }
+
 /** Settings of the bus that the servers of this run have: on Kafka each data directory has topics of its own. */
 export function busEnvironment (dataDir: string): Record<string, string> {
-  const broker = inject('kafka')
+  const broker = brokerOfFile ?? inject('kafka')
   if (broker === undefined) return {}
   return { OXBOW_BUS_KIND: 'kafka', OXBOW_KAFKA_BROKERS: broker, OXBOW_KAFKA_REPLICATION_FACTOR: '1', OXBOW_KAFKA_TOPIC_PREFIX: `${basename(dirname(dataDir))}.` }
 }
