@@ -67,7 +67,7 @@ async function measurePoints (context: BenchContext): Promise<Point[]> {
     // The most first: while it is copied nothing else needs to be kept speaking.
     for (const rows of (quick ? POINTS_QUICK : POINTS).toReversed()) await openSite(context, sites, rows)
     const points = await measureInTurn(context, sites)
-    for (const [index, site] of sites.entries()) Object.assign(points[index]!, await askedOf(site.stand, site.history), { load1: load1() })
+    for (const [index, times] of (await askInTurn(sites)).entries()) Object.assign(points[index]!, times, { load1: load1() })
     return points.sort((a, b) => a.rows - b.rows)
   } finally {
     for (const { stand } of sites) await stand.close()
@@ -164,24 +164,29 @@ async function grow ({ server }: Stand, history: History, rows: number): Promise
   await admin.end()
 }
 
-/** The newest hundred readings, and an hour, of series drawn by lot, by the questions that the product's store answers. */
-async function askedOf ({ server }: Stand, { numbers, startAt, rows }: History): Promise<{ latestMs: Times, hourMs: Times }> {
-  const pool = createPool({ url: await databaseUrl(server.dataDir, STORES.series.database, 'oxbow_series') })
-  const store = createSeriesStore(pool)
-  const end = startAt + Math.floor(rows / numbers.length) * 1_000
-  const timed = async (ask: (series: number) => Promise<readonly unknown[]>, expected: number) => {
-    const times: number[] = []
-    for (let turn = 0; turn < QUERIES; turn++) {
+/** The newest hundred readings, and an hour, of series drawn by lot, by the questions that the product's store answers; one after the other at each site. */
+async function askInTurn (sites: readonly Site[]): Promise<{ latestMs: Times, hourMs: Times }[]> {
+  const asked = await Promise.all(sites.map(async ({ stand, history }) => {
+    const pool = createPool({ url: await databaseUrl(stand.server.dataDir, STORES.series.database, 'oxbow_series') })
+    return { pool, store: createSeriesStore(pool), history, end: history.startAt + Math.floor(history.rows / history.numbers.length) * 1_000, latest: [] as number[], hours: [] as number[] }
+  }))
+  for (let turn = 0; turn < QUERIES; turn++) {
+    for (const { store, history: { numbers }, end, latest, hours } of asked) {
       const series = numbers[Math.floor(Math.random() * numbers.length)]!
-      const startedAt = performance.now()
-      const found = await ask(series)
-      times.push(performance.now() - startedAt)
-      if (found.length !== expected) throw new WrongResult(`${found.length} readings were found of ${expected}`)
+      latest.push(await timed(() => store.readingsBefore(series, epochMs(end), 100), 100))
+      hours.push(await timed(() => store.readings(series, epochMs(end - HOUR_MS), epochMs(end), 10_000), HOUR_MS / 1_000))
     }
-    return { p50: percentile(times, 0.5), p99: percentile(times, 0.99) }
   }
-  const latestMs = await timed(series => store.readingsBefore(series, epochMs(end), 100), 100)
-  const hourMs = await timed(series => store.readings(series, epochMs(end - HOUR_MS), epochMs(end), 10_000), HOUR_MS / 1_000)
-  await pool.end()
-  return { latestMs, hourMs }
+  await Promise.all(asked.map(({ pool }) => pool.end()))
+  const times = (list: number[]): Times => ({ p50: percentile(list, 0.5), p99: percentile(list, 0.99) })
+  return asked.map(({ latest, hours }) => ({ latestMs: times(latest), hourMs: times(hours) }))
+}
+
+/** In ms. */
+async function timed (ask: () => Promise<readonly unknown[]>, expected: number): Promise<number> {
+  const startedAt = performance.now()
+  const found = await ask()
+  const took = performance.now() - startedAt
+  if (found.length !== expected) throw new WrongResult(`${found.length} readings were found of ${expected}`)
+  return took
 }

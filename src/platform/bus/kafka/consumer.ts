@@ -5,6 +5,7 @@
 
 import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { repeat } from '../../repeat.ts'
+import { within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS } from './client.ts'
 import type { Head, Topic } from './state.ts'
@@ -58,6 +59,9 @@ const HEARTBEAT_MS = 1_000
 const FETCH_WAIT_MS = 500
 /** Released offsets are told to the group this often: for tools that show lag, and as other processes' measure of backlog. */
 const COMMIT_MS = 1_000
+/** Closing waits so long for the group to take the last offsets, and then for its leave; a member that did not say goodbye is missed after its session. */
+const GOODBYE_TIMEOUT_MS = 1_000
+const LEAVE_TIMEOUT_MS = 3_000
 
 /** Resolves when the group has given us our partitions and their places are known.
  *  @throws ServiceError fault BUS_OFFSET_GONE · unavailable STORE_UNAVAILABLE */
@@ -122,9 +126,8 @@ function closer (member: Member, stopCommits: () => Promise<void>): () => Promis
   async function close (): Promise<void> {
     member.closing.abort()
     member.ready.resolve()
-    await stopCommits()
-    await commitReleased(member)
-    await member.consumer.disconnect().catch(() => {})
+    await within(GOODBYE_TIMEOUT_MS, stopCommits().then(() => commitReleased(member)))
+    await within(LEAVE_TIMEOUT_MS, member.consumer.disconnect())
     for (const { head } of member.lanes.values()) head.isTaken = false
     member.lanes.clear()
   }

@@ -4,6 +4,7 @@ import type { Admin } from 'kafkajs'
 import { ServiceError } from '../../../model/errors.ts'
 import { type EpochMs, epochMs } from '../../../model/units.ts'
 import { repeat } from '../../repeat.ts'
+import { within } from '../../within.ts'
 import type { Bus, BusConsumer, ConsumerOptions, TopicOptions } from '../bus.ts'
 import { busClosed, createPublisher, PUBLISH_LIMITS, type PublishLimits, type Publisher } from '../publish.ts'
 import { backlogOf, topicOf } from '../topic-state.ts'
@@ -38,8 +39,9 @@ const RETENTION_EVERY_MS = 60_000
 /** What other processes append and release is looked at this often. */
 const REFRESH_MS = 1_000
 const TAKE_BYTES_MAX = 8 * MIB
-/** How long closing waits for what was published. */
-const CLOSE_TIMEOUT_MS = 10_000
+/** How long closing waits for what was published, and for the cluster's answers to its goodbyes. */
+const CLOSE_TIMEOUT_MS = 3_000
+const GOODBYE_TIMEOUT_MS = 1_000
 
 interface Parts extends KafkaState { client: KafkaClient, consumers: Set<BusConsumer> }
 
@@ -84,10 +86,10 @@ async function openOn (options: KafkaBusOptions, client: KafkaClient, admin: Adm
     closing.abort()
     await within(CLOSE_TIMEOUT_MS, publisher.idle())
     stopWaiting.abort()
-    for (const consumer of [...parts.consumers]) await consumer.close()
-    await Promise.all(background.map(one => one.stop()))
-    await appender.close().catch(() => {})
-    await admin.disconnect().catch(() => {})
+    await Promise.all([...parts.consumers].map(consumer => consumer.close()))
+    // A cluster that is away keeps nobody from ending.
+    await within(GOODBYE_TIMEOUT_MS, Promise.all(background.map(one => one.stop())))
+    await within(GOODBYE_TIMEOUT_MS, Promise.all([appender.close(), admin.disconnect()]))
   }
   return {
     kind: 'kafka',
@@ -122,13 +124,6 @@ async function answeredWithin (ms: number, publisher: Publisher, records: Parame
   } finally {
     clearTimeout(timer)
   }
-}
-
-async function within (ms: number, work: Promise<void>): Promise<void> {
-  const over = Promise.withResolvers<void>()
-  const timer = setTimeout(over.resolve, ms)
-  await Promise.race([work, over.promise])
-  clearTimeout(timer)
 }
 
 async function removeExpired ({ admin, topics, now }: Parts): Promise<void> {

@@ -59,7 +59,8 @@ export async function createAppender (parts: ProducerParts): Promise<Appender> {
     try {
       while (!parts.closing.aborted) {
         try {
-          const answers = await producer.sendBatch({ acks: -1, topicMessages: chunks.map(chunk => messagesOf(chunk, parts.now())) })
+          const sending = producer.sendBatch({ acks: -1, topicMessages: chunks.map(chunk => messagesOf(chunk, parts.now())) })
+          const answers = await unlessClosed(sending, parts.closing)
           parts.setReachable(true)
           return answers
         } catch (error) {
@@ -94,6 +95,15 @@ export async function createAppender (parts: ProducerParts): Promise<Appender> {
     },
     close: () => producer.disconnect()
   }
+}
+
+/** What the client has no answer to by then is given up: it may be there all the same. */
+async function unlessClosed<T> (work: Promise<T>, closing: AbortSignal): Promise<T> {
+  const closed = Promise.withResolvers<never>()
+  const giveUp = (): void => { closed.reject(busClosed()) }
+  closing.addEventListener('abort', giveUp, { once: true })
+  if (closing.aborted) giveUp()
+  return Promise.race([work, closed.promise]).finally(() => { closing.removeEventListener('abort', giveUp) })
 }
 
 async function newProducer (client: KafkaClient): Promise<Producer> {

@@ -177,6 +177,15 @@ describe.skipIf(missing !== undefined)(`traps of Kafka and its client${missing =
     await expect.poll(() => states.at(-1), { timeout: 30_000 }).toBe(true)
   })
 
+  test('a bus and its consumers close while the cluster stands still', async () => {
+    const bus = await open(newPrefix())
+    await bus.consume({ topic: TOPIC, partitions: [0, 1, 2, 3], resumeFrom: fromStart })
+    broker.freeze()
+    const publishing = bus.publish([{ topic: TOPIC, key: 'k', value: Buffer.from('x') }])
+    await Promise.all([expect(publishing).rejects.toMatchObject({ category: 'unavailable' }), bus.close()])
+    broker.thaw()
+  })
+
   test('a publish that the cluster does not acknowledge in time is told so, and the record may still be there', async () => {
     const prefix = newPrefix()
     const bus = await open(prefix, { publishTimeoutMs: 500 })
