@@ -23,6 +23,14 @@ function readmeCommands (port: number): string {
   return commands.replaceAll('127.0.0.1:8080', `127.0.0.1:${port}`)
 }
 
+function isGroupRunning (group: number): boolean {
+  try {
+    return process.kill(-group, 0)
+  } catch {
+    return false
+  }
+}
+
 async function freePort (): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1')
   await once(server, 'listening')
@@ -69,6 +77,8 @@ test.skipIf(!isClone)('npm start on a clean clone, then the README\'s commands, 
   } finally {
     process.kill(-server.pid!, 'SIGTERM')
     await exited
-    rmSync(parent, { recursive: true, force: true })
+    // npm ends before what it started, which still writes to its folder.
+    await eventually(async () => { expect(isGroupRunning(server.pid!)).toBe(false) }, 30_000)
+    rmSync(parent, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
   }
 })
