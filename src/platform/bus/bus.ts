@@ -79,6 +79,9 @@ export interface TopicOptions {
   keep?: boolean
 }
 
+/** Of `ConsumerOptions.bytesMax`. */
+export const TAKE_BYTES_MAX = 8 * 1024 * 1024
+
 /** The offset named is not on the bus: its records were removed, or the bus is younger than whoever names it. */
 export function offsetGone (topic: string, partition: number, offset: number): ServiceError {
   return new ServiceError('fault', 'BUS_OFFSET_GONE',

@@ -4,6 +4,7 @@ import { ServiceError } from '../../model/errors.ts'
 import { createGroupCommit, type GroupCommit } from '../group-commit.ts'
 import type { BusRecord, Position } from './bus.ts'
 import { partitionOf } from './partition-of.ts'
+import { KEY_BYTES_MAX, recordBytes } from './record-bytes.ts'
 import { backlogOf, type Head, topicOf, type TopicState } from './topic-state.ts'
 
 export interface PublishLimits {
@@ -50,20 +51,11 @@ export interface Publisher {
   idle (): Promise<void>
 }
 
-/** Most bytes of a key. */
-export const KEY_BYTES_MAX = 0xffff
-/** Beside key and value, at most: their lengths. */
-const RECORD_OVERHEAD_BYTES = 6
 const RETRY_AFTER_S = 5
 /** Sixteen requests of one reading each, with its original bytes. */
 const COMMIT_RECORDS_ENOUGH = 32
 /** While a topic is full, it is looked at this often whether another process has released some. */
 const REFRESH_FULL_MS = 200
-
-/** Bytes a record counts for. */
-export function recordBytes ({ key, value }: Pick<BusRecord, 'key' | 'value'>): number {
-  return RECORD_OVERHEAD_BYTES + Buffer.byteLength(key) + value.length
-}
 
 export function createPublisher<T extends TopicState> ({ topics, limits, append, refresh, closing }: PublishParts<T>): Publisher {
   const commits: GroupCommit<readonly BusRecord[], readonly Position[]> = createGroupCommit({

@@ -31,6 +31,16 @@ export function topicOf<T> (topics: ReadonlyMap<string, T>, name: string): T {
   return topic
 }
 
+/** The heads of partitions that a consumer is to take. @throws ServiceError fault INTERNAL when one does not exist, or has a consumer of this process */
+export function headsToTake<H extends Head> (topic: TopicState<H>, partitions: readonly number[], isTaken: (head: H) => boolean): readonly H[] {
+  return partitions.map(partition => {
+    const head = topic.heads[partition]
+    if (head === undefined) throw new ServiceError('fault', 'INTERNAL', `topic ${topic.topic} has no partition ${partition}`)
+    if (isTaken(head)) throw new ServiceError('fault', 'INTERNAL', `partition ${partition} of ${topic.topic} has a consumer already`)
+    return head
+  })
+}
+
 /** Records appended and not released; 0 for a topic that is kept, which nobody reads yet. */
 export function backlogOf ({ keep, heads }: TopicState): number {
   return keep ? 0 : heads.reduce((sum, head) => sum + Math.max(0, head.nextOffset - head.releasedOffset), 0)

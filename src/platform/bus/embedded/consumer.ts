@@ -4,6 +4,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ServiceError } from '../../../model/errors.ts'
 import { type BusConsumer, offsetGone, type PartitionBatch } from '../bus.ts'
 import type { Head as AnyHead } from '../topic-state.ts'
+import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
 import { decodeRow } from './row-bytes.ts'
 import type { Row, Tail } from './tail.ts'
 
@@ -35,14 +36,9 @@ interface Room { records: number, bytes: number }
 interface Cursor { head: Head, position: number, stored: readonly Row[] }
 type Records = PartitionBatch['records'][number][]
 
-/** Any of them ends a `take`. */
-type Stop = readonly AbortSignal[]
-
-interface Reader extends EmbeddedConsumerParts {
+interface Reader extends EmbeddedConsumerParts, Waiting {
   cursors: readonly Cursor[]
   closing: AbortController
-  /** Of the `take` that waits. */
-  waiter: (() => void) | undefined
   turn: number
 }
 
@@ -147,18 +143,4 @@ function advance (cursor: Cursor, records: Records): PartitionBatch {
   return { partition: cursor.head.partition, firstOffset, nextOffset: cursor.position, records }
 }
 
-function untilWoken (reader: Reader, stop: Stop): Promise<void> {
-  return new Promise(resolve => {
-    const done = () => {
-      for (const signal of stop) signal.removeEventListener('abort', done)
-      reader.waiter = undefined
-      resolve()
-    }
-    reader.waiter = done
-    for (const signal of stop) signal.addEventListener('abort', done, { once: true })
-    if (isStopped(stop)) done()
-  })
-}
-
-const isStopped = (stop: Stop) => stop.some(signal => signal.aborted)
 const hasMore = ({ head, position }: Cursor) => position < head.nextOffset

@@ -2,11 +2,10 @@
 
 import { createPool } from '../../postgres/pool.ts'
 import { repeat } from '../../repeat.ts'
-import { ServiceError } from '../../../model/errors.ts'
 import type { EpochMs } from '../../../model/units.ts'
-import { type Bus, type BusConsumer, type ConsumerOptions, offsetGone, type TopicOptions } from '../bus.ts'
+import { type Bus, type BusConsumer, type ConsumerOptions, offsetGone, TAKE_BYTES_MAX, type TopicOptions } from '../bus.ts'
 import { busClosed, createPublisher, PUBLISH_LIMITS, type PublishLimits } from '../publish.ts'
-import { backlogOf, topicOf } from '../topic-state.ts'
+import { backlogOf, headsToTake, topicOf } from '../topic-state.ts'
 import { append } from './append.ts'
 import { createEmbeddedConsumer, type Head } from './consumer.ts'
 import { type BusState, openState, refresh, refreshSoon, removeExpired, saveOffsets, setReachable, type Topic } from './state.ts'
@@ -34,7 +33,6 @@ const RETRY_MIN_MS = 50
 const RETRY_MAX_MS = 2_000
 const CONNECTIONS_MAX = 4
 const MIB = 1024 * 1024
-const TAKE_BYTES_MAX = 8 * MIB
 
 /** Makes the topics that are missing and opens the bus. @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openEmbeddedBus (options: EmbeddedBusOptions): Promise<Bus> {
@@ -121,12 +119,7 @@ async function consume (state: BusState, options: ConsumerOptions): Promise<BusC
 
 /** A partition has a tail exactly while a consumer of this process has it. */
 function takePartitions (state: BusState, topic: Topic, partitions: readonly number[]): readonly Head[] {
-  const heads = partitions.map(partition => {
-    const head = topic.heads[partition]
-    if (head === undefined) throw new ServiceError('fault', 'INTERNAL', `topic ${topic.topic} has no partition ${partition}`)
-    if (head.tail !== undefined) throw new ServiceError('fault', 'INTERNAL', `partition ${partition} of ${topic.topic} has a consumer already`)
-    return head
-  })
+  const heads = headsToTake(topic, partitions, ({ tail }) => tail !== undefined)
   for (const head of heads) head.tail = createTail(state.tailBudget)
   return heads
 }

@@ -1,15 +1,9 @@
 /** Records of one partition and one group commit <-> the bytes of their row: 1 byte version, then per record key and value with lengths. */
 
 import { ServiceError } from '../../../model/errors.ts'
+import { KEY_LENGTH_BYTES, recordBytes, VALUE_LENGTH_BYTES } from '../record-bytes.ts'
 
 const VERSION = 1
-const KEY_LENGTH_BYTES = 2
-const VALUE_LENGTH_BYTES = 4
-
-/** Bytes that one record takes in a row. */
-export function recordBytes (record: { key: string, value: Uint8Array }): number {
-  return KEY_LENGTH_BYTES + Buffer.byteLength(record.key) + VALUE_LENGTH_BYTES + record.value.length
-}
 
 export function encodeRow (records: readonly { key: string, value: Uint8Array }[]): Buffer {
   let size = 1

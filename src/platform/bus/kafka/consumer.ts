@@ -7,6 +7,7 @@ import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { repeat } from '../../repeat.ts'
 import { within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
+import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
 import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS } from './client.ts'
 import type { Head, Topic } from './state.ts'
 import type { Span } from './topics.ts'
@@ -37,7 +38,7 @@ interface Lane {
   isPaused: boolean
 }
 
-interface Member extends KafkaConsumerParts {
+interface Member extends KafkaConsumerParts, Waiting {
   consumer: Consumer
   lanes: Map<number, Lane>
   /** Counts the joinings; what was begun for an earlier one is given up. */
@@ -48,7 +49,6 @@ interface Member extends KafkaConsumerParts {
   isReassigned: boolean
   failure: Error | undefined
   closing: AbortController
-  waiter: (() => void) | undefined
   turn: number
 }
 
@@ -224,10 +224,8 @@ function resumeLane (member: Member, partition: number, lane: Lane): void {
   member.consumer.resume([{ topic: physical, partitions: [partition] }])
 }
 
-type Stop = readonly AbortSignal[]
-
 async function take (member: Member, recordsMax: number, stop: Stop): Promise<readonly PartitionBatch[]> {
-  while (!stop.some(signal => signal.aborted)) {
+  while (!isStopped(stop)) {
     if (member.failure !== undefined) throw member.failure
     if (member.isReassigned) {
       member.isReassigned = false
@@ -270,19 +268,6 @@ function cut (lane: Lane, room: { records: number, bytes: number }, isFirst: boo
     count++
   }
   return lane.records.splice(0, count)
-}
-
-function untilWoken (member: Member, stop: Stop): Promise<void> {
-  return new Promise(resolve => {
-    const done = () => {
-      for (const signal of stop) signal.removeEventListener('abort', done)
-      member.waiter = undefined
-      resolve()
-    }
-    member.waiter = done
-    for (const signal of stop) signal.addEventListener('abort', done, { once: true })
-    if (stop.some(signal => signal.aborted)) done()
-  })
 }
 
 /** What cannot be told now is told next time; nothing depends on it but what others see. */

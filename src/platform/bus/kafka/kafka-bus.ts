@@ -5,9 +5,9 @@ import { ServiceError } from '../../../model/errors.ts'
 import { type EpochMs, epochMs } from '../../../model/units.ts'
 import { repeat } from '../../repeat.ts'
 import { within } from '../../within.ts'
-import type { Bus, BusConsumer, ConsumerOptions, TopicOptions } from '../bus.ts'
+import { type Bus, type BusConsumer, type ConsumerOptions, TAKE_BYTES_MAX, type TopicOptions } from '../bus.ts'
 import { busClosed, createPublisher, PUBLISH_LIMITS, type PublishLimits, type Publisher } from '../publish.ts'
-import { backlogOf, topicOf } from '../topic-state.ts'
+import { backlogOf, headsToTake, topicOf } from '../topic-state.ts'
 import { asKafkaError, createKafkaClient, type KafkaClient, type KafkaConnection } from './client.ts'
 import { openKafkaConsumer } from './consumer.ts'
 import { createAppender, recordRoom } from './producer.ts'
@@ -32,13 +32,11 @@ export interface KafkaBusOptions extends Partial<PublishLimits> {
   log?: (message: string) => void
 }
 
-const MIB = 1024 * 1024
 const REPLICATION_FACTOR = 3
 const PUBLISH_TIMEOUT_MS = 30_000
 const RETENTION_EVERY_MS = 60_000
 /** What other processes append and release is looked at this often. */
 const REFRESH_MS = 1_000
-const TAKE_BYTES_MAX = 8 * MIB
 /** How long closing waits for what was published, and for the cluster's answers to its goodbyes. */
 const CLOSE_TIMEOUT_MS = 3_000
 const GOODBYE_TIMEOUT_MS = 1_000
@@ -135,11 +133,7 @@ async function removeExpired ({ admin, topics, now }: Parts): Promise<void> {
 async function consume (parts: Parts, options: ConsumerOptions): Promise<BusConsumer> {
   if (parts.closing.signal.aborted) throw busClosed()
   const topic = topicOf(parts.topics, options.topic)
-  for (const partition of options.partitions) {
-    const head = topic.heads[partition]
-    if (head === undefined) throw new ServiceError('fault', 'INTERNAL', `topic ${topic.topic} has no partition ${partition}`)
-    if (head.isTaken) throw new ServiceError('fault', 'INTERNAL', `partition ${partition} of ${topic.topic} has a consumer already`)
-  }
+  headsToTake(topic, options.partitions, ({ isTaken }) => isTaken)
   return openKafkaConsumer({
     client: parts.client,
     topic,

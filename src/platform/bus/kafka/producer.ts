@@ -4,7 +4,8 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Message, Producer, RecordMetadata } from 'kafkajs'
 import { ServiceError } from '../../../model/errors.ts'
-import { busClosed, type Group, recordBytes } from '../publish.ts'
+import { busClosed, type Group } from '../publish.ts'
+import { recordBytes } from '../record-bytes.ts'
 import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, protocolError } from './client.ts'
 import type { Topic } from './state.ts'
 

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeRow, encodeRow, recordBytes } from '../../../../../src/platform/bus/embedded/row-bytes.ts'
+import { decodeRow, encodeRow } from '../../../../../src/platform/bus/embedded/row-bytes.ts'
+import { recordBytes } from '../../../../../src/platform/bus/record-bytes.ts'
 
 const ALL = Number.POSITIVE_INFINITY
 const recordOf = (key: string, text: string) => ({ key, value: Buffer.from(text) })
