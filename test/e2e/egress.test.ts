@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Bedside, createBedside, iso, samples, type Worn } from '../support/bedside.ts'
-import { isAtRest } from '../support/brute-force.ts'
+import { unrest } from '../support/brute-force.ts'
 import { eventually, type Observation } from '../support/fhir-client.ts'
 import { type Fault, type FhirReceiver, startReceiver } from '../support/fhir-receiver.ts'
 import { endOxbow, makeDataDir, type Oxbow, startOxbow } from '../support/oxbow-process.ts'
@@ -68,7 +68,7 @@ function ledger (): Promise<{ writer: number, last: number }[]> {
 /** Until every ledger row is settled for every destination. */
 async function everythingSettled (): Promise<void> {
   await eventually(async () => {
-    expect(await asOwner(dataDir, isAtRest)).toBe(true)
+    expect(await asOwner(dataDir, unrest)).toEqual([])
     const rows = await ledger()
     const cursors = await asOwner(dataDir, async view => (await view.pool('linkage').query<{ destination: string, writer: number, last: number }>(
       'select destination, writer, number as last from delivery.cursor order by destination, writer')).rows)

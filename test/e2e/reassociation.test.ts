@@ -4,7 +4,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { loadDeviceModels } from '../../src/config/device-models.ts'
 import { createBedside, iso, type Statement } from '../support/bedside.ts'
-import { isAtRest, ledgerGaps, seriesSums, storedSeries, wrongWindows } from '../support/brute-force.ts'
+import { ledgerGaps, seriesSums, storedSeries, unrest, wrongWindows } from '../support/brute-force.ts'
 import { type Bundle, createFhirClient, eventually } from '../support/fhir-client.ts'
 import { endOxbow, makeDataDir, type Oxbow, postmasterPid, startOxbow } from '../support/oxbow-process.ts'
 import { asOwner, type OwnerView } from '../support/owner-view.ts'
@@ -121,7 +121,7 @@ test('associations change under load, and the server or PostgreSQL is killed now
 
 async function isSettled (view: OwnerView): Promise<boolean> {
   const { rows: jobs } = await view.pool('linkage').query("select from linkage.relabel_job where state = 'open'")
-  return jobs.length === 0 && await isAtRest(view)
+  return jobs.length === 0 && (await unrest(view)).length === 0
 }
 
 interface Place { sid: string, from: number, until: number }

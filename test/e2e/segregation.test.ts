@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { iso, samples } from '../support/bedside.ts'
-import { isAtRest } from '../support/brute-force.ts'
+import { unrest } from '../support/brute-force.ts'
 import { findCanaries, formsOf, type Haystack } from '../support/canary.ts'
 import { dumpTables, scalarsOf, type TableDump } from '../support/dump.ts'
 import { createFhirClient, eventually, type FhirClient, type Observation } from '../support/fhir-client.ts'
@@ -52,7 +52,7 @@ afterAll(async () => {
 
 function keepOutput ({ stdout, stderr }: VerbResult): void { written.push({ name: 'a verb', bytes: Buffer.from(stdout + stderr) }) }
 
-async function settled (): Promise<void> { await eventually(async () => { expect(await asOwner(dataDir, isAtRest)).toBe(true) }, 60_000) }
+async function settled (): Promise<void> { await eventually(async () => { expect(await asOwner(dataDir, unrest)).toEqual([]) }, 60_000) }
 
 async function calibrate (): Promise<void> {
   const path = `/fhir/DeviceMetric/${ids.metric}`

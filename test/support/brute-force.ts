@@ -35,17 +35,23 @@ export async function storedSeries (view: OwnerView): Promise<StoredSeries[]> {
   return found
 }
 
-/** True once nothing waits that goes on by itself, the stream has taken everything there is, and nothing is left to be closed or amended. */
-export async function isAtRest (view: OwnerView): Promise<boolean> {
+/** What has not come to rest: nothing, once nothing waits that goes on by itself, the stream has taken everything there is, and nothing is left to be closed or amended. */
+export async function unrest (view: OwnerView): Promise<string[]> {
   const pool = view.pool('series')
   const store = createSeriesStore(pool)
   const ends = [...await view.readingsEnds()]
-  const { rows: waiting } = await view.pool('bus').query("select 1 from quarantine.item where state = 'waiting' and reason in ('linkage-unavailable', 'behind-waiting') limit 1")
-  if (waiting.length > 0) return false
+  const { rows: waiting } = await view.pool('bus').query<{ reason: string, waiting: number }>(
+    `select reason, count(*) as waiting from quarantine.item
+      where state = 'waiting' and reason in ('linkage-unavailable', 'behind-waiting') group by reason`)
   const points = await store.resumePoints('oxbow.readings.v1')
-  if (ends.some(([partition, end]) => (points.get(partition) ?? 0) < end)) return false
-  const { rows: due } = await pool.query('select 1 from series.amendment_due limit 1')
-  return due.length === 0 && (await store.openSeries(ends.map(([partition]) => partition))).length === 0
+  const { rows: due } = await pool.query<{ series: number }>('select series from series.amendment_due limit 10')
+  const open = await store.openSeries(ends.map(([partition]) => partition))
+  return [
+    ...waiting.map(({ reason, waiting }) => `${waiting} records wait: ${reason}`),
+    ...ends.filter(([partition, end]) => (points.get(partition) ?? 0) < end).map(([partition, end]) => `partition ${partition} is read to ${points.get(partition) ?? 0} of ${end}`),
+    ...due.map(({ series }) => `series ${series} is to be amended`),
+    ...open.map(({ sid, series }) => `series ${series} of ${sid} is open`)
+  ]
 }
 
 /** What is wrong with the windows of a series: nothing, when its ledger says what its rows say. At most ten findings. */
