@@ -14,7 +14,7 @@ const { runVerb } = await import('./cli/run-verb.ts')
 const stop = new AbortController()
 for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort())
 
-process.exitCode = await runVerb(process.argv.slice(2), {
+const code = await runVerb(process.argv.slice(2), {
   env: process.env,
   stdout: text => { process.stdout.write(text) },
   stderr: text => { process.stderr.write(text) },
@@ -22,3 +22,5 @@ process.exitCode = await runVerb(process.argv.slice(2), {
   now: () => Date.now() as never,
   signal: stop.signal
 })
+// Everything has ended by then; what a library still waits for keeps nobody.
+process.exit(code)

@@ -91,6 +91,7 @@ async function runOnce (parts: RunnerParts, stop: AbortSignal, onStart: (memory:
   const consumer = await bus.consume({
     topic: READINGS,
     partitions,
+    signal: stop,
     resumeFrom: async wanted => {
       const points = await sink.resumePoints(READINGS)
       return new Map(wanted.map(partition => [partition, points.get(partition) ?? 0]))

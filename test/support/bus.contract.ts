@@ -233,6 +233,15 @@ function describeConsuming (open: Open): void {
     expect(await consumer.take(10)).toEqual([])
   })
 
+  test('a consumer that is no longer wanted before it is there is closed', async () => {
+    const bus = await open()
+    await bus.publish([record(A, 'k', '1')])
+    const consumer = await bus.consume({ topic: A, partitions: allOf(bus, A), resumeFrom: fromStart, signal: AbortSignal.abort() })
+    expect(await consumer.take(10)).toEqual([])
+    await consumer.close()
+    expect(flat(await (await consumeAll(bus, A)).take(10))).toHaveLength(1)
+  })
+
   test('a partition given up can be taken again, from any offset still there', async () => {
     const bus = await open()
     await bus.publish([record(A, 'k', '1'), record(A, 'k', '2')])

@@ -28,6 +28,8 @@ export interface ConsumerOptions {
   partitions: readonly number[]
   /** Offset of the first record wanted, for each partition taken; a partition that is missing begins at 0. Asked again whenever partitions were given anew. */
   resumeFrom: (partitions: readonly number[]) => Promise<ReadonlyMap<number, number>>
+  /** Ends the waiting for the partitions when it is aborted: the consumer given then is closed. */
+  signal?: AbortSignal
   /** Most bytes of values given by one `take` (one record always fits). Default 8 MiB. */
   bytesMax?: number
 }

@@ -110,6 +110,7 @@ async function consume (state: BusState, options: ConsumerOptions): Promise<BusC
       }
     })
     state.consumers.set(consumer, topic)
+    if (options.signal?.aborted === true) await consumer.close()
     return consumer
   } catch (error) {
     giveUp()

@@ -8,7 +8,7 @@ import { repeat } from '../../repeat.ts'
 import { within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
-import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS } from './client.ts'
+import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
 import type { Head, Topic } from './state.ts'
 import type { Span } from './topics.ts'
 import { wishedPartitions } from './wished-partitions.ts'
@@ -19,6 +19,7 @@ export interface KafkaConsumerParts {
   wanted: readonly number[]
   resumeFrom: ConsumerOptions['resumeFrom']
   bytesMax: number
+  signal: AbortSignal | undefined
   spans: () => Promise<ReadonlyMap<number, Span>>
   /** Holds the consumers that are open. */
   open: Set<BusConsumer>
@@ -63,7 +64,8 @@ const COMMIT_MS = 1_000
 const GOODBYE_TIMEOUT_MS = 1_000
 const LEAVE_TIMEOUT_MS = 3_000
 
-/** Resolves when the group has given us our partitions and their places are known.
+/** Resolves when the group has given us our partitions and their places are known, or closed once `signal` is aborted: a group that misses a dead member
+ *  lets nobody in until that one's session is over.
  *  @throws ServiceError fault BUS_OFFSET_GONE · unavailable STORE_UNAVAILABLE */
 export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<BusConsumer> {
   const { client, topic } = parts
@@ -80,17 +82,22 @@ export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<Bus
     maxWaitTimeInMs: FETCH_WAIT_MS,
     maxBytes: parts.bytesMax,
     metadataMaxAge: METADATA_MAX_AGE_MS,
+    retry: { ...RETRY, restartOnFailure: async () => !member.closing.signal.aborted },
     allowAutoTopicCreation: false,
     partitionAssigners: [wishedPartitions(topic.physical, () => ({ partitions: parts.wanted, has: [...member.lanes.keys()] }))]
   })
   listen(member)
   const commits = repeat(COMMIT_MS, () => commitReleased(member))
   const close = closer(member, commits.stop)
+  const giveUp = (): void => { void close() }
+  parts.signal?.addEventListener('abort', giveUp, { once: true })
   try {
-    await start(member)
+    await unlessClosing(start(member), member.closing.signal)
   } catch (error) {
     await close()
     throw asKafkaError(error)
+  } finally {
+    parts.signal?.removeEventListener('abort', giveUp)
   }
   const opened: BusConsumer = {
     get partitions () { return [...member.lanes.keys()].sort((a, b) => a - b) },
@@ -119,6 +126,14 @@ async function start (member: Member): Promise<void> {
   await member.ready.promise
   if (member.failure !== undefined) throw member.failure
   member.isReassigned = false
+}
+
+/** Until the work is done or closing has begun, which does not wait for it. */
+async function unlessClosing (work: Promise<void>, closing: AbortSignal): Promise<void> {
+  const begun = Promise.withResolvers<void>()
+  closing.addEventListener('abort', () => { begun.resolve() }, { once: true })
+  await Promise.race([work, begun.promise])
+  work.catch(() => {})
 }
 
 function closer (member: Member, stopCommits: () => Promise<void>): () => Promise<void> {

@@ -140,6 +140,7 @@ async function consume (parts: Parts, options: ConsumerOptions): Promise<BusCons
     wanted: options.partitions,
     resumeFrom: options.resumeFrom,
     bytesMax: options.bytesMax ?? TAKE_BYTES_MAX,
+    signal: options.signal,
     spans: () => spansOf(parts.admin, topic.physical),
     open: parts.consumers
   })

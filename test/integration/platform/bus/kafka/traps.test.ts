@@ -9,6 +9,7 @@ import { epochMs } from '../../../../../src/model/units.ts'
 import type { Bus, BusConsumer, ConsumerOptions } from '../../../../../src/platform/bus/bus.ts'
 import { createKafkaClient } from '../../../../../src/platform/bus/kafka/client.ts'
 import { type KafkaBusOptions, openKafkaBus } from '../../../../../src/platform/bus/kafka/kafka-bus.ts'
+import { wishedPartitions } from '../../../../../src/platform/bus/kafka/wished-partitions.ts'
 import { type OwnBroker, startBroker } from '../../../../support/kafka.ts'
 import { type LossyProxy, startLossyProxy } from '../../../../support/lossy-proxy.ts'
 import { missingBroker } from '../../../../support/missing-kafka.ts'
@@ -162,6 +163,36 @@ describe.skipIf(missing !== undefined)(`traps of Kafka and its client${missing =
     expect(all()).toHaveLength(sent)
     expect(new Set(all()).size).toBe(sent)
   }, 240_000)
+
+  test('who waits for a group that misses a member is let go at once', async () => {
+    const prefix = newPrefix()
+    const bus = await open(prefix)
+    await bus.publish([{ topic: TOPIC, key: 'k', value: Buffer.from('x') }])
+    // Holds its partitions and does not come to the next joining.
+    const client = createKafkaClient({ connection: { brokers: [broker.address] } })
+    const groupId = `${prefix}${TOPIC}.readers`
+    const absent = client.consumer({
+      groupId, sessionTimeout: 120_000, rebalanceTimeout: 120_000,
+      partitionAssigners: [wishedPartitions(prefix + TOPIC, () => ({ partitions: [0, 1, 2, 3], has: [] }))]
+    })
+    await absent.connect()
+    await absent.subscribe({ topic: prefix + TOPIC, fromBeginning: true })
+    const [held, letGo] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    await absent.run({ eachBatch: async () => { held.resolve(); await letGo.promise } })
+    await held.promise
+    const enough = new AbortController()
+    const opening = bus.consume({ topic: TOPIC, partitions: [0, 1, 2, 3], resumeFrom: fromStart, signal: enough.signal })
+    const admin = client.admin()
+    await admin.connect()
+    await expect.poll(async () => (await admin.describeGroups([groupId])).groups[0]!.state, { timeout: 20_000 }).toBe('PreparingRebalance')
+    await admin.disconnect()
+    enough.abort()
+    const consumer = await opening
+    expect(await consumer.take(10)).toEqual([])
+    await consumer.close()
+    letGo.resolve()
+    await absent.disconnect()
+  })
 
   test('a cluster that does not answer for a while loses nothing, and says so meanwhile', async () => {
     const prefix = newPrefix()
