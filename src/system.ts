@@ -37,6 +37,7 @@ import { startHostWatch } from './observability/host-watch.ts'
 import { createLogger, errorFields, type Logger } from './observability/logger.ts'
 import type { Bus } from './platform/bus/bus.ts'
 import { openBus } from './platform/bus/open-bus.ts'
+import { topicWriterOf } from './platform/bus/open-topic-writer.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
 import { createLocalKeyRing } from './platform/keys/local.ts'
 import { openStores, reachStores, type Stores } from './platform/postgres/open-stores.ts'
@@ -133,6 +134,7 @@ async function build (ground: Ground): Promise<System> {
   const writes = createWriteClock(now)
   const fhir = await openFhir({
     mappingsFolder: MAPPINGS_FOLDER, models, stream, series, contexts: identity.viewContexts, schemaName, events, now, writes, destinations: config['egress.destinations'],
+    topicWriter: topic => topicWriterOf(config, topic, detail => { log.debug('egress', { detail }) }),
     seriesPool: stores.pool('oxbow_series'), linkagePool: stores.pool('oxbow_linkage'), deliveryPool: stores.pool('oxbow_delivery')
   })
   running.push({ name: 'egress', stop: fhir.egress.close })

@@ -32,8 +32,8 @@ function json<T> (value: T, schema: object, doc: string, example: T): Setting<T>
 export interface DeficitThreshold { metric: string, threshold: number, unit: string, author: string, rationale: string, maxGapMs?: number }
 export interface DestinationSetting {
   name: string
-  kind: 'fhir' | 'directory'
-  /** FHIR base URL, or a folder. */
+  kind: 'fhir' | 'directory' | 'kafka'
+  /** FHIR base URL, a folder, or a topic of the receiver's. */
   to: string
   /** File that holds a bearer token. */
   tokenFile?: string
@@ -129,17 +129,18 @@ export const SETTINGS = {
       additionalProperties: false,
       properties: {
         name: { type: 'string', pattern: '^[a-z0-9-]{1,64}$' },
-        kind: { enum: ['fhir', 'directory'] },
+        kind: { enum: ['fhir', 'directory', 'kafka'] },
         to: string,
         tokenFile: string,
         patientSystem: string,
         bundleEntriesMax: { type: 'integer', minimum: 1, maximum: 1_000 }
       }
     }
-  }, 'Where closed windows are sent as transaction Bundles: a FHIR base URL, or a folder (made if missing; `bundles/` and `observations/` in it). A new destination gets everything from the beginning.',
+  }, 'Where closed windows are sent: a FHIR base URL (transaction Bundles), a folder (made if missing; `bundles/` and `observations/` in it), or a topic of the receiver on the cluster of `kafka.brokers` (message Bundles; the topic must be there). A new destination gets everything from the beginning.',
   [
     { name: 'ehr', kind: 'fhir', to: 'https://ehr.example/fhir', tokenFile: '/etc/oxbow/ehr.token', patientSystem: 'https://hospital.example/mrn', bundleEntriesMax: 200 },
-    { name: 'files', kind: 'directory', to: '/var/lib/oxbow/out' }
+    { name: 'files', kind: 'directory', to: '/var/lib/oxbow/out' },
+    { name: 'hub', kind: 'kafka', to: 'hospital.observations' }
   ]),
 
   'postgres.kind': choice('embedded', ['embedded', 'external'], '`embedded` runs PostgreSQL below `dataDir`; `external` uses the connection strings below.'),

@@ -24,12 +24,15 @@ export function startRefusals (config: Config, keyFile: string): string[] {
 }
 
 function kafkaRefusals (config: Config, isProduction: boolean): string[] {
-  if (config['bus.kind'] !== 'kafka') return []
+  const users = [
+    ...(config['bus.kind'] === 'kafka' ? ['bus.kind is kafka'] : []), ...(config['egress.destinations'].some(({ kind }) => kind === 'kafka') ? ['egress.destinations name a topic'] : [])
+  ]
+  if (users.length === 0) return []
   const brokers = kafkaBrokers(config)
   const isPlain = config['kafka.tls'] === 'off' && config['kafka.allowPlain'] === 'no'
   const lacks = (name: SettingName, when: boolean): string[] => when && config[name] === '' ? [`${name} is missing`] : []
   return [
-    ...(brokers.length === 0 ? ['bus.kind is kafka and kafka.brokers names none'] : []),
+    ...(brokers.length === 0 ? [`${users.join(' and ')}, and kafka.brokers names none`] : []),
     ...(brokers.some(broker => !BROKER.test(broker)) ? ['kafka.brokers: each must be host:port'] : []),
     ...(isProduction && isPlain && !brokers.every(broker => isOnLoopback(broker.replace(/:\d+$/, '')))
       ? ['kafka.tls is off in production for brokers off loopback, and kafka.allowPlain is no'] : []),

@@ -8,7 +8,7 @@ import type { WriteClock } from '../platform/write-clock.ts'
 import { recordTexts } from '../stores/series/pinned-texts.ts'
 import type { SeriesStore } from '../stores/series/series-store.ts'
 import type { DeliveryEvents } from './egress/deliver.ts'
-import { createEgress, type Egress } from './egress/egress.ts'
+import { createEgress, type Egress, type EgressParts } from './egress/egress.ts'
 import { loadMappings, type Mappings } from './views/mapping.ts'
 import { createFrameTools } from './views/observation-frame.ts'
 import { createObservations, type Observations } from './views/observations.ts'
@@ -28,6 +28,7 @@ export interface OpenFhirParts {
   contexts: ViewContexts
   schemaName: (schemaId: number) => string
   destinations: Config['egress.destinations']
+  topicWriter: EgressParts['topicWriter']
   events: DeliveryEvents
   now: () => EpochMs
   /** That of the runners. */
@@ -50,6 +51,6 @@ export async function openFhir (parts: OpenFhirParts): Promise<Fhir> {
   const tools = createFrameTools({ mappings, pipelines, schemaName: parts.schemaName })
   const { ledger } = series
   const observations = createObservations({ seriesPool, ledger, linkagePool, contexts, tools, writes })
-  const egress = createEgress(parts.destinations, { ledger, loader: observations.loader, contexts, tools, linkagePool, deliveryPool, events, now })
+  const egress = createEgress(parts.destinations, { ledger, loader: observations.loader, contexts, tools, linkagePool, deliveryPool, topicWriter: parts.topicWriter, events, now })
   return { mappings, observations, egress }
 }

@@ -4,6 +4,7 @@ import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { errorFields, type LogFields } from '../../observability/logger.ts'
+import type { PatientName } from '../views/naming.ts'
 import type { FrameTools } from '../views/observation-frame.ts'
 import type { ViewContext } from '../views/view-context.ts'
 import { identifierQuery } from './bundle.ts'
@@ -40,7 +41,7 @@ export interface DeliveryParts {
   /** A sid whose association is gone is missing. @param firmware numbers whose texts are needed */
   contexts: (sids: readonly Sid[], firmware: Iterable<number>) => Promise<ReadonlyMap<Sid, ViewContext>>
   /** Identifier of each patient in the system (absent: its first one); a patient without is missing. */
-  patientIdentifiers: (patients: readonly string[], system: string | undefined) => Promise<ReadonlyMap<string, { system: string, value: string }>>
+  patientIdentifiers: (patients: readonly string[], system: string | undefined) => Promise<ReadonlyMap<string, PatientName>>
   store: DeliveryStore
   tools: FrameTools
   events: DeliveryEvents
@@ -100,6 +101,7 @@ export function createDelivery (parts: DeliveryParts): Delivery {
     async close () {
       stop.abort()
       await running
+      await parts.destination.close?.()
     }
   }
 }
@@ -152,6 +154,7 @@ async function recipientOf (parts: DeliveryParts, rows: readonly NumberedRow[], 
   const contexts = await parts.contexts([...new Set(rows.map(({ row }) => row.sid))], firmware)
   const patients = [...new Set([...contexts.values()].map(context => context.patient))]
   return {
+    form: destination.form,
     entriesMax: sending.entriesMax,
     contexts,
     patients: await parts.patientIdentifiers(patients, destination.patientSystem),
@@ -191,7 +194,7 @@ async function stillMissing (parts: DeliveryParts, parcels: readonly Parcel[], s
 
 async function sendBundle (parts: DeliveryParts, writer: number, parcels: readonly Parcel[], sent: Sent, signal: AbortSignal): Promise<RoundResult | undefined> {
   if (signal.aborted) return { result: 'failed', reason: 'STOPPED' }
-  const answer = await parts.destination.send(toBundle(parcels, writer, parts.tools), signal)
+  const answer = await parts.destination.send(toBundle(parcels, writer, parts.destination.form, parts.tools), signal)
   if (answer.outcome === 'delivered') {
     sent.delivered.push(...deliveredBy(parcels, answer.receiverIds))
     parts.events.delivered('sent', 1)
@@ -221,5 +224,5 @@ function deliveredBy (parcels: readonly Parcel[], receiverIds: readonly (string 
 }
 
 function deadLetter ({ number, place, part }: Parcel, { reason, status }: Extract<SendOutcome, { outcome: 'refused' }>): DeadLetter {
-  return { number, part: place, ids: part.views.map(view => view.id), revision: part.views[0]!.row.revision, reason, status }
+  return { number, part: place, ids: part.views.map(view => view.id), revision: part.views[0]!.row.revision, reason, ...(status === undefined ? {} : { status }) }
 }

@@ -1,12 +1,14 @@
-/** Where Bundles go: a FHIR base URL or a folder. One seam, two kinds. */
+/** Where Bundles go: a FHIR base URL, a folder, a topic of the receiver's. One seam, three kinds. */
 
 import type { EpochMs } from '../../model/units.ts'
 
 export interface OutgoingBundle {
   /** Stable: the same rows have the same name at every attempt. Says nothing about anybody. */
   name: string
-  /** JSON text of the transaction Bundle. */
+  /** JSON text of the Bundle, in the form of the destination. */
   text: string
+  /** The same for all Bundles about one patient. Says nothing about anybody. */
+  key: string
   /** The Observations as this server shows them, one JSON text each. */
   observations: () => readonly string[]
 }
@@ -17,18 +19,22 @@ export type SendOutcome =
   /** Nothing is wrong with the Bundle. */
   | { outcome: 'retry', reason: string, retryAfterMs?: number }
   /** This Bundle will never be taken. */
-  | { outcome: 'refused', reason: string, status: number }
+  | { outcome: 'refused', reason: string, status?: number }
 
 export interface Destination {
   name: string
   /** Identifier system under which the receiver knows its patients; absent: the first identifier of the Patient. */
   patientSystem: string | undefined
-  /** Most entries in one Bundle. */
+  /** Bundle.type: for a server that stores the resources, or for whoever reads the Bundle by itself. */
+  form: 'transaction' | 'message'
+  /** Most entries in one Bundle; a message has its header, Patient and Device beside them. */
   entriesMax: number
   /** Never throws for what the other side did. All of the Bundle arrives or nothing. */
   send (bundle: OutgoingBundle, signal: AbortSignal): Promise<SendOutcome>
   /** Whether the Observation of this query is there as issued at `issued` or later; `undefined`: cannot be told now. */
   holds (identifierQuery: string, issued: EpochMs, signal: AbortSignal): Promise<boolean | undefined>
+  /** Absent where nothing is kept open. */
+  close? (): Promise<void>
 }
 
 export const BUNDLE_ENTRIES_MAX = 100

@@ -16,6 +16,7 @@ export function createDirectoryDestination ({ name, folder, patientSystem, entri
   return {
     name,
     patientSystem,
+    form: 'transaction',
     entriesMax: entriesMax ?? BUNDLE_ENTRIES_MAX,
     async send (bundle) {
       try {

@@ -5,8 +5,10 @@ import type { Patient } from '@medplum/fhirtypes'
 import type { Pool } from 'pg'
 import type { DestinationSetting } from '../../config/schema.ts'
 import type { EpochMs } from '../../model/units.ts'
+import type { TopicWriter } from '../../platform/bus/kafka/topic-writer.ts'
 import { readMany } from '../../stores/linkage/resource.ts'
 import type { Ledger } from '../../stores/series/ledger-read.ts'
+import type { PatientName } from '../views/naming.ts'
 import type { FrameTools } from '../views/observation-frame.ts'
 import type { ViewLoader } from '../views/observation-load.ts'
 import type { ViewContexts } from '../views/view-contexts.ts'
@@ -15,6 +17,7 @@ import { createDeliveryStore } from './delivery-store.ts'
 import type { Destination } from './destination.ts'
 import { createDirectoryDestination } from './directory-destination.ts'
 import { createFhirDestination } from './fhir-destination.ts'
+import { createTopicDestination } from './topic-destination.ts'
 
 export interface EgressParts {
   ledger: Ledger
@@ -25,6 +28,8 @@ export interface EgressParts {
   linkagePool: Pool
   /** Logged in as `oxbow_delivery`. */
   deliveryPool: Pool
+  /** Writes to a receiver's topic. */
+  topicWriter: (topic: string) => TopicWriter
   events: DeliveryEvents
   now: () => EpochMs
   options?: Partial<DeliveryOptions>
@@ -38,7 +43,7 @@ export interface Egress {
 
 /** Starts one loop per destination. */
 export function createEgress (destinations: readonly DestinationSetting[], parts: EgressParts): Egress {
-  const deliveries: Delivery[] = destinations.map(setting => createDelivery(deliveryParts(createDestination(setting), parts)))
+  const deliveries: Delivery[] = destinations.map(setting => createDelivery(deliveryParts(createDestination(setting, parts.topicWriter), parts)))
   return {
     wake: () => { for (const delivery of deliveries) delivery.wake() },
     close: async () => { await Promise.all(deliveries.map(delivery => delivery.close())) }
@@ -61,7 +66,7 @@ export function deliveryParts (destination: Destination, parts: EgressParts): De
   }
 }
 
-export function createDestination ({ kind, name, to, tokenFile, patientSystem, bundleEntriesMax }: DestinationSetting): Destination {
+export function createDestination ({ kind, name, to, tokenFile, patientSystem, bundleEntriesMax }: DestinationSetting, topicWriter: EgressParts['topicWriter']): Destination {
   const common = {
     name,
     ...(patientSystem === undefined ? {} : { patientSystem }),
@@ -70,6 +75,7 @@ export function createDestination ({ kind, name, to, tokenFile, patientSystem, b
   switch (kind) {
     case 'fhir': return createFhirDestination({ ...common, baseUrl: to, ...(tokenFile === undefined ? {} : { tokenFile }) })
     case 'directory': return createDirectoryDestination({ ...common, folder: to })
+    case 'kafka': return createTopicDestination({ ...common, writer: topicWriter(to) })
   }
 }
 
@@ -86,7 +92,7 @@ function createLedgerTail ({ ledger, loader }: Pick<EgressParts, 'ledger' | 'loa
 
 /** Identifier of each patient in `system`; without a system the first that has one. */
 async function patientIdentifiers (pool: Pool, patients: readonly string[], system: string | undefined): Promise<Map<string, { system: string, value: string }>> {
-  const found = new Map<string, { system: string, value: string }>()
+  const found = new Map<string, PatientName>()
   for (const { id, text } of await readMany(pool, 'Patient', patients)) {
     const identifier = (JSON.parse(text) as Patient).identifier?.find(one => one.system !== undefined && one.value !== undefined && (system === undefined || one.system === system))
     if (identifier !== undefined) found.set(id, { system: identifier.system!, value: identifier.value! })

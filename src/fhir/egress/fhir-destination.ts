@@ -35,6 +35,7 @@ export function createFhirDestination (options: FhirDestinationOptions): Destina
   return {
     name: options.name,
     patientSystem: options.patientSystem,
+    form: 'transaction',
     entriesMax: options.entriesMax ?? BUNDLE_ENTRIES_MAX,
     async send ({ text }, signal) {
       try {

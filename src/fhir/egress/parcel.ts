@@ -3,19 +3,20 @@
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { WindowRevision } from '../../model/window.ts'
-import { bundleNaming, type Naming, serverNaming } from '../views/naming.ts'
+import { bundleNaming, messageNaming, type Naming, patientEntry, type PatientName, serverNaming } from '../views/naming.ts'
 import { findFrame, type FrameTools } from '../views/observation-frame.ts'
 import { renderObservation } from '../views/observation-view.ts'
 import type { ViewContext } from '../views/view-context.ts'
 import type { View } from '../views/view-name.ts'
 import { buildBundle, type BundlePart, packParts, partsOf } from './bundle.ts'
 import type { DeadLetter, Skipped } from './delivery-store.ts'
-import type { OutgoingBundle } from './destination.ts'
+import type { Destination, OutgoingBundle } from './destination.ts'
+import { buildMessage } from './message.ts'
 
 /** A row of the ledger with what it wrote. */
 export interface NumberedRow { number: number, row: WindowRevision, views: readonly View[] }
 
-export interface Parcel { number: number, place: number, part: BundlePart, naming: Naming, context: ViewContext }
+export interface Parcel { number: number, place: number, part: BundlePart, patient: PatientName, naming: Naming, context: ViewContext }
 
 export interface Sorted {
   /** By person, in order of the ledger. */
@@ -25,10 +26,11 @@ export interface Sorted {
 }
 
 export interface Recipient {
+  form: Destination['form']
   entriesMax: number
   contexts: ReadonlyMap<Sid, ViewContext>
   /** The patient's identifier for this receiver; a patient without one is missing. */
-  patients: ReadonlyMap<string, { system: string, value: string }>
+  patients: ReadonlyMap<string, PatientName>
   /** Revisions that the receiver has already. */
   delivered: ReadonlyMap<string, number>
 }
@@ -50,11 +52,11 @@ export function sortRows (rows: readonly NumberedRow[], recipient: Recipient, to
       dead.push({ number, part: 0, ids: views.map(view => view.id), revision: row.revision, reason: 'patient-identifier-missing' })
       continue
     }
-    const naming = namings.get(row.sid) ?? bundleNaming(context, patient)
+    const naming = namings.get(row.sid) ?? (recipient.form === 'message' ? messageNaming : bundleNaming)(context, patient)
     namings.set(row.sid, naming)
     const fresh = views.filter(view => findFrame(view, naming, tools) !== undefined && (recipient.delivered.get(view.id) ?? 0) < row.revision)
     if (fresh.length === 0) continue
-    const parcels = partsOf(fresh, recipient.entriesMax).map((part, place) => ({ number, place, part, naming, context }))
+    const parcels = partsOf(fresh, recipient.entriesMax).map((part, place) => ({ number, place, part, patient, naming, context }))
     bySid.set(row.sid, [...bySid.get(row.sid) ?? [], ...parcels])
   }
   return { parcels: [...bySid.values()].flat(), skipped, dead }
@@ -70,12 +72,14 @@ export function bundlesOf (parcels: readonly Parcel[], entriesMax: number): Parc
 }
 
 /** @param writer number of the writer whose rows these are; with the first row and place it names the Bundle. */
-export function toBundle (parcels: readonly Parcel[], writer: number, tools: FrameTools): OutgoingBundle {
+export function toBundle (parcels: readonly Parcel[], writer: number, form: Destination['form'], tools: FrameTools): OutgoingBundle {
   const first = parcels[0]!
   const timestamp = Math.max(...parcels.flatMap(({ part }) => part.views.map(view => view.row.issued))) as EpochMs
+  const parts = parcels.map(({ part }) => part)
   return {
     name: `${writer}-${String(first.number).padStart(12, '0')}-${first.place}`,
-    text: buildBundle(parcels.map(({ part }) => part), first.naming, tools, { timestamp }),
+    text: form === 'message' ? buildMessage(parts, first.patient, first.naming, tools, { timestamp }) : buildBundle(parts, first.naming, tools, { timestamp }),
+    key: patientEntry(first.patient),
     observations: () => {
       const naming = serverNaming(first.context)
       return parcels.flatMap(({ part }) => part.views.map(view => renderObservation(view, naming, tools)))

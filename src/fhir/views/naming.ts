@@ -1,6 +1,6 @@
 /** How a view names other resources: on this server by reference, in a Bundle for another system by urn:uuid and identifier. */
 
-import { identifierSystem } from '../../model/identifier.ts'
+import { identifierSystem, uuidV5 } from '../../model/identifier.ts'
 import type { ViewContext } from './view-context.ts'
 import type { ViewName } from './view-name.ts'
 
@@ -46,8 +46,11 @@ export function serverNaming (context: ViewContext): Naming {
   }
 }
 
+/** Identifier under which a receiver knows a patient. */
+export interface PatientName { system: string, value: string }
+
 /** References for a receiver that does not hold our Devices; `patient` is found there by its identifier. */
-export function bundleNaming (context: ViewContext, patient: { system: string, value: string }): Naming {
+export function bundleNaming (context: ViewContext, patient: PatientName): Naming {
   const reader = logical('telemetry-device', context.deviceIdentifier)
   return {
     context,
@@ -66,6 +69,18 @@ export function bundleNaming (context: ViewContext, patient: { system: string, v
       : `{"type":"Observation",${logical(name.kind, `${context.association}/${name.name}`).slice(1)}`
   }
 }
+
+/** References inside a message, which brings its Patient and its Device along. */
+export function messageNaming (context: ViewContext, patient: PatientName): Naming {
+  const { metric, ...named } = bundleNaming(context, patient)
+  const reader = reference(`urn:uuid:${deviceEntry(context)}`)
+  return { ...named, patient: reference(`urn:uuid:${patientEntry(patient)}`), reader, readerVersion: () => reader, metric: name => context.metrics.has(name) ? metric(name) : reader }
+}
+
+/** Ids of the entries that {@link messageNaming} refers to. */
+export function patientEntry ({ system, value }: PatientName): string { return uuidV5(`${system}|${value}`) }
+
+export function deviceEntry ({ deviceIdentifier }: ViewContext): string { return uuidV5(`${identifierSystem('telemetry-device')}|${deviceIdentifier}`) }
 
 /** Logical id of the Device that stands for a version of the pipeline. */
 export function softwareId (pipelineVersion: string): string { return `pipeline-${pipelineVersion.replaceAll(/[^A-Za-z0-9]/g, '-')}` }

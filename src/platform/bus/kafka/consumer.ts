@@ -5,7 +5,7 @@
 
 import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { repeat } from '../../repeat.ts'
-import { within } from '../../within.ts'
+import { unlessAborted, within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
 import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
@@ -92,10 +92,12 @@ export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<Bus
   const giveUp = (): void => { void close() }
   parts.signal?.addEventListener('abort', giveUp, { once: true })
   try {
-    await unlessClosing(start(member), member.closing.signal)
+    await unlessAborted(start(member), member.closing.signal)
   } catch (error) {
-    await close()
-    throw asKafkaError(error)
+    if (!member.closing.signal.aborted) {
+      await close()
+      throw asKafkaError(error)
+    }
   } finally {
     parts.signal?.removeEventListener('abort', giveUp)
   }
@@ -126,14 +128,6 @@ async function start (member: Member): Promise<void> {
   await member.ready.promise
   if (member.failure !== undefined) throw member.failure
   member.isReassigned = false
-}
-
-/** Until the work is done or closing has begun, which does not wait for it. */
-async function unlessClosing (work: Promise<void>, closing: AbortSignal): Promise<void> {
-  const begun = Promise.withResolvers<void>()
-  closing.addEventListener('abort', () => { begun.resolve() }, { once: true })
-  await Promise.race([work, begun.promise])
-  work.catch(() => {})
 }
 
 function closer (member: Member, stopCommits: () => Promise<void>): () => Promise<void> {

@@ -4,6 +4,7 @@
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Message, Producer, RecordMetadata } from 'kafkajs'
 import { ServiceError } from '../../../model/errors.ts'
+import { unlessAborted } from '../../within.ts'
 import { busClosed, type Group } from '../publish.ts'
 import { recordBytes } from '../record-bytes.ts'
 import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, protocolError } from './client.ts'
@@ -61,7 +62,8 @@ export async function createAppender (parts: ProducerParts): Promise<Appender> {
       while (!parts.closing.aborted) {
         try {
           const sending = producer.sendBatch({ acks: -1, topicMessages: chunks.map(chunk => messagesOf(chunk, parts.now())) })
-          const answers = await unlessClosed(sending, parts.closing)
+          // What the client has no answer to when the bus closes is given up: it may be there all the same.
+          const answers = await unlessAborted(sending, parts.closing)
           parts.setReachable(true)
           return answers
         } catch (error) {
@@ -96,15 +98,6 @@ export async function createAppender (parts: ProducerParts): Promise<Appender> {
     },
     close: () => producer.disconnect()
   }
-}
-
-/** What the client has no answer to by then is given up: it may be there all the same. */
-async function unlessClosed<T> (work: Promise<T>, closing: AbortSignal): Promise<T> {
-  const closed = Promise.withResolvers<never>()
-  const giveUp = (): void => { closed.reject(busClosed()) }
-  closing.addEventListener('abort', giveUp, { once: true })
-  if (closing.aborted) giveUp()
-  return Promise.race([work, closed.promise]).finally(() => { closing.removeEventListener('abort', giveUp) })
 }
 
 async function newProducer (client: KafkaClient): Promise<Producer> {

@@ -36,12 +36,14 @@ function egressParts (): EgressParts {
   return {
     ledger: ward.series.ledger, loader: ward.observations.loader, contexts: ward.contexts, tools: ward.tools,
     linkagePool: ward.linkage.pool, deliveryPool: ward.linkage.poolOf('oxbow_delivery'), options: BACK_OFF, now: () => epochMs(Date.now()),
+    topicWriter: () => { throw new Error('no destination here is a topic') },
     events: { delivered: (outcome, count) => { events.push(`${outcome} ${count}`) }, raise: alarm => { events.push(alarm) }, clear: alarm => { events.push(`clear ${alarm}`) } }
   }
 }
 
 function parts (wish: Partial<DestinationSetting> = {}, options: DeliveryParts['options'] = {}): DeliveryParts {
-  const made = deliveryParts(createDestination({ name: 'ehr', kind: 'fhir', to: receiver.url, patientSystem: SYSTEM, ...wish }), egressParts())
+  const all = egressParts()
+  const made = deliveryParts(createDestination({ name: 'ehr', kind: 'fhir', to: receiver.url, patientSystem: SYSTEM, ...wish }, all.topicWriter), all)
   return { ...made, options: { ...BACK_OFF, ...options } }
 }
 

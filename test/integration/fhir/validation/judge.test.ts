@@ -2,6 +2,7 @@
 
 import { beforeAll, describe, expect, test } from 'vitest'
 import { example, EXAMPLES_MISSING } from '../../../support/example-views.ts'
+import { exampleMessage } from '../../../support/example-message.ts'
 import { type Judge, openJudge } from '../../../support/fhir-judge.ts'
 import { FURTHER, LISTED, OF_PROFILES, RIGHT } from '../../../support/fhir-mistakes.ts'
 import { GOLDEN, golden, type Json, METRICS, readmeBundle } from '../../../support/valid-resources.ts'
@@ -30,7 +31,7 @@ describe.skipIf(missing !== undefined)(`HAPI${missing === undefined ? '' : ` (sk
   beforeAll(() => {
     good.push(...GOLDEN.flatMap(name => golden(name).map((view, place): [string, Json] => [`${name} ${place}`, view])))
     good.push(...EXAMPLES.map((name): [string, Json] => [name, example(name)]), ...METRICS.map((metric): [string, Json] => [`DeviceMetric ${String(metric['id'])}`, metric]))
-    good.push(['README', readmeBundle()], ...RIGHT.filter(([what]) => !NOT_ASKED.includes(what)).map(([what, resource]): [string, Json] => [what, JSON.parse(JSON.stringify(resource)) as Json]))
+    good.push(['message', exampleMessage() as Json], ['README', readmeBundle()], ...RIGHT.filter(([what]) => !NOT_ASKED.includes(what)).map(([what, resource]): [string, Json] => [what, JSON.parse(JSON.stringify(resource)) as Json]))
     verdicts = (opened as { judge: Judge }).judge([...good, ...wrong].map(([, resource]) => resource))
   }, 900_000)
 
