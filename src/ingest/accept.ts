@@ -6,12 +6,12 @@ import type { Events } from '../observability/events.ts'
 import type { ArrivalCounters } from './counters.ts'
 import { type BodyKind, bodyKind, type IncomingBody } from './decode/content.ts'
 import { type BodyLimits, decodeBody } from './decode/decode-body.ts'
-import type { DecodedBody, RecordBytes } from './decode/record.ts'
+import type { DecodedBody, DecodedRecord, RecordBytes } from './decode/record.ts'
 import type { Failure, GateVisit, Identified, Identify, SidGroup } from './identify.ts'
 import { type PublishDeps, publishGroups } from './publish-groups.ts'
 import { type Quarantine, sealedLength } from './quarantine/quarantine.ts'
 import type { BodyEncoding, NewItem } from './quarantine/quarantine-item.ts'
-import type { SourcePosition } from './raw-frame.ts'
+import type { Origin, SourcePosition } from './raw-frame.ts'
 
 export interface AcceptDeps extends PublishDeps {
   identify: Identify
@@ -75,9 +75,10 @@ export function createAccept (deps: AcceptDeps): Accept {
   /** Room is asked for before the append, so that a refused request has stored nothing; readings go before failures, which would be kept twice. */
   async function store ({ groups, failures }: Identified, received: number, { source, receivedAt, visit }: Request): Promise<AnswerBody> {
     if (failures.length > 0) deps.quarantine.assertRoom(failures.length, sealedLengths(failures))
-    const destroyed = await publishGroups(deps, groups, source)
+    const origin: Origin = { ...source, records: received }
+    const destroyed = await publishGroups(deps, groups, { way: 'arrived', originOf: () => origin, placeOf: placeInBody })
     const all = destroyed.length === 0 ? failures : withDestroyed(failures, destroyed, visit)
-    if (all.length > 0) await deps.quarantine.add(all.map(failure => itemOf(failure, source, receivedAt)))
+    if (all.length > 0) await deps.quarantine.add(all.map(failure => itemOf(failure, origin, receivedAt)))
     const rejected = all.filter(({ kind }) => kind === 'record').map(findingOf).sort((a, b) => a.index - b.index)
     const accepted = received - rejected.length
     if (accepted > 0) {
@@ -92,7 +93,7 @@ export function createAccept (deps: AcceptDeps): Accept {
     deps.quarantine.assertRoom(1, sealedLength(bytes.end))
     await deps.quarantine.add([{
       kind: 'body', reason: unread.unreadable, schemaId: 0, content: kind, encoding: encodingOf(body.contentEncoding), source: sourceText(source),
-      place: 0, arrivedAt, bytes
+      place: 0, requestRecords: 1, arrivedAt, bytes
     }])
     const finding: Finding = { index: 0, reason: unread.unreadable, detail: `${unread.detail}; ${REASONS[unread.unreadable]}` }
     return { status: 400, body: { received: 1, accepted: 0, quarantined: 1, rejected: [finding], fields: [] } }
@@ -119,12 +120,14 @@ function withDestroyed (failures: readonly Failure[], destroyed: readonly SidGro
 }
 
 /** What is kept of a failure; a field keeps the whole record, of which only that field is read again. */
-export function itemOf ({ kind, record, reason, field }: Failure, source: SourcePosition, arrivedAt: EpochMs): NewItem {
+export function itemOf ({ kind, record, reason, field }: Failure, origin: Origin, arrivedAt: EpochMs): NewItem {
   return {
-    kind, reason, field, schemaId: record.schemaId, content: record.content, source: sourceText(source), place: record.index,
+    kind, reason, field, schemaId: record.schemaId, content: record.content, source: sourceText(origin), place: record.index, requestRecords: origin.records,
     deviceId: record.deviceId, eventTime: record.takenAt, sequence: 'sequence' in record ? record.sequence : undefined, arrivedAt, bytes: record
   }
 }
+
+function placeInBody ({ index }: DecodedRecord): number { return index }
 
 export function sourceText ({ inlet, number }: SourcePosition): string { return `${inlet}/${number}` }
 

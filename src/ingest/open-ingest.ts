@@ -99,7 +99,7 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
   const inFlight = createInFlight()
   const sidNow = async (deviceId: string) => (await options.resolve(deviceId, now())).sid
-  const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, inlet: `quarantine/${instance}`, sidNow })
+  const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, sidNow })
   const releaseItems: ReleaseItems = (items, how) => inFlight.run(() => release(items, how))
   const releaser = createReleaser({
     quarantine, releaseItems, report: jobReport(events, 'release from quarantine'), ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })

@@ -5,8 +5,9 @@ import { RAW, READINGS } from '../model/streams.ts'
 import type { Bus, BusRecord } from '../platform/bus/bus.ts'
 import { type DataKeys, rawContext, undefinedWhenDestroyed } from '../security/data-keys.ts'
 import { type SealingKey, seal } from '../security/envelope.ts'
+import type { DecodedRecord } from './decode/record.ts'
 import type { SidGroup } from './identify.ts'
-import { encodeRawFrame, type SourcePosition } from './raw-frame.ts'
+import { type Arrival, encodeRawFrame, placesOf } from './raw-frame.ts'
 
 export interface PublishDeps {
   publish: Bus['publish']
@@ -14,23 +15,24 @@ export interface PublishDeps {
 }
 
 /** Resolves when the append is durable; gives the groups that were not appended because the key of their sid was destroyed.
- *  @param withRaw false for a field that is re-submitted: its record's bytes are in the raw topic already
+ *  @param arrival absent for a field that is re-submitted: its record's bytes are in the raw topic already
  *  @throws ServiceError busy BUS_FULL, unavailable */
 export async function publishGroups (
-  deps: PublishDeps, groups: readonly SidGroup[], source: SourcePosition, withRaw = true
+  deps: PublishDeps, groups: readonly SidGroup[], arrival: Arrival<DecodedRecord> | undefined
 ): Promise<readonly SidGroup[]> {
   if (groups.length === 0) return groups
-  const warming = withRaw ? deps.dataKeys.warm(groups.map(({ sid }) => sid)) : undefined
+  const warming = arrival === undefined ? undefined : deps.dataKeys.warm(groups.map(({ sid }) => sid))
   if (warming !== undefined) await warming
   const records: BusRecord[] = []
   const destroyed: SidGroup[] = []
   for (const group of groups) {
-    if (withRaw) {
+    if (arrival !== undefined) {
       const asked = keyOf(deps, group)
       const key = asked instanceof Promise ? await asked : asked
       if (key === undefined) { destroyed.push(group); continue }
       const { sid, content, schemaId, receivedAt } = group
-      const frame = encodeRawFrame({ content, schemaId, receivedAt, source }, group.records, plaintext => seal(key, rawContext(sid), plaintext))
+      const head = { content, schemaId, receivedAt, way: arrival.way, ...placesOf(group.records, arrival) }
+      const frame = encodeRawFrame(head, group.records, plaintext => seal(key, rawContext(sid), plaintext))
       records.push({ topic: RAW, key: sid, value: frame })
     }
     records.push({ topic: READINGS, key: group.sid, value: encodeReadingBatch(group) })

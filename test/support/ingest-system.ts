@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Pool } from 'pg'
 import { type Ingest, type IngestOptions, openIngest } from '../../src/ingest/open-ingest.ts'
+import { decodeRawFrame, type RawFrame } from '../../src/ingest/raw-frame.ts'
 import { modelKey } from '../../src/model/device-model.ts'
 import { identifierSystem } from '../../src/model/identifier.ts'
 import type { Resolution } from '../../src/model/identity.ts'
@@ -39,6 +40,8 @@ export interface IngestSystem {
   /** Every batch of the readings topic, in the order of each sid. */
   batches (): Promise<ReadingBatch[]>
   rawCount (): Promise<number>
+  /** Every record of the raw topic. */
+  rawFrames (): Promise<RawFrame[]>
   close (): Promise<void>
 }
 
@@ -48,7 +51,7 @@ export async function ingestSystem (): Promise<IngestSystem> {
   const now = () => system.now
   const keyRing = await createLocalKeyRing({ file: join(folder, 'keys.json'), pool: keys.pool, now })
   const blindIndex = await loadBlindIndex(keyRing, 1)
-  const bus = await openEmbeddedBus({ url: database.url, topics: [{ topic: READINGS, partitions: 4 }, { topic: RAW, partitions: 4, keep: true }], now })
+  const bus = await openEmbeddedBus({ url: database.url, topics: [{ topic: READINGS, partitions: 4 }, { topic: RAW, partitions: 4 }], now })
   const opened: Ingest[] = []
   const system: IngestSystem = {
     database,
@@ -73,6 +76,7 @@ export async function ingestSystem (): Promise<IngestSystem> {
       return ingest
     },
     async batches () { return (await valuesOf(bus, READINGS)).map(decodeReadingBatch) },
+    async rawFrames () { return (await valuesOf(bus, RAW)).map(decodeRawFrame) },
     async rawCount () { return (await valuesOf(bus, RAW)).length },
     async close () {
       for (const ingest of opened) await ingest.close()
@@ -100,7 +104,7 @@ async function valuesOf (bus: Bus, topic: string): Promise<Uint8Array[]> {
   while (!stop.aborted) {
     const batches = await consumer.take(10_000, stop)
     values.push(...batches.flatMap(({ records }) => records.map(({ value }) => value)))
-    if (topic === READINGS && values.length >= count) break
+    if (values.length >= count) break
     if (batches.length === 0) break
   }
   await consumer.close()

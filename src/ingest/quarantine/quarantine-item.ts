@@ -8,6 +8,7 @@ import { arrivalDay, type DataKeys } from '../../security/data-keys.ts'
 import { open, type SealingKey, seal } from '../../security/envelope.ts'
 import type { BodyKind } from '../decode/content.ts'
 import type { RecordBytes } from '../decode/record.ts'
+import type { Origin } from '../raw-frame.ts'
 
 export type ItemKind = 'record' | 'field' | 'body'
 export const ITEM_STATES = ['waiting', 'held', 'released', 'resubmitted', 'discarded'] as const
@@ -32,6 +33,8 @@ export interface NewItem {
   source: string
   /** Place of the record in its body. */
   place: number
+  /** How many records the body had in all; absent for a reading that the series store gave back. */
+  requestRecords?: number | undefined
   deviceId?: string | undefined
   eventTime?: EpochMs | undefined
   sequence?: number | undefined
@@ -54,6 +57,7 @@ export interface ItemHead {
   encoding: BodyEncoding
   source: string
   place: number
+  requestRecords: number | undefined
   eventTime: EpochMs | undefined
   sequence: number | undefined
   arrivedAt: EpochMs
@@ -68,7 +72,7 @@ export interface ItemHead {
 export interface SealedItem extends ItemHead { sealed: Buffer }
 
 /** Inlet of readings that the series store gave back. */
-const RETURNED_INLET = 'series/'
+export const RETURNED_INLET = 'series/'
 
 /** @param instance told apart in source positions */
 export function returnedSource (instance: string): string { return RETURNED_INLET + instance }
@@ -78,6 +82,12 @@ export function wasStored ({ source }: Pick<ItemHead, 'source'>): boolean { retu
 
 /** What tells the body an item came in from others; a returned reading came in none that is still known. */
 export function bodyOf (item: Pick<ItemHead, 'source'>): string | undefined { return wasStored(item) ? undefined : item.source }
+
+/** Where an item came in, as its bytes name it when they are released. Readings that the series store gave back have no number. */
+export function originOf ({ source, requestRecords }: Pick<ItemHead, 'source' | 'requestRecords'>): Origin {
+  const numbered = wasStored({ source }) ? null : /^(.*)\/(\d{1,14})$/.exec(source)
+  return { inlet: numbered?.[1] ?? source, number: Number(numbered?.[2] ?? 0), records: requestRecords ?? 0 }
+}
 
 export function newItemId (): string { return randomUUID() }
 

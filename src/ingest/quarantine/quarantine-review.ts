@@ -137,7 +137,7 @@ async function resubmitField (deps: ReviewDeps, { item, record }: OpenedField, i
     await deps.quarantine.keep([{ id: item.id, kind: 'field', reason: failure.reason }])
     return false
   }
-  await publishGroups(deps, groups, { inlet: item.source, number: 0 }, false)
+  await publishGroups(deps, groups, undefined)
   return await deps.quarantine.settle([item.id], 'resubmitted') === 1
 }
 

@@ -5,7 +5,7 @@ import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
 import { type EpochMs, epochMs, hourOf } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import { RULE_VERSION } from '../check-reading.ts'
-import type { DeviceIndex, ItemHead, ItemKind, ItemState, NewItem, SealedItem } from './quarantine-item.ts'
+import { type DeviceIndex, type ItemHead, type ItemKind, type ItemState, type NewItem, RETURNED_INLET, type SealedItem } from './quarantine-item.ts'
 
 type Db = Pick<ClientBase | Pool, 'query'>
 
@@ -18,12 +18,12 @@ export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<voi
   const column = <T>(value: (row: NewRow) => T) => rows.map(value)
   await storeQuery(db, `
     INSERT INTO quarantine.item (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index,
-      event_time, sequence, arrived_at, sealed, sealed_length, rule_version)
+      event_time, sequence, arrived_at, sealed, request_records, sealed_length, rule_version)
     SELECT *, octet_length(sealed), ${RULE_VERSION}
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::int[],
-      $11::smallint[], $12::bytea[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::bytea[])
+      $11::smallint[], $12::bytea[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::bytea[], $17::int[])
       AS new (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index, event_time, sequence,
-        arrived_at, sealed)`, [
+        arrived_at, sealed, request_records)`, [
     column(row => row.id),
     column(row => row.item.kind),
     column(row => stateFor(row.item)),
@@ -39,7 +39,8 @@ export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<voi
     column(row => row.item.eventTime ?? null),
     column(row => row.item.sequence ?? null),
     column(row => new Date(row.item.arrivedAt)),
-    column(row => row.sealed)
+    column(row => row.sealed),
+    column(row => row.item.requestRecords ?? null)
   ])
   await countNew(db, rows)
 }
@@ -117,18 +118,18 @@ export async function keepItems (db: Db, items: readonly { id: string, kind: Ite
 
 interface Row {
   id: string, number: number, kind: ItemKind, state: ItemState, reason: ReasonCode, field: string | null, schema_id: number
-  content: ItemHead['content'], encoding: ItemHead['encoding'], source: string, place: number, event_time: number | null, sequence: number | null
+  content: ItemHead['content'], encoding: ItemHead['encoding'], source: string, place: number, request_records: number | null, event_time: number | null, sequence: number | null
   arrived_at: Date, rule_version: number, attempts: number, tried_at: Date | null, settled_at: Date | null, note: string | null, sealed: Buffer
 }
 
-const HEAD_COLUMNS = `id, number, kind, state, reason, field, schema_id, content, encoding, source, place, event_time, sequence, arrived_at,
+const HEAD_COLUMNS = `id, number, kind, state, reason, field, schema_id, content, encoding, source, place, request_records, event_time, sequence, arrived_at,
   rule_version, attempts, tried_at, settled_at, note`
 
 function headOf (row: Row): ItemHead {
   const time = (date: Date | null) => date === null ? undefined : epochMs(date.getTime())
   return {
     id: row.id, number: row.number, kind: row.kind, state: row.state, reason: row.reason, field: row.field ?? undefined, schemaId: row.schema_id,
-    content: row.content, encoding: row.encoding, source: row.source, place: row.place,
+    content: row.content, encoding: row.encoding, source: row.source, place: row.place, requestRecords: row.request_records ?? undefined,
     eventTime: row.event_time === null ? undefined : epochMs(row.event_time), sequence: row.sequence ?? undefined,
     arrivedAt: epochMs(row.arrived_at.getTime()), ruleVersion: row.rule_version, attempts: row.attempts, triedAt: time(row.tried_at), settledAt: time(row.settled_at), note: row.note ?? undefined
   }
@@ -234,8 +235,15 @@ export async function countExpired (db: Db, before: { held: EpochMs, waiting: Ep
   return rows[0]!.count
 }
 
-/** Removes rows that were settled before `time`; their counters stay. */
+/** Removes rows that were settled before `time`, into the book; their counters stay. */
 export async function deleteSettled (db: Db, time: EpochMs): Promise<number> {
-  const { rowCount } = await storeQuery(db, 'DELETE FROM quarantine.item WHERE settled_at < $1', [new Date(time)])
-  return rowCount ?? 0
+  const { rows } = await storeQuery<{ count: number }>(db, `
+    WITH gone AS (DELETE FROM quarantine.item WHERE settled_at < $1 RETURNING source, kind, state, request_records, place),
+    booked AS (
+      INSERT INTO quarantine.book (source, kind, state, request_records, places)
+      SELECT source, kind, state, max(request_records), range_agg(int4range(place, place + 1)) FROM gone
+      WHERE kind <> 'field' AND NOT starts_with(source, $2) GROUP BY source, kind, state ORDER BY source, kind, state
+      ON CONFLICT (source, kind, state) DO UPDATE SET places = book.places + excluded.places)
+    SELECT count(*)::int AS count FROM gone`, [new Date(time), RETURNED_INLET])
+  return rows[0]!.count
 }

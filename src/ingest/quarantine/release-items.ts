@@ -12,8 +12,8 @@ import { decodeJson } from '../decode/json.ts'
 import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.ts'
 import type { Failure, Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
-import type { SourcePosition } from '../raw-frame.ts'
-import { bodyOf, type SealedItem, wasStored } from './quarantine-item.ts'
+import type { Arrival, Origin } from '../raw-frame.ts'
+import { bodyOf, originOf, type SealedItem, wasStored } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
 import { schemaIdOf } from '../decode/schema-registry.ts'
 
@@ -24,8 +24,6 @@ export interface ReleaseDeps extends PublishDeps {
   limits: DecodeLimits
   /** Who wears the device now, if anybody. */
   sidNow: (deviceId: string) => Promise<Sid | undefined>
-  /** Name of this inlet in source positions, e.g. `quarantine/<instance>`. */
-  inlet: string
 }
 
 export interface ReleaseOutcome {
@@ -54,8 +52,6 @@ interface Opened { items: SealedItem[], records: DecodedRecord[], lost: string[]
 type Kept = { id: string, kind: SealedItem['kind'], reason: ReasonCode }
 
 export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
-  let lastNumber = 0
-
   return async function releaseItems (items, { state = 'released', judgedAt, onReleasable } = {}) {
     const opened = await openAll(deps, items)
     const arrivals = {
@@ -68,9 +64,8 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
       onReleasable()
       return { releasedCount: 0, leftCount: items.length, sids: [], isUnavailable: false }
     }
-    const source: SourcePosition = { inlet: deps.inlet, number: ++lastNumber }
-    const destroyed = new Set(await publishGroups(deps, groups, source))
-    const itemOfRecord = new Map(opened.records.map((record, place) => [record as unknown, opened.items[place]!]))
+    const itemOfRecord = new Map<unknown, SealedItem>(opened.records.map((record, place) => [record, opened.items[place]!]))
+    const destroyed = new Set(await publishGroups(deps, groups, arrivalOf(itemOfRecord)))
     const keptAs = (record: unknown, reason: ReasonCode): Kept => ({ id: itemOfRecord.get(record)!.id, kind: 'record', reason })
     const published = groups.filter(group => !destroyed.has(group))
     const releasedIds = published.flatMap(group => group.records.map(record => itemOfRecord.get(record)!.id))
@@ -93,14 +88,29 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
   }
 }
 
+/** Original bytes keep the place of the request they came in. */
+function arrivalOf (itemOfRecord: ReadonlyMap<unknown, SealedItem>): Arrival<DecodedRecord> {
+  const origins = new Map<string, Origin>()
+  return {
+    way: 'released',
+    originOf: record => {
+      const item = itemOfRecord.get(record)!
+      const known = origins.get(item.source) ?? originOf(item)
+      origins.set(item.source, known)
+      return known
+    },
+    placeOf: record => itemOfRecord.get(record)!.place
+  }
+}
+
 /** A reading that is released without one of its fields leaves that field in quarantine, as at the door. The quality of one that was stored
  *  before was left there then. */
 function fieldItems (failures: readonly Failure[], releasedIds: ReadonlySet<string>, itemOfRecord: ReadonlyMap<unknown, SealedItem>) {
   return failures.flatMap(failure => {
     const item = itemOfRecord.get(failure.record)!
     if (failure.kind !== 'field' || !releasedIds.has(item.id) || (wasStored(item) && failure.field === 'signal_quality')) return []
-    const { source, place, arrivedAt } = item
-    return [{ ...itemOf(failure, { inlet: '', number: 0 }, arrivedAt), source, place }]
+    const { source, place, requestRecords, arrivedAt } = item
+    return [{ ...itemOf(failure, originOf(item), arrivedAt), source, place, requestRecords }]
   })
 }
 

@@ -142,6 +142,7 @@ test('held items are kept 30 days, waiting ones 180, and their end is announced 
   const openCount = async (states: ('held' | 'waiting')[]) => (await ingest.review.list({ states, limit: 100_000 })).length
   const waiting = await openCount(['waiting'])
   const start = system.now
+  const arrivals = (await ingest.review.list({ limit: 100_000 })).filter(({ kind }) => kind !== 'field')
   system.raised.length = 0
   const day = 86_400_000
   system.now = epochMs(start + 22 * day)
@@ -154,5 +155,15 @@ test('held items are kept 30 days, waiting ones 180, and their end is announced 
   expect([await ingest.expire(), await openCount(['held', 'waiting'])]).toEqual([waiting, 0])
   const sums = (await arrivalHours(system.pool, epochMs(0), epochMs(system.now))).map(({ quarantined, released, resubmitted, discarded }) => quarantined - released - resubmitted - discarded)
   expect(sums.every(open => open === 0)).toBe(true)
+  system.now = epochMs(start + 211 * day)
+  await ingest.expire()
+  expect(await ingest.review.list({ limit: 1 })).toEqual([])
+  const { rows: book } = await system.database.owner.query<{ source: string, kind: string, state: string, requestRecords: number, place: number }>(
+    'SELECT source, kind, state, request_records AS "requestRecords", generate_series(lower(r), upper(r) - 1) AS place FROM quarantine.book, unnest(places) AS r')
+  expect(new Set(book.map(({ state }) => state))).toEqual(new Set(['resubmitted', 'discarded']))
+  const words = (items: readonly { source: string, place: number, kind: string, requestRecords: number | undefined }[]) =>
+    items.map(({ source, place, kind, requestRecords }) => `${source} ${place} ${kind} ${requestRecords}`).sort()
+  expect(words(book)).toEqual(words(arrivals))
+  expect(book.length).toBe((await system.database.owner.query<{ sum: number }>('SELECT sum(records)::bigint AS sum FROM ingest.quarantined')).rows[0]!.sum)
   system.now = start
 })

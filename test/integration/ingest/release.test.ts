@@ -51,6 +51,22 @@ test('what waited is released in order of event time once an association covers 
   expect(states).toEqual(['released', 'released', 'released'])
 })
 
+test('what is released keeps the places of its requests, and says that it was released', async () => {
+  await post([sent(5), sent(1), { ...sent(2), deviceId: 'nobody' }])
+  await post([sent(3)])
+  const items = await ingest.review.list({ deviceId, limit: 10 })
+  expect(items.map(({ place, requestRecords }) => [place, requestRecords])).toEqual([[0, 3], [1, 3], [0, 1]])
+  const before = await system.rawFrames()
+  wear(0)
+  ingest.releaser.associationRecorded([deviceId])
+  await ingest.releaser.settled()
+  const added = (await system.rawFrames()).filter(({ head }) => !before.some(known => known.head.equals(head)))
+  const origins = [items[0]!.source, items[2]!.source].map((source, place) => ({ inlet: 'http/test', number: Number(source.slice('http/test/'.length)), records: [3, 1][place] }))
+  expect(added.map(({ way, origins, runs }) => ({ way, origins, runs }))).toEqual([{
+    way: 'released', origins, runs: [{ origin: 0, first: 1, count: 1 }, { origin: 1, first: 0, count: 1 }, { origin: 0, first: 0, count: 1 }]
+  }])
+})
+
 test('items that no association covers stay waiting and block nobody', async () => {
   await post([sent(1), sent(10), sent(20)])
   wear(5, 15)

@@ -7,7 +7,7 @@ import { epochMs } from '../../../src/model/units.ts'
 
 const ID = '0f8fad5b-d9cb-469f-a165-70867728950e'
 const HEAD: ItemHead = {
-  id: ID, number: 5, kind: 'field', state: 'held', reason: 'range-hard', field: 'spo2', schemaId: 1, content: 'json', encoding: '', source: 'http/test/1', place: 0,
+  id: ID, number: 5, kind: 'field', state: 'held', reason: 'range-hard', field: 'spo2', schemaId: 1, content: 'json', encoding: '', source: 'http/test/1', place: 0, requestRecords: 1,
   eventTime: epochMs(Date.UTC(2026, 2, 1)), sequence: 0, arrivedAt: epochMs(Date.UTC(2026, 2, 1, 1)), ruleVersion: 1, attempts: 0, triedAt: undefined,
   settledAt: undefined, note: undefined
 }

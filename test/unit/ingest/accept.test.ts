@@ -28,10 +28,19 @@ test('the raw frame holds the original bytes, sealed to its sid, with schema, so
   const body = framedV2([sentV2({ sequence: 1 }), sentV2({ sequence: 2 })])
   await door.accept({ bytes: body, contentType: 'application/avro', contentEncoding: '' })
   const frame = decodeRawFrame(door.published[0]!.value)
-  expect(frame).toMatchObject({ content: 'avro', schemaId: 2, receivedAt: DOOR_NOW, source: { inlet: 'http/test', number: 1 } })
+  expect(frame).toMatchObject({ content: 'avro', schemaId: 2, receivedAt: DOOR_NOW, way: 'arrived', origins: [{ inlet: 'http/test', number: 1, records: 2 }], runs: [{ origin: 0, first: 0, count: 2 }] })
   const originals = recordsOfFrame(frame, open(RAW_KEY, rawContext(SID_1), frame.sealed))
   expect(Buffer.concat(originals)).toEqual(body.subarray(5))
   expect(Buffer.from(door.published[0]!.value).includes('device-1')).toBe(false)
+})
+
+test('the places of a request stand in its raw frames and its items, each once, and how many there are in each', async () => {
+  const door = testDoor()
+  await door.accept(ofJson(json([sentV2({ sequence: 1 }), sentV2({ deviceId: 'spare', sequence: 1 }), sentV2({ deviceId: 'device-2', sequence: 1 }), sentV2({ sequence: 2 }), sentV2({ sequence: 3 })])))
+  const frames = door.published.filter(({ topic }) => topic === RAW).map(({ value }) => decodeRawFrame(value))
+  expect(frames.map(({ runs }) => runs)).toEqual([[{ origin: 0, first: 0, count: 1 }, { origin: 0, first: 3, count: 2 }], [{ origin: 0, first: 2, count: 1 }]])
+  expect(frames.map(({ origins }) => origins)).toEqual(Array(2).fill([{ inlet: 'http/test', number: 1, records: 5 }]))
+  expect(door.items.map(({ source, place, requestRecords }) => ({ source, place, requestRecords }))).toEqual([{ source: 'http/test/1', place: 1, requestRecords: 5 }])
 })
 
 test('records of one sid in two schemas are two batches', async () => {
