@@ -26,6 +26,7 @@ import { quarantinedOf } from './ingest/counters.ts'
 import { type Ingest, openIngest } from './ingest/open-ingest.ts'
 import { schemaName } from './ingest/decode/schema-registry.ts'
 import type { QuarantineReview } from './ingest/quarantine/quarantine-review.ts'
+import { startTopicInlets } from './ingest/topics/open-topic-inlets.ts'
 import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
 import { ServiceError } from './model/errors.ts'
@@ -37,6 +38,7 @@ import { startHostWatch } from './observability/host-watch.ts'
 import { createLogger, errorFields, type Logger } from './observability/logger.ts'
 import type { Bus } from './platform/bus/bus.ts'
 import { openBus } from './platform/bus/open-bus.ts'
+import { topicSourceOf } from './platform/bus/open-topic-source.ts'
 import { topicWriterOf } from './platform/bus/open-topic-writer.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
 import { createLocalKeyRing } from './platform/keys/local.ts'
@@ -174,6 +176,11 @@ async function build (ground: Ground): Promise<System> {
   }
   await openFeed(ground, stores, identity, ingest, contextChanged)
   await ingest.releaser.start()
+  const inlets = startTopicInlets({
+    topics: config['ingest.topics'], pool: stores.pool('oxbow_ingest'), acceptMessages: ingest.acceptMessages, events, now,
+    open: reader => topicSourceOf(config, { ...reader, log: detail => { log.debug('inlet', { detail }) } })
+  })
+  running.push({ name: 'inlets', stop: inlets.close })
   const upkeep = startUpkeep({
     ingest, events, now,
     backlog: () => bus.backlog(READINGS),

@@ -41,6 +41,12 @@ export interface DestinationSetting {
   patientSystem?: string
   bundleEntriesMax?: number
 }
+/** A topic that devices or vendors write to. */
+export interface TopicSetting {
+  topic: string
+  /** How its messages are to be read: `confluent` is the wire format that begins with 0x00 and a schema id. */
+  content: 'confluent' | 'json'
+}
 export interface ExternalIssuer {
   issuer: string
   audience: string
@@ -76,6 +82,19 @@ export const SETTINGS = {
   'ingest.recordMax': bytes(64 * 1024, 'Largest single record; larger: quarantined as `record-too-large`.'),
   'ingest.depthMax': whole(16, 2, 1_000, 'Deepest nesting of a JSON body; deeper: unreadable.'),
   'ingest.futureMax': duration(5 * 60_000, 'How far ahead of the server a reading may lie; further: quarantined as `time-future`.'),
+  'ingest.topics': json<TopicSetting[]>([], {
+    type: 'array',
+    items: {
+      type: 'object',
+      required: ['topic', 'content'],
+      additionalProperties: false,
+      properties: {
+        topic: { type: 'string', pattern: '^[a-zA-Z0-9._-]{1,200}$' },
+        content: { enum: ['confluent', 'json'] }
+      }
+    }
+  }, 'Topics that devices or vendors write to, on the cluster of `kafka.brokers`: read from the oldest record there is. `content`: `confluent` (0x00, 4-byte schema id, one or more records) or `json`.',
+  [{ topic: 'vendor.telemetry', content: 'confluent' }, { topic: 'clinic.nirs', content: 'json' }]),
   'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.', ['https://hospital.example/mrn']),
   'quarantine.itemsMax': whole(5_000_000, 1, 1_000_000_000, 'Most items kept in quarantine; when reached the door answers 429.'),
   'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept.'),

@@ -25,7 +25,8 @@ export function startRefusals (config: Config, keyFile: string): string[] {
 
 function kafkaRefusals (config: Config, isProduction: boolean): string[] {
   const users = [
-    ...(config['bus.kind'] === 'kafka' ? ['bus.kind is kafka'] : []), ...(config['egress.destinations'].some(({ kind }) => kind === 'kafka') ? ['egress.destinations name a topic'] : [])
+    ...(config['bus.kind'] === 'kafka' ? ['bus.kind is kafka'] : []), ...(config['ingest.topics'].length > 0 ? ['ingest.topics names a topic'] : []),
+    ...(config['egress.destinations'].some(({ kind }) => kind === 'kafka') ? ['egress.destinations name a topic'] : [])
   ]
   if (users.length === 0) return []
   const brokers = kafkaBrokers(config)

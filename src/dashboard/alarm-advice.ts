@@ -8,6 +8,8 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'bus-behind': 'Readings arrive faster than they are stored: look at disk and CPU of the series database.',
   'bus-failed': 'The bus cannot be reached, readings are refused with 503: look at its PostgreSQL.',
   'stream-stopped': 'A series writer stands still; what came in waits on the bus: see the stack in the log.',
+  'inlet-stopped': 'A topic that devices write to is not read; its records wait there: see the reason in the log before its retention removes them.',
+  'inlet-lost': 'Records of a topic that devices write to were gone before they were read: see the log for which, and ask their sender for them.',
   'reading-conflict': 'A device sent two different readings under one time and sequence; the first stands: ask its maker.',
   'firmware-unknown': 'Readings name a firmware that the device model does not list: add it to the registry.',
   'egress-failing': 'A destination does not take Bundles; they are tried again without end: look at the receiver.',

@@ -6,7 +6,7 @@ import type { Events } from '../observability/events.ts'
 import type { ArrivalCounters } from './counters.ts'
 import { type BodyKind, bodyKind, type IncomingBody } from './decode/content.ts'
 import { type BodyLimits, decodeBody } from './decode/decode-body.ts'
-import type { DecodedBody, DecodedRecord, RecordBytes } from './decode/record.ts'
+import type { DecodedBody, DecodedRecord, RecordBytes, RejectedRecord } from './decode/record.ts'
 import type { Failure, GateVisit, Identified, Identify, SidGroup } from './identify.ts'
 import { type PublishDeps, publishGroups } from './publish-groups.ts'
 import { type Quarantine, sealedLength } from './quarantine/quarantine.ts'
@@ -106,12 +106,12 @@ function sealedLengths (failures: readonly Failure[]): number {
   return failures.reduce((sum, { record }) => sum + sealedLength(record.end - record.start), 0)
 }
 
-function rejectedFailure (record: Extract<DecodedBody, { unreadable?: undefined }>['rejected'][number]): Failure {
+export function rejectedFailure (record: RejectedRecord): Failure {
   return { kind: 'record', record, reason: record.reason, field: record.field }
 }
 
 /** A sid whose key is destroyed no longer takes readings: they wait until it is known where they belong. */
-function withDestroyed (failures: readonly Failure[], destroyed: readonly SidGroup[], visit: GateVisit): Failure[] {
+export function withDestroyed (failures: readonly Failure[], destroyed: readonly SidGroup[], visit: GateVisit): Failure[] {
   const records = destroyed.flatMap(group => group.records)
   for (const { deviceId } of records) visit.willWait(deviceId, 'linkage-unavailable')
   const lost = new Set<unknown>(records)
@@ -140,7 +140,7 @@ function fieldFindings (failure: Failure): Finding[] {
   return (failure.fields ?? []).map(({ field, reason }) => findingOf({ ...failure, field, reason }))
 }
 
-function encodingOf (contentEncoding: string): BodyEncoding {
+export function encodingOf (contentEncoding: string): BodyEncoding {
   const encoding = contentEncoding.trim().toLowerCase()
   return encoding === 'zstd' ? 'zstd' : encoding.includes('gzip') ? 'gzip' : ''
 }

@@ -10,6 +10,7 @@ import { type Events, jobReport } from '../observability/events.ts'
 import type { Bus } from '../platform/bus/bus.ts'
 import type { DataKeys } from '../security/data-keys.ts'
 import { type Accept, createAccept } from './accept.ts'
+import { type AcceptMessages, createAcceptMessages } from './accept-messages.ts'
 import { CHECK_LIMITS } from './check-reading.ts'
 import { type ArrivalCounters, createArrivalCounters } from './counters.ts'
 import { CONTENT_LIMITS } from './decode/content.ts'
@@ -54,6 +55,8 @@ export interface IngestOptions {
 
 export interface Ingest {
   accept: Accept
+  /** The same for messages of topics that others write to. */
+  acceptMessages: AcceptMessages
   counters: ArrivalCounters
   quarantine: Quarantine
   /** Call `start` before the door opens; a process that only reviews does not start it. */
@@ -104,15 +107,16 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const releaser = createReleaser({
     quarantine, releaseItems, report: jobReport(events, 'release from quarantine'), ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })
   })
+  const door = { publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits }
   const acceptFrom = (inlet: string): Accept => {
-    const accept = createAccept({
-      publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits, inlet: `${inlet}/${instance}`
-    })
+    const accept = createAccept({ ...door, inlet: `${inlet}/${instance}` })
     return body => inFlight.run(() => accept(body))
   }
+  const acceptMessages = createAcceptMessages(door)
   const review = createQuarantineReview({ publish, dataKeys, pool, quarantine, releaseItems, identify, accept: acceptFrom('resubmit'), limits, now })
   return {
     accept: acceptFrom('http'),
+    acceptMessages: messages => inFlight.run(() => acceptMessages(messages)),
     counters,
     quarantine,
     releaser,

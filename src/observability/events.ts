@@ -9,7 +9,7 @@ import { errorFields, type LogFields, type Logger } from './logger.ts'
 /** What an operator must know of; each stands in `/health/ready` until it is over, or for a day where it tells of something that happened. */
 export type OperationalAlarm =
   | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
-  | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
+  | 'inlet-stopped' | 'inlet-lost' | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {
   accepted (readings: number): void
@@ -23,6 +23,10 @@ export interface Events {
   windowsAmended (cause: AmendmentCause, count: number): void
   delivered (outcome: 'sent' | 'failed' | 'dead-letter', count: number): void
   request (route: string, method: string, status: number, durationMs: number): void
+  /** @param topic as the settings name it */
+  arrivedFrom (topic: string, partition: number, messages: number): void
+  /** @param records asked whenever metrics are read: of all topics that are read, by name */
+  watchLag (records: () => ReadonlyMap<string, number>): void
   /** @param records asked whenever metrics are read */
   watchBacklog (topic: string, records: () => number): void
   /** Log line, counter and an entry in `/health/ready`; raised again it is counted again. @param part whose alarm it is, where several may raise it */
@@ -34,12 +38,13 @@ export interface Events {
 }
 
 /** They are over when they are said: each stands for a day after the last one. */
-const HAPPENINGS: ReadonlySet<OperationalAlarm> = new Set(['reading-conflict', 'egress-dead-letter'])
+const HAPPENINGS: ReadonlySet<OperationalAlarm> = new Set(['inlet-lost', 'reading-conflict', 'egress-dead-letter'])
 const HAPPENING_STANDS_MS = 86_400_000
 
 export function createEvents (registry: Registry, log: Logger, now: () => EpochMs): Events {
   const counter = <L extends string>(name: string, help: string, labelNames: L[] = []) => new Counter({ name, help, labelNames, registers: [registry] })
   const accepted = counter('oxbow_readings_accepted_total', 'Readings acknowledged at the door')
+  const arrived = counter('oxbow_inlet_messages_total', 'Messages taken in from topics that others write to', ['topic', 'partition'])
   const stored = counter('oxbow_readings_stored_total', 'Readings stored in the series store')
   const suppressed = counter('oxbow_readings_suppressed_total', 'Readings not stored because they were there already', ['kind'])
   const quarantined = counter('oxbow_quarantined_total', 'Items put into quarantine', ['reason'])
@@ -74,6 +79,17 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
     windowsAmended: (cause, count) => { amended.inc({ cause }, count) },
     delivered: (outcome, count) => { delivered.inc({ outcome }, count) },
     request: (route, method, status, durationMs) => { seconds.observe({ route, method, status }, durationMs / 1_000) },
+    arrivedFrom: (topic, partition, messages) => { arrived.inc({ topic, partition }, messages) },
+    watchLag: records => {
+      // Registers itself.
+      void new Gauge({
+        name: 'oxbow_inlet_lag_records',
+        help: 'Records of topics that others write to, not taken in yet',
+        labelNames: ['topic'],
+        registers: [registry],
+        collect () { for (const [topic, lag] of records()) this.set({ topic }, lag) }
+      })
+    },
     watchBacklog: (topic, records) => {
       // Registers itself.
       void new Gauge({

@@ -17,8 +17,8 @@ export interface PartitionBatch {
   firstOffset: number
   /** Offset after the last record: what to resume from, or to release, when all of them are done. */
   nextOffset: number
-  /** Ascending in offset, without gaps. */
-  records: readonly { offset: number, key: string, value: Uint8Array }[]
+  /** Ascending in offset; without gaps, but for a topic that others write. `headers`: of such a topic, by name in lower case. */
+  records: readonly { offset: number, key: string, value: Uint8Array, headers?: ReadonlyMap<string, string> }[]
 }
 
 export interface ConsumerOptions {

@@ -3,7 +3,7 @@
  *  Where to go on is known to the reader's own store, not to Kafka. So at every joining all partitions stand still until that store was asked
  *  (a record delivered before would be one from the wrong place), and what was fetched counts only while it follows on what came before. */
 
-import type { Consumer, EachBatchPayload } from 'kafkajs'
+import type { Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
 import { repeat } from '../../repeat.ts'
 import { unlessAborted, within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
@@ -20,9 +20,16 @@ export interface KafkaConsumerParts {
   resumeFrom: ConsumerOptions['resumeFrom']
   bytesMax: number
   signal: AbortSignal | undefined
+  /** The topic is written by others: records may be missing between others, and headers count. Absent: it is ours. */
+  foreign?: ForeignTopic
   spans: () => Promise<ReadonlyMap<number, Span>>
   /** Holds the consumers that are open. */
   open: Set<BusConsumer>
+}
+
+export interface ForeignTopic {
+  /** Records from `from` up to `until` went before they were read, or the topic is another one than it was (`until` is below `from`). Told before anything behind them is given. */
+  onLost: (partition: number, from: number, until: number) => Promise<void>
 }
 
 type Records = PartitionBatch['records'][number][]
@@ -174,10 +181,10 @@ function giveUp (member: Member, partition: number, lane: Lane): void {
 async function settle (member: Member, partitions: readonly number[], joining: number): Promise<void> {
   const [wanted, spans] = partitions.length === 0 ? [new Map<number, number>(), new Map<number, Span>()] : await Promise.all([member.resumeFrom(partitions), member.spans()])
   if (joining !== member.joinings || member.closing.signal.aborted) return
-  for (const partition of partitions) {
-    const offset = wanted.get(partition) ?? 0
-    const span = spans.get(partition)
-    if (span === undefined || offset < span.low || offset > span.high) throw offsetGone(member.topic.topic, partition, offset)
+  const starts = new Map<number, number>()
+  for (const partition of partitions) starts.set(partition, await startOf(member, partition, wanted.get(partition), spans.get(partition)))
+  if (joining !== member.joinings || member.closing.signal.aborted) return
+  for (const [partition, offset] of starts) {
     const lane = member.lanes.get(partition)
     if (lane === undefined || offset > lane.head.releasedOffset) begin(member, partition, offset)
   }
@@ -188,6 +195,15 @@ async function settle (member: Member, partitions: readonly number[], joining: n
   member.consumer.resume([{ topic: member.topic.physical, partitions: [...partitions] }])
   member.ready.resolve()
   member.waiter?.()
+}
+
+/** @throws ServiceError fault BUS_OFFSET_GONE for a topic of ours */
+async function startOf ({ topic, foreign }: Member, partition: number, wanted: number | undefined, span: Span | undefined): Promise<number> {
+  const offset = wanted ?? (foreign === undefined ? 0 : span?.low ?? 0)
+  if (span !== undefined && offset >= span.low && offset <= span.high) return offset
+  if (foreign === undefined || span === undefined) throw offsetGone(topic.topic, partition, offset)
+  await foreign.onLost(partition, offset, span.low)
+  return span.low
 }
 
 function begin (member: Member, partition: number, offset: number): void {
@@ -205,15 +221,21 @@ function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
   for (const message of batch.messages) {
     const offset = Number(message.offset)
     if (offset < lane.fetched) continue
-    if (offset > lane.fetched) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
+    if (offset > lane.fetched && member.foreign === undefined) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
     const value = message.value ?? Buffer.alloc(0)
-    lane.records.push({ offset, key: String(message.key ?? ''), value })
+    const record = { offset, key: String(message.key ?? ''), value }
+    lane.records.push(member.foreign === undefined ? record : { ...record, headers: headersOf(message) })
     lane.bytes += value.length
-    lane.fetched++
+    lane.fetched = offset + 1
   }
   lane.head.nextOffset = Math.max(lane.head.nextOffset, Number(batch.highWatermark))
   if (lane.bytes >= member.bytesMax) pauseLane(member, batch.partition, lane)
   member.waiter?.()
+}
+
+/** By name in lower case; one that stands there several times counts with its first value. */
+function headersOf ({ headers = {} }: KafkaMessage): ReadonlyMap<string, string> {
+  return new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(Array.isArray(value) ? value[0] : value)]))
 }
 
 function pauseLane (member: Member, partition: number, lane: Lane): void {
@@ -257,9 +279,8 @@ function collect (member: Member, recordsMax: number): PartitionBatch[] {
     const [partition, lane] = lanes[(index + member.turn) % lanes.length]!
     const records = cut(lane, room, batches.length === 0)
     if (records.length === 0) continue
-    const firstOffset = lane.position
-    lane.position += records.length
-    batches.push({ partition, firstOffset, nextOffset: lane.position, records })
+    lane.position = records.at(-1)!.offset + 1
+    batches.push({ partition, firstOffset: records[0]!.offset, nextOffset: lane.position, records })
     if (lane.isPaused && lane.bytes < member.bytesMax / 2) resumeLane(member, partition, lane)
   }
   return batches

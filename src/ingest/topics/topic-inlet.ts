@@ -1,0 +1,182 @@
+/** One topic that others write to → taken in, batch after batch, in order. Its offsets go on once a batch is durable; a crash between takes the last
+ *  batch in again, and what is stored already is suppressed. What fails is tried again without end: nothing is passed over. */
+
+import { setTimeout as delay } from 'node:timers/promises'
+import type { TopicSetting } from '../../config/schema.ts'
+import { ServiceError } from '../../model/errors.ts'
+import type { EpochMs } from '../../model/units.ts'
+import type { Events } from '../../observability/events.ts'
+import { errorFields } from '../../observability/logger.ts'
+import type { PartitionBatch } from '../../platform/bus/bus.ts'
+import type { TopicSource, TopicSourceOptions } from '../../platform/bus/kafka/topic-source.ts'
+import type { AcceptMessages, IncomingMessage } from '../accept-messages.ts'
+import type { TopicOffsets } from './topic-offsets.ts'
+
+export type OpenTopic = (reader: Pick<TopicSourceOptions, 'topic' | 'resumeFrom' | 'onLost' | 'bytesMax' | 'signal'>) => Promise<TopicSource>
+
+export interface TopicInletParts {
+  setting: TopicSetting
+  open: OpenTopic
+  offsets: TopicOffsets
+  acceptMessages: AcceptMessages
+  events: Pick<Events, 'raise' | 'clear' | 'arrivedFrom'>
+  now: () => EpochMs
+  times?: Partial<InletTimes>
+}
+
+export interface InletTimes {
+  /** First pause after a failure; doubled up to `retryMaxMs`. */
+  retryMs: number
+  retryMaxMs: number
+  /** How often the cluster is asked for new partitions, and whether records wait that do not come. */
+  lookMs: number
+}
+
+export interface TopicInlet {
+  /** Records that wait on the topic. */
+  lag (): number
+  /** Lets the batch in hand become durable. */
+  close (): Promise<void>
+}
+
+const TIMES: InletTimes = { retryMs: 500, retryMaxMs: 10_000, lookMs: 30_000 }
+/** Most messages of one batch, and most bytes held of the topic: of one patient all of a batch must fit a record of our bus. */
+const MESSAGES_MAX = 1_000
+const BYTES_MAX = 4 * 1024 * 1024
+
+export function startTopicInlet (parts: TopicInletParts): TopicInlet {
+  const stop = new AbortController()
+  let source: TopicSource | undefined
+  const running = keepReading(parts, stop.signal, opened => { source = opened })
+  return {
+    lag: () => source?.lag() ?? 0,
+    async close () {
+      stop.abort()
+      await running
+    }
+  }
+}
+
+async function keepReading (parts: TopicInletParts, stop: AbortSignal, onOpen: (source: TopicSource) => void): Promise<void> {
+  const pause = pauses(parts, stop)
+  while (!stop.aborted) {
+    try {
+      await readOn(parts, stop, pause, onOpen)
+    } catch (error) {
+      // Partitions given anew: what is known of them is read again.
+      if (error instanceof ServiceError && error.code === 'BUS_REASSIGNED') continue
+      await pause.after(error)
+    }
+  }
+}
+
+interface Pauses { after (error: unknown): Promise<void>, fine (): void }
+
+/** Says what is wrong while it lasts, and waits longer each time. */
+function pauses ({ setting, events, times }: TopicInletParts, stop: AbortSignal): Pauses {
+  const { retryMs, retryMaxMs } = { ...TIMES, ...times }
+  let failures = 0
+  return {
+    async after (error) {
+      const waitMs = Math.min(retryMaxMs, retryMs * 2 ** Math.min(failures++, 20))
+      events.raise('inlet-stopped', { topic: setting.topic, reason: error instanceof ServiceError ? error.code : 'internal', ...errorFields(error) }, setting.topic)
+      await delay(waitMs, undefined, { signal: stop }).catch(() => {})
+    },
+    fine () {
+      if (failures > 0) events.clear('inlet-stopped', setting.topic)
+      failures = 0
+    }
+  }
+}
+
+/** Until told to stop, or until the topic must be opened again. */
+async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses, onOpen: (source: TopicSource) => void): Promise<void> {
+  const { setting, open, offsets, events, now } = parts
+  const source = await open({
+    topic: setting.topic,
+    resumeFrom: () => offsets.read(setting.topic),
+    onLost: async (partition, from, until) => {
+      await offsets.lost(setting.topic, partition, from, until, now())
+      events.raise('inlet-lost', { topic: setting.topic, partition, offset: from, count: Math.max(0, until - from) }, setting.topic)
+    },
+    bytesMax: BYTES_MAX,
+    signal: stop
+  })
+  onOpen(source)
+  try {
+    const watch = createWatch(source)
+    for (let progress = 0; !stop.aborted;) {
+      const batches = await takeFor(source, parts.times?.lookMs ?? TIMES.lookMs, stop)
+      if (stop.aborted) break
+      if (batches.length > 0) {
+        await takeIn(parts, source, batches, stop, pause)
+        progress++
+      }
+      if (await watch.mustOpenAgain(now(), parts.times?.lookMs ?? TIMES.lookMs, progress)) return
+      pause.fine()
+    }
+  } finally {
+    await source.close()
+  }
+}
+
+/** Tried until it is durable: the order of the topic is kept, and its consumer fetches no more than it may hold. */
+async function takeIn ({ setting, offsets, acceptMessages, events }: TopicInletParts, source: TopicSource, batches: readonly PartitionBatch[], stop: AbortSignal, pause: Pauses): Promise<void> {
+  const messages = batches.flatMap(batch => batch.records.map(record => messageOf(setting, batch.partition, record)))
+  const next = new Map(batches.map(({ partition, nextOffset }) => [partition, nextOffset]))
+  for (let isTakenIn = false; !stop.aborted;) {
+    try {
+      if (!isTakenIn) await acceptMessages(messages)
+      isTakenIn = true
+      await offsets.advance(setting.topic, next)
+      break
+    } catch (error) {
+      await pause.after(error)
+    }
+  }
+  if (stop.aborted) return
+  for (const { partition, nextOffset, records } of batches) {
+    source.release(partition, nextOffset)
+    events.arrivedFrom(setting.topic, partition, records.length)
+  }
+}
+
+const CONTENT_TYPE: Readonly<Record<TopicSetting['content'], string>> = { confluent: 'application/avro', json: 'application/json' }
+
+function messageOf ({ topic, content }: TopicSetting, partition: number, { offset, value }: PartitionBatch['records'][number]): IncomingMessage {
+  return {
+    bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength), contentType: CONTENT_TYPE[content], contentEncoding: '',
+    source: { inlet: `kafka/${topic}/${partition}`, number: offset }
+  }
+}
+
+/** Whether new partitions have come, or records that should: the group may have forgotten us in silence. */
+function createWatch (source: TopicSource): { mustOpenAgain (now: EpochMs, everyMs: number, progress: number): Promise<boolean> } {
+  let last: { at: EpochMs, progress: number, end: number, isBehind: boolean } | undefined
+  return {
+    async mustOpenAgain (now, everyMs, progress) {
+      if (last !== undefined && now - last.at < everyMs) return false
+      const { end, hasGrown } = await source.look()
+      const isStill = last !== undefined && last.progress === progress
+      const isBehind = isStill && end > last!.end
+      const isStuck = isBehind && last!.isBehind
+      last = { at: now, progress, end: isBehind ? last!.end : end, isBehind }
+      if (isStuck) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'records wait on the topic and do not come')
+      return hasGrown
+    }
+  }
+}
+
+/** At most so long: the clock is looked at between. */
+async function takeFor (source: TopicSource, ms: number, stop: AbortSignal): Promise<readonly PartitionBatch[]> {
+  const over = new AbortController()
+  const end = (): void => { over.abort() }
+  const timer = setTimeout(end, ms)
+  stop.addEventListener('abort', end, { once: true })
+  try {
+    return await source.take(MESSAGES_MAX, over.signal)
+  } finally {
+    clearTimeout(timer)
+    stop.removeEventListener('abort', end)
+  }
+}
