@@ -23,7 +23,9 @@ function rowOf (name: string): string | undefined { return OPERATIONS.split('\n'
 describe('docs/operations.md', () => {
   test('every metric stands there, with its labels', () => {
     const registry = new Registry()
-    createEvents(registry, createLogger('error', () => {}), () => epochMs(0)).watchBacklog('topic', () => 0)
+    const events = createEvents(registry, createLogger('error', () => {}), () => epochMs(0))
+    events.watchBacklog('topic', () => 0)
+    events.watchLag(() => new Map())
     const metrics = registry.getMetricsAsArray() as unknown as { name: string, labelNames: string[], type: string }[]
     expect(metrics.length).toBeGreaterThan(10)
     for (const { name, labelNames } of metrics) {
