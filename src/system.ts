@@ -46,6 +46,7 @@ import { openStores, reachStores, type Stores } from './platform/postgres/open-s
 import { createWriteClock } from './platform/write-clock.ts'
 import { loadBlindIndex } from './security/blind-index.ts'
 import { createDataKeys } from './security/data-keys.ts'
+import { loadFingerprint } from './security/fingerprint.ts'
 import { drawSid, drawSubj } from './security/sid.ts'
 import { createChangeFeed } from './stores/linkage/change-feed.ts'
 import { createFirmwareNumber } from './stores/linkage/firmware.ts'
@@ -226,7 +227,8 @@ async function openKeys ({ config, now }: Ground, stores: Stores) {
   const keyRing = await createLocalKeyRing({ file: keyFileOf(config), pool: stores.pool('oxbow_keys'), now })
   const blindIndex = await loadBlindIndex(keyRing, K_LINK)
   const page = await keyRing.dek('linkage', { store: 'linkage', object: 'page', purpose: 'page-token' })
-  return { dataKeys: createDataKeys({ keyRing, now }), pageKey: page.key, indexOf: (system: string, value: string) => blindIndex('device', system, value) }
+  const fingerprint = await loadFingerprint(keyRing)
+  return { dataKeys: createDataKeys({ keyRing, now }), fingerprint, pageKey: page.key, indexOf: (system: string, value: string) => blindIndex('device', system, value) }
 }
 
 function createIdentity ({ config, now }: Ground, stores: Stores, { indexOf }: Keys) {
@@ -260,6 +262,7 @@ async function openDoor ({ config, events, now, running }: Ground, { stores, bus
     bus,
     dataKeys: keys.dataKeys,
     deviceIndexOf: deviceId => ({ version: K_LINK, index: keys.indexOf(identifierSystem('telemetry-device'), deviceId) }),
+    fingerprint: keys.fingerprint,
     resolve: identity.resolver.resolve,
     firmwareNumber: identity.firmwareNumber,
     models,
@@ -349,7 +352,7 @@ function frontPageSources ({ config, events, missing, now }: Ground, { stores, b
   const ingestPool = stores.pool('oxbow_ingest')
   const quarantined = async (telemetry: string): Promise<number> => {
     const counts = await quarantinedOf(ingestPool, { version: K_LINK, index: keys.indexOf(identifierSystem('telemetry-device'), telemetry) })
-    return counts.records + counts.returned - counts.released
+    return counts.records + counts.returned - counts.repeated - counts.released
   }
   return {
     ingestPool,

@@ -1,5 +1,6 @@
 /** `oxbow quarantine list|show|resubmit|discard`: words → what operators do with inputs that were not stored. */
 
+import { hostname, userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { ItemHead, ItemState } from '../ingest/quarantine/quarantine-item.ts'
 import { ITEM_STATES } from '../ingest/quarantine/quarantine-item.ts'
@@ -21,17 +22,20 @@ const USAGE = `Usage: oxbow quarantine list     [filters] [--limit N] [--json]
 Inputs that were not stored, kept encrypted with the reason. 'show' prints one as
 it was sent: that is patient data. 'resubmit' checks it again and stores it when
 its cause is fixed. 'discard' ends it for good. Readings that wait for an
-association are released by themselves when one is recorded.
+association are released by themselves when one is recorded. What is sent again
+byte for byte while its item is open is counted there: first and last seen, and
+how often. Who discarded what, when and why stays on record.
 
 Filters (resubmit and discard need --reason or ids; they touch open items only):
   --reason CODE        one of those of docs/ingest.md; may be repeated
   --state STATE        waiting, held, released, resubmitted, discarded; may be repeated
+  --schema ID          number of the schema it was sent in; may be repeated; 0: not known
   --device NAME        the device's name in telemetry
-  --since TIME         arrived at or after (ISO 8601 with zone)
-  --until TIME         arrived before
+  --since TIME         first seen at or after (ISO 8601 with zone)
+  --until TIME         first seen before
 
   --limit N            most items listed (default 100)
-  --because TEXT       why, kept with the item; no patient data
+  --because TEXT       why, kept for good with your login name; no patient data
   --config FILE        settings as JSON, as for serve
   --json               the result as JSON
   --help               this text
@@ -40,6 +44,7 @@ Filters (resubmit and discard need --reason or ids; they touch open items only):
 const OPTIONS = {
   reason: { type: 'string', multiple: true },
   state: { type: 'string', multiple: true },
+  schema: { type: 'string', multiple: true },
   device: { type: 'string' },
   since: { type: 'string' },
   until: { type: 'string' },
@@ -54,9 +59,10 @@ const REASON_CODES = Object.keys(REASONS) as ReasonCode[]
 const OPEN: readonly ItemState[] = ['waiting', 'held']
 
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS, allowPositionals: true }>>['values']
-interface Job { review: QuarantineReview, values: Values, ids: readonly string[], context: CliContext }
+interface Job { review: QuarantineReview, values: Values, ids: readonly string[], context: CliContext, who: () => string }
 
-export function createQuarantineVerb (openReview: OpenReview): Verb {
+/** @param who discards, as it is put on record */
+export function createQuarantineVerb (openReview: OpenReview, who: () => string = operatingSystemUser): Verb {
   return {
     name: 'quarantine',
     summary: 'list, show, re-submit or discard what was not stored',
@@ -68,7 +74,7 @@ export function createQuarantineVerb (openReview: OpenReview): Verb {
       const job = assertJob(action, ids, values)
       const { review, close } = await openReview(context, values.config)
       try {
-        return await job({ review, values, ids, context })
+        return await job({ review, values, ids, context, who })
       } finally {
         await close()
       }
@@ -132,7 +138,7 @@ async function resubmit (job: Job): Promise<number> {
 
 async function discard (job: Job): Promise<number> {
   let discarded = 0
-  for await (const ids of openIds(job)) discarded += await job.review.discard(ids, job.values.because!)
+  for await (const ids of openIds(job)) discarded += await job.review.discard(ids, job.values.because!, job.who())
   job.context.stdout(job.values.json ? `${JSON.stringify({ discarded })}\n` : `discarded ${discarded}\n`)
   const settled = job.ids.length - discarded
   if (settled > 0) job.context.stderr(settledLine(settled))
@@ -163,6 +169,7 @@ function filterOf (values: Values): Omit<ListFilter, 'limit'> {
   return {
     ...(values.reason === undefined ? {} : { reasons: values.reason.map(reason => oneOf('--reason', reason, REASON_CODES)) }),
     ...(values.state === undefined ? {} : { states: values.state.map(state => oneOf('--state', state, ITEM_STATES)) }),
+    ...(values.schema === undefined ? {} : { schemaIds: values.schema.map(schemaNumber) }),
     ...(values.device === undefined ? {} : { deviceId: values.device }),
     ...(values.since === undefined ? {} : { arrivedFrom: timeOf('--since', values.since) }),
     ...(values.until === undefined ? {} : { arrivedUntil: timeOf('--until', values.until) })
@@ -173,6 +180,20 @@ function oneOf<T extends string> (option: string, word: string, words: readonly 
   const found = words.find(known => known === word)
   if (found === undefined) throw wrongUse(`${option} is one of ${words.join(', ')}`)
   return found
+}
+
+function schemaNumber (text: string): number {
+  if (!/^\d{1,9}$/.test(text)) throw wrongUse('--schema is the number of a schema, 0 when it is not known')
+  return Number(text)
+}
+
+/** A user of this machine without a name has a number. */
+function operatingSystemUser (): string {
+  try {
+    return `os-user/${userInfo().username}@${hostname()}`
+  } catch {
+    return `os-user/${process.getuid?.() ?? 'unknown'}@${hostname()}`
+  }
 }
 
 function timeOf (option: string, text: string): EpochMs {
@@ -189,14 +210,15 @@ function timeText (time: EpochMs | undefined): string {
 
 function headLine (head: ItemHead): string {
   const reason = head.field === undefined ? head.reason : `${head.reason} (${head.field})`
-  const times = [`arrived ${timeText(head.arrivedAt)}`, `taken ${timeText(head.eventTime)}`]
-  return `${[head.id, head.state.padEnd(11), head.kind.padEnd(6), reason, ...times].join('  ')}\n`
+  const seen = head.timesSeen === 1 ? [] : [`seen ${head.timesSeen} times`, `last ${timeText(head.lastSeenAt)}`]
+  const words = [`schema ${head.schemaId}`, `arrived ${timeText(head.arrivedAt)}`, ...seen, `taken ${timeText(head.eventTime)}`, `from ${head.source}#${head.place}`]
+  return `${[head.id, head.state.padEnd(11), head.kind.padEnd(6), reason, ...words].join('  ')}\n`
 }
 
 function asJson (head: ItemHead): object {
-  const { arrivedAt, eventTime, triedAt, settledAt, ...rest } = head
+  const { arrivedAt, lastSeenAt, eventTime, triedAt, settledAt, ...rest } = head
   const time = (value: EpochMs | undefined) => value === undefined ? undefined : timeText(value)
-  const times = { arrivedAt: time(arrivedAt), eventTime: time(eventTime), triedAt: time(triedAt), settledAt: time(settledAt) }
+  const times = { arrivedAt: time(arrivedAt), lastSeenAt: time(lastSeenAt), eventTime: time(eventTime), triedAt: time(triedAt), settledAt: time(settledAt) }
   return { ...rest, ...times, toDo: REASONS[head.reason] }
 }
 

@@ -97,8 +97,8 @@ export const SETTINGS = {
   [{ topic: 'vendor.telemetry', content: 'confluent' }, { topic: 'clinic.nirs', content: 'json' }]),
   'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.', ['https://hospital.example/mrn']),
   'quarantine.itemsMax': whole(5_000_000, 1, 1_000_000_000, 'Most items kept in quarantine; when reached the door answers 429.'),
-  'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept.'),
-  'quarantine.retainWaiting': duration(180 * 86_400_000, 'How long an item that waits for an association is kept.'),
+  'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept after it was seen last.'),
+  'quarantine.retainWaiting': duration(180 * 86_400_000, 'How long an item that waits for an association is kept after it was seen last.'),
 
   'bus.kind': choice('embedded', ['embedded', 'kafka'], '`embedded` keeps readings on their way in PostgreSQL; `kafka` on the cluster that the settings `kafka.*` name.'),
   'bus.partitions': whole(8, 1, 1024, 'Partitions of each topic; fixed when the topic is made.'),

@@ -11,6 +11,8 @@ export interface DoorHour {
   quarantined: number
   /** Came back from the store, because nobody wore the device after all. */
   returned: number
+  /** Of quarantined and returned: stood in quarantine already, byte for byte. */
+  repeated: number
   /** Left quarantine and went the way of the accepted. */
   released: number
   /** Fields that left quarantine and filled their readings: no readings of their own. */
@@ -29,7 +31,7 @@ export interface HourBalance {
   /** Kept apart and not released, whatever became of it since. */
   quarantined: number
   released: number
-  /** Duplicates and conflicts, without fields that were re-submitted: their readings are counted once, when they came in. */
+  /** Duplicates and conflicts, and what stood in quarantine already; without fields that were re-submitted: their readings are counted once, when they came in. */
   suppressed: number
   /** Accepted or released, and not yet stored or suppressed: on the bus. */
   onTheWay: number
@@ -42,14 +44,15 @@ export function balance (door: readonly DoorHour[], stored: ReadonlyMap<EpochMs,
   const atDoor = new Map(door.map(row => [row.hour, row]))
   const hours = [...new Set([...atDoor.keys(), ...stored.keys()])].sort((a, b) => a - b)
   return hours.map(hour => {
-    const { received = 0, accepted = 0, quarantined = 0, returned = 0, released = 0, fieldsResubmitted = 0 } = atDoor.get(hour) ?? {}
+    const { received = 0, accepted = 0, quarantined = 0, returned = 0, repeated = 0, released = 0, fieldsResubmitted = 0 } = atDoor.get(hour) ?? {}
     const counts = stored.get(hour) ?? { accepted: 0, stored: 0, duplicate: 0, conflict: 0 }
-    const repeated = counts.duplicate + counts.conflict
+    const again = counts.duplicate + counts.conflict
     // One that is still on the bus the store has not counted yet.
-    const suppressed = repeated - Math.min(repeated, fieldsResubmitted)
-    const difference = accepted + released - counts.stored - suppressed
+    const suppressedInStore = again - Math.min(again, fieldsResubmitted)
+    const difference = accepted + released - counts.stored - suppressedInStore
     return {
-      hour, received, returned, stored: counts.stored, quarantined: quarantined + returned - released, released, suppressed,
+      hour, received, returned, stored: counts.stored, quarantined: quarantined + returned - repeated - released, released,
+      suppressed: suppressedInStore + repeated,
       onTheWay: Math.max(0, difference), uncounted: Math.max(0, -difference)
     }
   })

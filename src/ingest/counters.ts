@@ -116,11 +116,11 @@ async function settleAccepted (pool: Pool, counted: ReadonlyMap<EpochMs, number>
 }
 
 /** Without rows a sum is null. */
-const SUMS = ['records', 'fields', 'returned', 'released', 'resubmitted', 'discarded', 'fields_resubmitted']
+const SUMS = ['records', 'fields', 'returned', 'repeated', 'released', 'resubmitted', 'discarded', 'fields_resubmitted']
   .map(name => `coalesce(sum(${name}), 0)::bigint AS ${name}`).join(', ')
 
-/** One hour of arrival: received = accepted + quarantined. Of quarantined and returned together, what is not released, resubmitted or discarded
- *  is open. */
+/** One hour of arrival: received = accepted + quarantined. Of quarantined and returned together, what is not repeated, released, resubmitted or
+ *  discarded is open. */
 export interface ArrivalHour {
   hour: EpochMs
   received: number
@@ -129,6 +129,8 @@ export interface ArrivalHour {
   /** Fields kept apart from records that were stored. */
   fields: number
   returned: number
+  /** Of quarantined and returned: counted on an item that stood there already. */
+  repeated: number
   released: number
   resubmitted: number
   discarded: number
@@ -140,14 +142,15 @@ export interface ArrivalHour {
 export async function arrivalHours (pool: Pool, from: EpochMs, until: EpochMs): Promise<ArrivalHour[]> {
   const { rows } = await storeQuery<Record<Exclude<keyof ArrivalHour, 'hour'>, number> & { hour: Date }>(pool, `
     SELECT hour, coalesce(accepted, 0) + coalesce(records, 0) AS received, coalesce(accepted, 0) AS accepted, coalesce(records, 0) AS quarantined,
-      coalesce(fields, 0) AS fields, coalesce(returned, 0) AS returned, coalesce(released, 0) AS released, coalesce(resubmitted, 0) AS resubmitted,
+      coalesce(fields, 0) AS fields, coalesce(returned, 0) AS returned, coalesce(repeated, 0) AS repeated,
+      coalesce(released, 0) AS released, coalesce(resubmitted, 0) AS resubmitted,
       coalesce(discarded, 0) AS discarded, coalesce(fields_resubmitted, 0) AS "fieldsResubmitted"
     FROM ingest.arrival FULL JOIN (SELECT hour, ${SUMS} FROM ingest.quarantined GROUP BY hour) AS q USING (hour)
     WHERE hour >= $1 AND hour < $2 ORDER BY hour`, [new Date(from), new Date(until)])
   return rows.map(row => ({ ...row, hour: epochMs(row.hour.getTime()) }))
 }
 
-export interface QuarantinedCounts { records: number, fields: number, returned: number, released: number, resubmitted: number, discarded: number }
+export interface QuarantinedCounts { records: number, fields: number, returned: number, repeated: number, released: number, resubmitted: number, discarded: number }
 
 /** Over all hours, for one device (blind index). */
 export async function quarantinedOf (pool: Pool, device: { version: number, index: Buffer }): Promise<QuarantinedCounts> {

@@ -9,6 +9,7 @@ import type { EpochMs } from '../model/units.ts'
 import { type Events, jobReport } from '../observability/events.ts'
 import type { Bus } from '../platform/bus/bus.ts'
 import type { DataKeys } from '../security/data-keys.ts'
+import type { Fingerprint } from '../security/fingerprint.ts'
 import { type Accept, createAccept } from './accept.ts'
 import { type AcceptMessages, createAcceptMessages } from './accept-messages.ts'
 import { CHECK_LIMITS } from './check-reading.ts'
@@ -32,10 +33,12 @@ export interface IngestOptions {
   dataKeys: Pick<DataKeys, 'forSid' | 'warm' | 'forDay'>
   /** Blind index of a device's name in telemetry, system `…/identifier/telemetry-device`, under the newest version of the key. */
   deviceIndexOf: DeviceIndexOf
+  /** Of what stands in quarantine. */
+  fingerprint: Fingerprint
   resolve: SidResolver
   firmwareNumber: FirmwareNumber
   models: DeviceModels
-  events: Pick<Events, 'accepted' | 'quarantined' | 'released' | 'discarded' | 'raise' | 'clear'>
+  events: Pick<Events, 'accepted' | 'quarantined' | 'repeated' | 'released' | 'discarded' | 'raise' | 'clear'>
   now: () => EpochMs
   /** Of decoding; what is missing has its default. */
   limits?: Partial<BodyLimits>
@@ -91,7 +94,7 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const limits: BodyLimits = { ...DECODE_LIMITS, ...CONTENT_LIMITS, ...options.limits }
   const publish: Bus['publish'] = records => bus.publish(records)
   const quarantine = await openQuarantine({
-    pool, dataKeys, deviceIndexOf: options.deviceIndexOf, events, now,
+    pool, dataKeys, deviceIndexOf: options.deviceIndexOf, fingerprint: options.fingerprint, events, now,
     ...(options.quarantineItemsMax === undefined ? {} : { itemsMax: options.quarantineItemsMax }),
     ...(options.quarantineBytesMax === undefined ? {} : { bytesMax: options.quarantineBytesMax })
   })

@@ -14,6 +14,8 @@ export type OperationalAlarm =
 export interface Events {
   accepted (readings: number): void
   quarantined (reason: ReasonCode, count: number): void
+  /** Of those quarantined: stood there already. */
+  repeated (count: number): void
   released (count: number): void
   discarded (count: number): void
   refused (status: number): void
@@ -47,7 +49,8 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
   const arrived = counter('oxbow_inlet_messages_total', 'Messages taken in from topics that others write to', ['topic', 'partition'])
   const stored = counter('oxbow_readings_stored_total', 'Readings stored in the series store')
   const suppressed = counter('oxbow_readings_suppressed_total', 'Readings not stored because they were there already', ['kind'])
-  const quarantined = counter('oxbow_quarantined_total', 'Items put into quarantine', ['reason'])
+  const quarantined = counter('oxbow_quarantined_total', 'Inputs put into quarantine, repeats included', ['reason'])
+  const repeated = counter('oxbow_quarantine_repeats_total', 'Inputs that stood in quarantine already and were counted on their item')
   const released = counter('oxbow_quarantine_released_total', 'Items released from quarantine')
   const discarded = counter('oxbow_quarantine_discarded_total', 'Items discarded from quarantine')
   const refused = counter('oxbow_requests_refused_total', 'Telemetry requests refused at the door', ['status'])
@@ -66,6 +69,7 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
       quarantined.inc({ reason }, count)
       log.warn('quarantined', { event: 'ingest.quarantined', reason, count })
     },
+    repeated: count => { repeated.inc(count) },
     released: count => {
       released.inc(count)
       log.info('released from quarantine', { event: 'ingest.released', count })

@@ -76,7 +76,7 @@ export async function openCounts (server: Pick<Server, 'databaseUrl'>): Promise<
   return {
     series,
     bus,
-    totals: async () => ({ ...await streamTotals(series), quarantined: await number(bus, `select count(*) ${OPEN}`) }),
+    totals: async () => ({ ...await streamTotals(series), quarantined: await number(bus, `select coalesce(sum(times_seen), 0) ${OPEN}`) }),
     rowsSince: time => number(series, `select count(*) from series.reading where taken_at >= '${new Date(time).toISOString()}'`),
     isStored,
     async untilStored () {

@@ -17,6 +17,7 @@ import { openEmbeddedBus } from '../../src/platform/bus/embedded/embedded-bus.ts
 import { createLocalKeyRing } from '../../src/platform/keys/local.ts'
 import { loadBlindIndex } from '../../src/security/blind-index.ts'
 import { createDataKeys, type DataKeys } from '../../src/security/data-keys.ts'
+import { loadFingerprint } from '../../src/security/fingerprint.ts'
 import { MODELS, READER } from './ingest-door.ts'
 import { type TestDatabase, testDatabase } from './postgres.ts'
 import { TAKEN_AT } from './telemetry.ts'
@@ -51,6 +52,7 @@ export async function ingestSystem (): Promise<IngestSystem> {
   const now = () => system.now
   const keyRing = await createLocalKeyRing({ file: join(folder, 'keys.json'), pool: keys.pool, now })
   const blindIndex = await loadBlindIndex(keyRing, 1)
+  const fingerprint = await loadFingerprint(keyRing)
   const bus = await openEmbeddedBus({ url: database.url, topics: [{ topic: READINGS, partitions: 4 }, { topic: RAW, partitions: 4 }], now })
   const opened: Ingest[] = []
   const system: IngestSystem = {
@@ -68,8 +70,9 @@ export async function ingestSystem (): Promise<IngestSystem> {
         pool: system.pool, bus, dataKeys: system.dataKeys, now, models: MODELS, instance: 'test',
         deviceIndexOf: deviceId => ({ version: 1, index: blindIndex('device', identifierSystem('telemetry-device'), deviceId) }),
         resolve: async (deviceId, takenAt, patientId) => resolveIn(system, deviceId, takenAt, patientId),
+        fingerprint,
         firmwareNumber: text => text === '' ? 0 : 3,
-        events: { accepted: () => {}, quarantined: () => {}, released: () => {}, discarded: () => {}, raise: alarm => { system.raised.push(alarm) }, clear: () => {} },
+        events: { accepted: () => {}, quarantined: () => {}, repeated: () => {}, released: () => {}, discarded: () => {}, raise: alarm => { system.raised.push(alarm) }, clear: () => {} },
         ...options
       })
       opened.push(ingest)

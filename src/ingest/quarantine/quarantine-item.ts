@@ -60,13 +60,21 @@ export interface ItemHead {
   requestRecords: number | undefined
   eventTime: EpochMs | undefined
   sequence: number | undefined
+  /** When it was seen first. */
   arrivedAt: EpochMs
+  lastSeenAt: EpochMs
+  timesSeen: number
   ruleVersion: number
   attempts: number
   triedAt: EpochMs | undefined
   settledAt: EpochMs | undefined
   note: string | undefined
+  /** Of a discarded item: who did it; `SERVER` when its time was over. */
+  settledBy: string | undefined
 }
+
+/** Who discards what has expired. */
+export const SERVER = 'oxbow'
 
 /** An open item with its sealed bytes. */
 export interface SealedItem extends ItemHead { sealed: Buffer }

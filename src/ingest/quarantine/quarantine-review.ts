@@ -13,7 +13,7 @@ import type { DecodedRecord } from '../decode/record.ts'
 import type { Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
 import { bodyOf, type ItemHead, type SealedItem } from './quarantine-item.ts'
-import { countExpired, deleteSettled, type ItemFilter, selectExpired, selectHeads, selectItem } from './quarantine-rows.ts'
+import { clearSettled, countExpired, type ItemFilter, selectExpired, selectHeads, selectItem } from './quarantine-rows.ts'
 import type { Quarantine } from './quarantine.ts'
 import { decodeItem, type ReleaseItems } from './release-items.ts'
 
@@ -46,8 +46,8 @@ export interface QuarantineReview {
   show (id: string): Promise<ShownItem | undefined>
   /** Through the same checks again, times judged by now. What fails stays, under the reason it has now. */
   resubmit (ids: readonly string[]): Promise<ResubmitResult>
-  /** Ends open items for good; how many there were. @param note why, kept with the item; no patient data */
-  discard (ids: readonly string[], note: string): Promise<number>
+  /** Ends open items for good; how many there were. @param note why, no patient data · @param by who, as `os-user/NAME@HOST`; both stay on record */
+  discard (ids: readonly string[], note: string, by: string): Promise<number>
 }
 
 const NOTE_LENGTH_MAX = 200
@@ -94,11 +94,11 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
       return { head, bytes, record: head.kind === 'body' ? undefined : recordOf(head, bytes, deps.limits) }
     },
     resubmit,
-    discard (ids, note) {
+    discard (ids, note, by) {
       if (note.trim() === '' || note.length > NOTE_LENGTH_MAX) {
         throw new ServiceError('incorrect', 'USAGE', `a reason of 1 to ${NOTE_LENGTH_MAX} characters is needed to discard`)
       }
-      return quarantine.settle(ids, 'discarded', note)
+      return quarantine.settle(ids, 'discarded', note, { by })
     }
   }
 }
@@ -171,13 +171,13 @@ export interface ExpiryOptions {
   quarantine: Pick<Quarantine, 'settle'>
   events: Pick<Events, 'raise' | 'clear'>
   now: () => EpochMs
-  /** How long a held item is kept. Default 30 days. */
+  /** How long a held item is kept after it was seen last. Default 30 days. */
   retainMs?: number
   /** How long one that waits is kept. Default 180 days. */
   retainWaitingMs?: number
   /** How long before its end an operational alarm announces it. Default 7 days. */
   announceMs?: number
-  /** How long the row of a settled item stays, without bytes. Default 30 days. */
+  /** How long the row of a settled item stays, without bytes; of a discarded one, what tells of its device. Default 30 days. */
   retainSettledMs?: number
 }
 
@@ -194,11 +194,11 @@ export async function expireItems (options: ExpiryOptions): Promise<number> {
   for (;;) {
     const ids = await selectExpired(pool, limits(0), EXPIRED_AT_ONCE)
     if (ids.length === 0) break
-    discarded += await quarantine.settle(ids, 'discarded', 'expired')
+    discarded += await quarantine.settle(ids, 'discarded', 'expired', { unseenSince: epochMs(Math.max(limits(0).held, limits(0).waiting)) })
   }
   const expiring = await countExpired(pool, limits(announceMs))
   if (expiring > 0) events.raise('quarantine-expiring', { count: expiring })
   else events.clear('quarantine-expiring')
-  await deleteSettled(pool, epochMs(time - retainSettledMs))
+  await clearSettled(pool, epochMs(time - retainSettledMs))
   return discarded
 }

@@ -5,25 +5,35 @@ import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
 import { type EpochMs, epochMs, hourOf } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import { RULE_VERSION } from '../check-reading.ts'
-import { type DeviceIndex, type ItemHead, type ItemKind, type ItemState, type NewItem, RETURNED_INLET, type SealedItem } from './quarantine-item.ts'
+import { type DeviceIndex, type ItemHead, type ItemKind, type ItemState, type NewItem, RETURNED_INLET, type SealedItem, SERVER } from './quarantine-item.ts'
+import { type Counted, countRepeats } from './repeats.ts'
 
 type Db = Pick<ClientBase | Pool, 'query'>
 
 /** A new item, sealed. */
-export interface NewRow { id: string, item: NewItem, device: DeviceIndex | undefined, sealed: Buffer }
+export interface NewRow { id: string, item: NewItem, device: DeviceIndex | undefined, sealed: Buffer, fingerprint: Buffer }
 
 const NO_DEVICE = Buffer.alloc(0)
 
-export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<void> {
-  const column = <T>(value: (row: NewRow) => T) => rows.map(value)
+/** Keeps what is not there yet and counts the rest on the item that stands, with their counters. Gives the rows that were new. */
+export async function keepNew (db: Db, rows: readonly NewRow[]): Promise<readonly NewRow[]> {
+  const { fresh, repeats } = await countRepeats(db, rows)
+  if (fresh.length > 0) await insertItems(db, fresh)
+  await countNew(db, rows, repeats)
+  return fresh.map(({ row }) => row)
+}
+
+async function insertItems (db: Db, fresh: readonly Counted<NewRow>[]): Promise<void> {
+  const column = <T>(value: (row: NewRow) => T) => fresh.map(({ row }) => value(row))
   await storeQuery(db, `
     INSERT INTO quarantine.item (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index,
-      event_time, sequence, arrived_at, sealed, request_records, sealed_length, rule_version)
+      event_time, sequence, arrived_at, sealed, request_records, fingerprint, times_seen, seen_again_at, sealed_length, rule_version)
     SELECT *, octet_length(sealed), ${RULE_VERSION}
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::int[],
-      $11::smallint[], $12::bytea[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::bytea[], $17::int[])
+      $11::smallint[], $12::bytea[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::bytea[], $17::int[],
+      $18::bytea[], $19::int[], $20::timestamptz[])
       AS new (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index, event_time, sequence,
-        arrived_at, sealed, request_records)`, [
+        arrived_at, sealed, request_records, fingerprint, times_seen, seen_again_at)`, [
     column(row => row.id),
     column(row => row.item.kind),
     column(row => stateFor(row.item)),
@@ -40,9 +50,11 @@ export async function insertItems (db: Db, rows: readonly NewRow[]): Promise<voi
     column(row => row.item.sequence ?? null),
     column(row => new Date(row.item.arrivedAt)),
     column(row => row.sealed),
-    column(row => row.item.requestRecords ?? null)
+    column(row => row.item.requestRecords ?? null),
+    column(row => row.fingerprint),
+    fresh.map(({ times }) => times),
+    fresh.map(({ times, lastSeenAt }) => times === 1 ? null : new Date(lastSeenAt))
   ])
-  await countNew(db, rows)
 }
 
 /** Only a whole record can be released by itself. */
@@ -50,32 +62,37 @@ function stateFor ({ kind, reason }: Pick<NewItem, 'kind' | 'reason'>): ItemStat
   return kind === 'record' && WAITING_REASONS.has(reason) ? 'waiting' : 'held'
 }
 
-interface NewCounts { hour: number, device: DeviceIndex | undefined, records: number, fields: number, returned: number }
+interface NewCounts { hour: number, device: DeviceIndex | undefined, records: number, fields: number, returned: number, repeated: number }
 
 /** In a fixed order, so that two writers never wait for each other. */
-async function countNew (db: Db, rows: readonly NewRow[]): Promise<void> {
+async function countNew (db: Db, rows: readonly NewRow[], repeats: readonly NewRow[]): Promise<void> {
   const byKey = new Map<string, NewCounts>()
-  for (const { item, device } of rows) {
+  const again = new Set(repeats)
+  for (const row of rows) {
+    const { item, device } = row
     const hour = hourOf(item.arrivedAt)
     const key = `${hour}/${device?.version ?? 0}/${device?.index.toString('hex') ?? ''}`
-    const counts = byKey.get(key) ?? { hour, device, records: 0, fields: 0, returned: 0 }
+    const counts = byKey.get(key) ?? { hour, device, records: 0, fields: 0, returned: 0, repeated: 0 }
     byKey.set(key, counts)
     if (item.isReturned === true) counts.returned++
     else if (item.kind === 'field') counts.fields++
     else counts.records++
+    if (item.kind !== 'field' && again.has(row)) counts.repeated++
   }
   const sorted = [...byKey].sort(([a], [b]) => a < b ? -1 : 1).map(([, counts]) => counts)
   await storeQuery(db, `
-    INSERT INTO ingest.quarantined (hour, index_version, device_index, records, fields, returned)
-    SELECT * FROM unnest($1::timestamptz[], $2::smallint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[])
+    INSERT INTO ingest.quarantined (hour, index_version, device_index, records, fields, returned, repeated)
+    SELECT * FROM unnest($1::timestamptz[], $2::smallint[], $3::bytea[], $4::bigint[], $5::bigint[], $6::bigint[], $7::bigint[])
     ON CONFLICT (hour, index_version, device_index) DO UPDATE SET records = quarantined.records + excluded.records,
-      fields = quarantined.fields + excluded.fields, returned = quarantined.returned + excluded.returned`, [
+      fields = quarantined.fields + excluded.fields, returned = quarantined.returned + excluded.returned,
+      repeated = quarantined.repeated + excluded.repeated`, [
     sorted.map(({ hour }) => new Date(hour)),
     sorted.map(({ device }) => device?.version ?? 0),
     sorted.map(({ device }) => device?.index ?? NO_DEVICE),
     sorted.map(({ records }) => records),
     sorted.map(({ fields }) => fields),
-    sorted.map(({ returned }) => returned)
+    sorted.map(({ returned }) => returned),
+    sorted.map(({ repeated }) => repeated)
   ])
 }
 
@@ -83,12 +100,24 @@ export interface Settled { items: number, bytes: number }
 
 export type FinalState = 'released' | 'resubmitted' | 'discarded'
 
+/** What is written of an end. */
+export interface Ending {
+  /** Why. */
+  note?: string | undefined
+  /** Of a discard; default the server. */
+  by?: string | undefined
+  /** Items that were seen since are passed over. */
+  unseenSince?: EpochMs | undefined
+}
+
 /** Ends open items: their bytes go, their counters move, in one statement. Items that are settled already are passed over. */
-export async function settleItems (db: Db, ids: readonly string[], state: FinalState, now: EpochMs, note?: string): Promise<Settled> {
+export async function settleItems (db: Db, ids: readonly string[], state: FinalState, at: EpochMs, { note, by = SERVER, unseenSince }: Ending): Promise<Settled> {
   const { rows } = await storeQuery<Settled>(db, `
-    WITH open AS (SELECT id FROM quarantine.item WHERE id = ANY($1::uuid[]) AND state IN ('waiting', 'held') ORDER BY number FOR UPDATE),
+    WITH open AS (SELECT id FROM quarantine.item WHERE id = ANY($1::uuid[]) AND state IN ('waiting', 'held')
+      AND ($6::timestamptz IS NULL OR coalesce(seen_again_at, arrived_at) < $6) ORDER BY number FOR UPDATE),
     settled AS (
-      UPDATE quarantine.item i SET state = $2, sealed = NULL, settled_at = $3, note = $4, tried_at = $3, attempts = attempts + 1
+      UPDATE quarantine.item i SET state = $2, sealed = NULL, fingerprint = NULL, settled_at = $3, note = $4, settled_by = $5, tried_at = $3,
+        attempts = attempts + 1
       FROM open WHERE i.id = open.id
       RETURNING i.kind, i.arrived_at, i.index_version, i.device_index, i.sealed_length),
     counted AS (
@@ -103,7 +132,7 @@ export async function settleItems (db: Db, ids: readonly string[], state: FinalS
         resubmitted = quarantined.resubmitted + excluded.resubmitted, discarded = quarantined.discarded + excluded.discarded,
         fields_resubmitted = quarantined.fields_resubmitted + excluded.fields_resubmitted)
     SELECT count(*)::int AS items, coalesce(sum(sealed_length), 0)::bigint AS bytes FROM settled`,
-  [ids, state, new Date(now), note ?? null])
+  [ids, state, new Date(at), note ?? null, state === 'discarded' ? by : null, unseenSince === undefined ? null : new Date(unseenSince)])
   return rows[0]!
 }
 
@@ -120,10 +149,11 @@ interface Row {
   id: string, number: number, kind: ItemKind, state: ItemState, reason: ReasonCode, field: string | null, schema_id: number
   content: ItemHead['content'], encoding: ItemHead['encoding'], source: string, place: number, request_records: number | null, event_time: number | null, sequence: number | null
   arrived_at: Date, rule_version: number, attempts: number, tried_at: Date | null, settled_at: Date | null, note: string | null, sealed: Buffer
+  times_seen: number, seen_again_at: Date | null, settled_by: string | null
 }
 
 const HEAD_COLUMNS = `id, number, kind, state, reason, field, schema_id, content, encoding, source, place, request_records, event_time, sequence, arrived_at,
-  rule_version, attempts, tried_at, settled_at, note`
+  rule_version, attempts, tried_at, settled_at, note, times_seen, seen_again_at, settled_by`
 
 function headOf (row: Row): ItemHead {
   const time = (date: Date | null) => date === null ? undefined : epochMs(date.getTime())
@@ -131,13 +161,16 @@ function headOf (row: Row): ItemHead {
     id: row.id, number: row.number, kind: row.kind, state: row.state, reason: row.reason, field: row.field ?? undefined, schemaId: row.schema_id,
     content: row.content, encoding: row.encoding, source: row.source, place: row.place, requestRecords: row.request_records ?? undefined,
     eventTime: row.event_time === null ? undefined : epochMs(row.event_time), sequence: row.sequence ?? undefined,
-    arrivedAt: epochMs(row.arrived_at.getTime()), ruleVersion: row.rule_version, attempts: row.attempts, triedAt: time(row.tried_at), settledAt: time(row.settled_at), note: row.note ?? undefined
+    arrivedAt: epochMs(row.arrived_at.getTime()), lastSeenAt: epochMs((row.seen_again_at ?? row.arrived_at).getTime()), timesSeen: row.times_seen,
+    ruleVersion: row.rule_version, attempts: row.attempts, triedAt: time(row.tried_at), settledAt: time(row.settled_at), note: row.note ?? undefined,
+    settledBy: row.settled_by ?? undefined
   }
 }
 
 export interface ItemFilter {
   states?: readonly ItemState[]
   reasons?: readonly ReasonCode[]
+  schemaIds?: readonly number[]
   device?: DeviceIndex
   arrivedFrom?: EpochMs
   /** Exclusive. */
@@ -155,9 +188,10 @@ export async function selectHeads (db: Db, filter: ItemFilter): Promise<ItemHead
     WHERE ($1::text[] IS NULL OR state = ANY($1)) AND ($2::text[] IS NULL OR reason = ANY($2))
       AND ($3::bytea IS NULL OR (device_index = $3 AND index_version = $4))
       AND ($5::timestamptz IS NULL OR arrived_at >= $5) AND ($6::timestamptz IS NULL OR arrived_at < $6) AND number > $7
+      AND ($9::int[] IS NULL OR schema_id = ANY($9))
     ORDER BY number LIMIT $8`, [
     filter.states ?? null, filter.reasons ?? null, filter.device?.index ?? null, filter.device?.version ?? null, date(filter.arrivedFrom),
-    date(filter.arrivedUntil), filter.after ?? 0, filter.limit
+    date(filter.arrivedUntil), filter.after ?? 0, filter.limit, filter.schemaIds ?? null
   ])
   return rows.map(headOf)
 }
@@ -219,12 +253,12 @@ export async function countOpenByReason (db: Db): Promise<OpenCount[]> {
   return rows
 }
 
-/** Open items that arrived before `held` (held ones) or `waiting` (waiting ones). */
-const EXPIRED = `state IN ('waiting', 'held') AND arrived_at < CASE state WHEN 'held' THEN $1::timestamptz ELSE $2::timestamptz END`
+/** Open items that were seen last before `held` (held ones) or `waiting` (waiting ones). */
+const EXPIRED = `state IN ('waiting', 'held') AND coalesce(seen_again_at, arrived_at) < CASE state WHEN 'held' THEN $1::timestamptz ELSE $2::timestamptz END`
 
 /** Oldest first. */
 export async function selectExpired (db: Db, before: { held: EpochMs, waiting: EpochMs }, limit: number): Promise<string[]> {
-  const { rows } = await storeQuery<{ id: string }>(db, `SELECT id FROM quarantine.item WHERE ${EXPIRED} ORDER BY arrived_at LIMIT $3`,
+  const { rows } = await storeQuery<{ id: string }>(db, `SELECT id FROM quarantine.item WHERE ${EXPIRED} ORDER BY coalesce(seen_again_at, arrived_at) LIMIT $3`,
   [new Date(before.held), new Date(before.waiting), limit])
   return rows.map(({ id }) => id)
 }
@@ -235,15 +269,16 @@ export async function countExpired (db: Db, before: { held: EpochMs, waiting: Ep
   return rows[0]!.count
 }
 
-/** Removes rows that were settled before `time`, into the book; their counters stay. */
-export async function deleteSettled (db: Db, time: EpochMs): Promise<number> {
-  const { rows } = await storeQuery<{ count: number }>(db, `
-    WITH gone AS (DELETE FROM quarantine.item WHERE settled_at < $1 RETURNING source, kind, state, request_records, place),
-    booked AS (
-      INSERT INTO quarantine.book (source, kind, state, request_records, places)
-      SELECT source, kind, state, max(request_records), range_agg(int4range(place, place + 1)) FROM gone
-      WHERE kind <> 'field' AND NOT starts_with(source, $2) GROUP BY source, kind, state ORDER BY source, kind, state
-      ON CONFLICT (source, kind, state) DO UPDATE SET places = book.places + excluded.places)
-    SELECT count(*)::int AS count FROM gone`, [new Date(time), RETURNED_INLET])
-  return rows[0]!.count
+/** Of rows settled before `time`: those released or re-submitted go into the book, their counters stay; a discarded one stays on record, without
+ *  what tells of its device. */
+export async function clearSettled (db: Db, time: EpochMs): Promise<void> {
+  await storeQuery(db, `
+    WITH gone AS (DELETE FROM quarantine.item WHERE settled_at < $1 AND state <> 'discarded' RETURNING source, kind, state, request_records, place)
+    INSERT INTO quarantine.book (source, kind, state, request_records, places)
+    SELECT source, kind, state, max(request_records), range_agg(int4range(place, place + 1)) FROM gone
+    WHERE kind <> 'field' AND NOT starts_with(source, $2) GROUP BY source, kind, state ORDER BY source, kind, state
+    ON CONFLICT (source, kind, state) DO UPDATE SET places = book.places + excluded.places`, [new Date(time), RETURNED_INLET])
+  await storeQuery(db, `
+    UPDATE quarantine.item SET index_version = NULL, device_index = NULL, event_time = NULL, sequence = NULL
+    WHERE settled_at < $1 AND state = 'discarded' AND (device_index IS NOT NULL OR event_time IS NOT NULL OR sequence IS NOT NULL)`, [new Date(time)])
 }

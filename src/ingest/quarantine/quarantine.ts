@@ -9,20 +9,23 @@ import { createGroupCommit } from '../../platform/group-commit.ts'
 import { asStoreError, transaction } from '../../platform/postgres/pool.ts'
 import { arrivalDay, type DataKeys } from '../../security/data-keys.ts'
 import { ENVELOPE_BYTES } from '../../security/envelope.ts'
+import type { Fingerprint } from '../../security/fingerprint.ts'
 import {
   type DeviceIndex, type DeviceIndexOf, type ItemKind, newItemId, type NewItem, openItem, type SealedItem, sealItem
 } from './quarantine-item.ts'
 import {
-  type FinalState, type FoundDevice, insertItems, keepItems, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems,
+  type Ending, type FinalState, type FoundDevice, keepItems, keepNew, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems,
   type WaitingCursor
 } from './quarantine-rows.ts'
+import { fingerprintOf } from './repeats.ts'
 
 export interface QuarantineOptions {
   /** Login `oxbow_ingest`. */
   pool: Pool
   dataKeys: Pick<DataKeys, 'forDay'>
   deviceIndexOf: DeviceIndexOf
-  events: Pick<Events, 'quarantined' | 'discarded' | 'raise' | 'clear'>
+  fingerprint: Fingerprint
+  events: Pick<Events, 'quarantined' | 'repeated' | 'discarded' | 'raise' | 'clear'>
   now: () => EpochMs
   /** Most open items. Default 5,000,000. */
   itemsMax?: number
@@ -35,10 +38,10 @@ export interface QuarantineOptions {
 export interface Quarantine {
   /** Asked before anything of a request is stored. @throws ServiceError busy QUARANTINE_FULL */
   assertRoom (itemCount: number, byteCount: number): void
-  /** Resolves when all are durable, with their counters. @throws ServiceError unavailable STORE_UNAVAILABLE */
+  /** Resolves when all are durable, with their counters; one that stands there already is counted on its item. @throws ServiceError unavailable STORE_UNAVAILABLE */
   add (items: readonly NewItem[]): Promise<void>
   /** Ends open items: bytes go, counters move. Gives how many were open. */
-  settle (ids: readonly string[], state: FinalState, note?: string): Promise<number>
+  settle (ids: readonly string[], state: FinalState, note?: string, how?: Omit<Ending, 'note'>): Promise<number>
   /** Open items that were tried and stay, under these reasons. */
   keep (items: readonly { id: string, kind: ItemKind, reason: ReasonCode }[]): Promise<void>
   /** The bytes as they came. @throws ServiceError KEY_DESTROYED */
@@ -63,9 +66,9 @@ export async function openQuarantine (options: QuarantineOptions): Promise<Quara
   return {
     assertRoom: fill.assertRoom,
     add: items => items.length === 0 ? Promise.resolve() : write(items),
-    async settle (ids, state, note) {
+    async settle (ids, state, note, how) {
       if (ids.length === 0) return 0
-      const settled = await settleItems(pool, ids, state, now(), note)
+      const settled = await settleItems(pool, ids, state, now(), { note, ...how })
       fill.change(-settled.items, -settled.bytes)
       if (state === 'discarded') events.discarded(settled.items)
       return settled.items
@@ -116,9 +119,9 @@ function createWriter (options: QuarantineOptions, onWritten: (rows: readonly Ne
     commit: async batch => {
       try {
         const rows = await sealAll(options, batch.flat())
-        await transaction(options.pool, client => insertItems(client, rows))
-        onWritten(rows)
-        report(options, rows)
+        const fresh = await transaction(options.pool, client => keepNew(client, rows))
+        onWritten(fresh)
+        report(options, rows, rows.length - fresh.length)
       } catch (error) {
         throw asStoreError(error)
       }
@@ -132,7 +135,7 @@ function createWriter (options: QuarantineOptions, onWritten: (rows: readonly Ne
   return commits.add
 }
 
-async function sealAll ({ dataKeys, deviceIndexOf }: QuarantineOptions, items: readonly NewItem[]): Promise<NewRow[]> {
+async function sealAll ({ dataKeys, deviceIndexOf, fingerprint }: QuarantineOptions, items: readonly NewItem[]): Promise<NewRow[]> {
   const rows: NewRow[] = []
   const devices = new Map<string, DeviceIndex>()
   for (const item of items) {
@@ -144,15 +147,16 @@ async function sealAll ({ dataKeys, deviceIndexOf }: QuarantineOptions, items: r
       device = deviceIndexOf(deviceId)
       devices.set(deviceId, device)
     }
-    rows.push({ id, item, device, sealed: sealItem(key instanceof Promise ? await key : key, id, item.bytes) })
+    rows.push({ id, item, device, sealed: sealItem(key instanceof Promise ? await key : key, id, item.bytes), fingerprint: fingerprintOf(fingerprint, item) })
   }
   return rows
 }
 
-function report ({ events }: QuarantineOptions, rows: readonly NewRow[]): void {
+function report ({ events }: QuarantineOptions, rows: readonly NewRow[], repeatCount: number): void {
   const counts = new Map<ReasonCode, number>()
   for (const { item } of rows) counts.set(item.reason, (counts.get(item.reason) ?? 0) + 1)
   for (const [reason, count] of counts) events.quarantined(reason, count)
+  if (repeatCount > 0) events.repeated(repeatCount)
 }
 
 /** Bytes an item will hold. */

@@ -9,7 +9,7 @@ const ID = '0f8fad5b-d9cb-469f-a165-70867728950e'
 const HEAD: ItemHead = {
   id: ID, number: 5, kind: 'field', state: 'held', reason: 'range-hard', field: 'spo2', schemaId: 1, content: 'json', encoding: '', source: 'http/test/1', place: 0, requestRecords: 1,
   eventTime: epochMs(Date.UTC(2026, 2, 1)), sequence: 0, arrivedAt: epochMs(Date.UTC(2026, 2, 1, 1)), ruleVersion: 1, attempts: 0, triedAt: undefined,
-  settledAt: undefined, note: undefined
+  settledAt: undefined, note: undefined, lastSeenAt: epochMs(Date.UTC(2026, 2, 1, 1)), timesSeen: 1, settledBy: undefined
 }
 
 function scene (review: Partial<QuarantineReview> = {}) {
@@ -19,21 +19,21 @@ function scene (review: Partial<QuarantineReview> = {}) {
     list: async filter => { calls.push(filter); return (filter as ListFilter).after === 5 ? [] : [HEAD] },
     show: async () => ({ head: HEAD, bytes: Buffer.from('{"spo2":140}'), record: undefined }),
     resubmit: async ids => { calls.push(ids); return { resubmitted: ids.length, remaining: [] } },
-    discard: async (ids, note) => { calls.push([ids, note]); return ids.length },
+    discard: async (ids, note, by) => { calls.push([ids, note, by]); return ids.length },
     ...review
   }
   const out: string[] = []
   const err: string[] = []
   const context = { env: {}, stdout: (text: string) => { out.push(text) }, stderr: (text: string) => { err.push(text) }, now: () => epochMs(0), signal: new AbortController().signal } satisfies CliContext
-  const verb = createQuarantineVerb(async () => ({ review: whole, close: async () => { isClosed = true } }))
+  const verb = createQuarantineVerb(async () => ({ review: whole, close: async () => { isClosed = true } }), () => 'os-user/nurse@ward')
   return { calls, out, err, run: (...args: string[]) => verb.run(args, context), wasClosed: () => isClosed }
 }
 
 test('list prints a line for each item, and filters are handed on', async () => {
   const { run, out, calls, wasClosed } = scene()
-  expect(await run('list', '--reason', 'range-hard', '--state', 'held', '--device', 'd1', '--since', '2026-03-01T00:00:00Z', '--limit', '7')).toBe(0)
-  expect(calls).toEqual([{ reasons: ['range-hard'], states: ['held'], deviceId: 'd1', arrivedFrom: Date.UTC(2026, 2, 1), limit: 7 }])
-  expect(out.join('')).toBe(`${ID}  held         field   range-hard (spo2)  arrived 2026-03-01T01:00:00.000Z  taken 2026-03-01T00:00:00.000Z\n`)
+  expect(await run('list', '--reason', 'range-hard', '--state', 'held', '--schema', '1', '--schema', '0', '--device', 'd1', '--since', '2026-03-01T00:00:00Z', '--limit', '7')).toBe(0)
+  expect(calls).toEqual([{ reasons: ['range-hard'], states: ['held'], schemaIds: [1, 0], deviceId: 'd1', arrivedFrom: Date.UTC(2026, 2, 1), limit: 7 }])
+  expect(out.join('')).toBe(`${ID}  held         field   range-hard (spo2)  schema 1  arrived 2026-03-01T01:00:00.000Z  taken 2026-03-01T00:00:00.000Z  from http/test/1#0\n`)
   expect(wasClosed()).toBe(true)
 })
 
@@ -60,13 +60,13 @@ test('resubmit takes ids or a reason, and says by its exit code whether any rema
 test('discard keeps the reason given', async () => {
   const { run, calls } = scene()
   expect(await run('discard', ID, '--because', 'sensor was broken')).toBe(0)
-  expect(calls).toEqual([[[ID], 'sensor was broken']])
+  expect(calls).toEqual([[[ID], 'sensor was broken', 'os-user/nurse@ward']])
   expect(await scene({ discard: async () => 0 }).run('discard', ID, '--because', 'x')).toBe(1)
 })
 
 test('wrong use is said before anything is opened', async () => {
   const wrong = [[], ['drop'], ['list', ID], ['show'], ['show', 'x'], ['resubmit'], ['resubmit', ID, '--reason', 'malformed'], ['discard', ID], ['list', '--reason', 'x'],
-    ['list', '--state', 'x'], ['list', '--since', 'yesterday'], ['list', '--since', '2026-03-01'], ['list', '--limit', '0']]
+    ['list', '--state', 'x'], ['list', '--schema', 'v1'], ['list', '--since', 'yesterday'], ['list', '--since', '2026-03-01'], ['list', '--limit', '0']]
   for (const args of wrong) {
     const { run, calls, wasClosed } = scene()
     await expect(run(...args)).rejects.toThrowError(expect.objectContaining({ code: 'USAGE' }))
@@ -81,6 +81,16 @@ test('items that are settled already are told, and end with 1', async () => {
   const discard = scene({ discard: async () => 0 })
   expect(await discard.run('discard', ID, '--because', 'x')).toBe(1)
   expect(discard.err.join('')).toContain('settled already')
+})
+
+test('an item that was seen again says how often and when last, in words and as JSON', async () => {
+  const again: ItemHead = { ...HEAD, timesSeen: 12, lastSeenAt: epochMs(Date.UTC(2026, 2, 1, 9)) }
+  const { run, out } = scene({ list: async () => [again] })
+  await run('list')
+  expect(out.join('')).toContain('  arrived 2026-03-01T01:00:00.000Z  seen 12 times  last 2026-03-01T09:00:00.000Z  ')
+  const json = scene({ list: async () => [again] })
+  await json.run('list', '--json')
+  expect(JSON.parse(json.out.join(''))).toMatchObject([{ schemaId: 1, source: 'http/test/1', place: 0, arrivedAt: '2026-03-01T01:00:00.000Z', lastSeenAt: '2026-03-01T09:00:00.000Z', timesSeen: 12 }])
 })
 
 test('a list without items says so', async () => {

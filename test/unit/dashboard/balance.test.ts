@@ -7,7 +7,7 @@ const HOUR = epochMs(Date.parse('2026-03-05T14:00:00Z'))
 const LATER = epochMs(HOUR + 3_600_000)
 
 function door (hour: EpochMs, counts: Partial<DoorHour>): DoorHour {
-  const row = { accepted: 0, quarantined: 0, returned: 0, released: 0, fieldsResubmitted: 0, ...counts }
+  const row = { accepted: 0, quarantined: 0, returned: 0, repeated: 0, released: 0, fieldsResubmitted: 0, ...counts }
   return { ...row, hour, received: row.accepted + row.quarantined }
 }
 
@@ -24,6 +24,11 @@ test('in = stored + quarantined + suppressed', () => {
 test('what was released from quarantine is stored and no longer quarantined', () => {
   const [hour] = balance([door(HOUR, { accepted: 10, quarantined: 5, released: 5 })], new Map([stored(HOUR, { stored: 15 })]))
   expect(hour).toMatchObject({ received: 15, stored: 15, quarantined: 0, released: 5, onTheWay: 0 })
+})
+
+test('what stood in quarantine already is suppressed', () => {
+  const [hour] = balance([door(HOUR, { accepted: 10, quarantined: 5, repeated: 4, released: 1 })], new Map([stored(HOUR, { stored: 10, duplicate: 1 })]))
+  expect(hour).toEqual({ hour: HOUR, received: 15, returned: 0, stored: 10, quarantined: 0, released: 1, suppressed: 5, onTheWay: 0, uncounted: 0 })
 })
 
 test('a reading counts once: a field of it that is re-submitted is no suppressed reading, and none that the door has not counted', () => {
@@ -47,7 +52,7 @@ test('an hour that only the store knows is uncounted at the door, and never make
 
 test('every hour and their sum add up, whatever was counted', () => {
   const count = fc.nat({ max: 1_000_000 })
-  const doorCounts = fc.record({ accepted: count, quarantined: count, returned: count, released: count, fieldsResubmitted: count })
+  const doorCounts = fc.record({ accepted: count, quarantined: count, returned: count, repeated: count, released: count, fieldsResubmitted: count })
   const storedCounts = fc.record({ stored: count, duplicate: count, conflict: count })
   fc.assert(fc.property(fc.array(fc.tuple(fc.option(doorCounts), fc.option(storedCounts)), { maxLength: 30 }), rows => {
     const at = (index: number) => epochMs(HOUR + index * 3_600_000)

@@ -8,7 +8,7 @@ const HOUR = epochMs(Date.parse('2026-03-05T14:00:00Z'))
 const NASTY = `<img src=x onerror=alert(1)>"'&`
 
 const HOURS: readonly HourBalance[] = balance(
-  [{ hour: HOUR, received: 1_300, accepted: 1_234, quarantined: 66, returned: 0, released: 6, fieldsResubmitted: 0 }],
+  [{ hour: HOUR, received: 1_300, accepted: 1_234, quarantined: 66, returned: 0, repeated: 0, released: 6, fieldsResubmitted: 0 }],
   new Map([[HOUR, { accepted: 1_240, stored: 1_200, duplicate: 39, conflict: 1 }]]))
 
 function curve (parts: Partial<Curve> = {}): Curve {
@@ -55,7 +55,7 @@ test('what came in is told with its sum', () => {
 })
 
 test('readings that are accepted and nowhere are said to be missing', () => {
-  const short = balance([{ hour: HOUR, received: 10, accepted: 10, quarantined: 0, returned: 0, released: 0, fieldsResubmitted: 0 }], new Map())
+  const short = balance([{ hour: HOUR, received: 10, accepted: 10, quarantined: 0, returned: 0, repeated: 0, released: 0, fieldsResubmitted: 0 }], new Map())
   const counts = { hours: short, total: totalOf(short), refused: 0, openItems: 0 }
   expect(page({ counts: { ...counts, backlog: 0 } })).toContain('10 readings were accepted and are neither stored nor suppressed')
   expect(page({ counts: { ...counts, backlog: 1 } })).toContain('10 on the way')
@@ -91,8 +91,8 @@ test('an empty deployment has a page as well', () => {
 
 test('the newest hour stands at the right of 24, an hour without input is an empty place', () => {
   const hours = balance([
-    { hour: epochMs(HOUR - 2 * 3_600_000), received: 5, accepted: 5, quarantined: 0, returned: 0, released: 0, fieldsResubmitted: 0 },
-    { hour: HOUR, received: 10, accepted: 10, quarantined: 0, returned: 0, released: 0, fieldsResubmitted: 0 }
+    { hour: epochMs(HOUR - 2 * 3_600_000), received: 5, accepted: 5, quarantined: 0, returned: 0, repeated: 0, released: 0, fieldsResubmitted: 0 },
+    { hour: HOUR, received: 10, accepted: 10, quarantined: 0, returned: 0, repeated: 0, released: 0, fieldsResubmitted: 0 }
   ], new Map([[epochMs(HOUR - 2 * 3_600_000), { accepted: 5, stored: 5, duplicate: 0, conflict: 0 }], [HOUR, { accepted: 10, stored: 10, duplicate: 0, conflict: 0 }]]))
   const html = page({ counts: { hours, total: totalOf(hours), backlog: 0, refused: 0, openItems: 0 } })
   expect([...html.matchAll(/<rect class="stored" x="([\d.]+)" y="[\d.]+" width="34.0" height="([\d.]+)"/g)].map(([, x, height]) => [x, height])).toEqual([['843.0', '50.0'], ['923.0', '100.0']])

@@ -123,8 +123,9 @@ describe.skipIf(missing !== undefined)(`inlet from topics${missing === undefined
     await takenIn()
     expect([...(await times()).values()].map(list => list.map(({ takenAt }) => takenAt))).toEqual([[at(0), at(2)]])
     const found = await items()
-    expect(found.map(({ reason }) => reason)).toEqual(['malformed', 'schema-unknown', 'malformed', 'malformed', 'malformed'])
-    expect(found.map(({ source }) => source.replace(/^kafka\/[^/]+\/\d\//, ''))).toEqual(['1', '2', '3', '4', '5'])
+    expect(found.map(({ reason }) => reason)).toEqual(['malformed', 'schema-unknown', 'malformed', 'malformed'])
+    // A message without a value and an empty one are the same bytes: one item, seen twice.
+    expect(found.map(({ source, timesSeen }) => [source.replace(/^kafka\/[^/]+\/\d\//, ''), timesSeen])).toEqual([['1', 1], ['2', 1], ['3', 1], ['4', 2]])
   })
 
   test('a server that ends between the append and the offset takes the batch in again, and nothing else', async () => {
@@ -139,6 +140,7 @@ describe.skipIf(missing !== undefined)(`inlet from topics${missing === undefined
     await takenIn()
     // The series store suppresses the second by its identity.
     expect((await system.batches()).flatMap(({ readings }) => readings).map(({ takenAt }) => takenAt)).toEqual([at(0), at(0)])
+    expect((await items()).map(({ reason }) => reason)).toEqual(['device-unknown'])
   })
 
   test('records that were removed before they were read are put on record, and reading goes on behind them', async () => {

@@ -4,7 +4,7 @@ import { flowChecks, type FlowParts } from '../../../../src/cli/doctor/flow-chec
 import { epochMs } from '../../../../src/model/units.ts'
 
 const HOUR = epochMs(Date.parse('2026-03-05T14:00:00Z'))
-const DOOR = { hour: HOUR, received: 12, accepted: 10, quarantined: 2, returned: 0, released: 0, fieldsResubmitted: 0 }
+const DOOR = { hour: HOUR, received: 12, accepted: 10, quarantined: 2, returned: 0, repeated: 0, released: 0, fieldsResubmitted: 0 }
 
 async function findings (parts: Partial<FlowParts> = {}) {
   const all: FlowParts = {

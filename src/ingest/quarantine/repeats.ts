@@ -1,0 +1,85 @@
+/** Inputs on their way into quarantine → those that stand there already, counted on their item, and those that are new.
+ *
+ *  The same input: the same bytes, read in the same way (kind, field, schema, content, encoding, from the door or given back), under the same
+ *  reason. Its device, time and sequence are then the same too. The item keeps its bytes, its number and its place in every order; nothing but
+ *  its count and the time it was seen last changes, so that a release is none the wiser. Two processes that meet keep two items. */
+
+import type { ClientBase, Pool } from 'pg'
+import type { EpochMs } from '../../model/units.ts'
+import { storeQuery } from '../../platform/postgres/pool.ts'
+import type { Fingerprint } from '../../security/fingerprint.ts'
+import type { NewItem } from './quarantine-item.ts'
+
+type Db = Pick<ClientBase | Pool, 'query'>
+
+/** What tells inputs of one reason apart. */
+export function fingerprintOf (fingerprint: Fingerprint, { kind, field, schemaId, content, encoding, isReturned, bytes }: NewItem): Buffer {
+  const words = [kind, kind === 'field' ? field ?? '' : '', schemaId, content, encoding ?? '', isReturned === true ? 'returned' : 'sent']
+  return fingerprint(words, bytes.source.subarray(bytes.start, bytes.end))
+}
+
+interface Marked { item: NewItem, fingerprint: Buffer }
+
+/** An input and how often it came in this commit. */
+export interface Counted<R extends Marked> { row: R, times: number, lastSeenAt: EpochMs }
+
+export interface Sorted<R extends Marked> {
+  fresh: readonly Counted<R>[]
+  /** Those that stood there already, or stand further ahead in the same commit. */
+  repeats: readonly R[]
+}
+
+/** In the transaction that keeps the fresh ones. */
+export async function countRepeats<R extends Marked> (db: Db, rows: readonly R[]): Promise<Sorted<R>> {
+  const { counted, repeats } = countOnce(rows)
+  const known = await countOnItems(db, [...counted.values()])
+  const again = known.size === 0 ? repeats : [...repeats, ...[...counted].filter(([key]) => known.has(key)).map(([, { row }]) => row)]
+  await keepPlaces(db, again)
+  return { fresh: [...counted].filter(([key]) => !known.has(key)).map(([, one]) => one), repeats: again }
+}
+
+const keyOf = (fingerprint: Buffer, reason: string) => `${reason}/${fingerprint.toString('latin1')}`
+
+function countOnce<R extends Marked> (rows: readonly R[]): { counted: Map<string, Counted<R>>, repeats: R[] } {
+  const counted = new Map<string, Counted<R>>()
+  const repeats: R[] = []
+  for (const row of rows) {
+    const key = keyOf(row.fingerprint, row.item.reason)
+    const first = counted.get(key)
+    if (first === undefined) {
+      counted.set(key, { row, times: 1, lastSeenAt: row.item.arrivedAt })
+    } else {
+      first.times++
+      if (row.item.arrivedAt > first.lastSeenAt) first.lastSeenAt = row.item.arrivedAt
+      repeats.push(row)
+    }
+  }
+  return { counted, repeats }
+}
+
+/** Locked in the order of their numbers, as `settleItems` does, so that the two never wait for each other. Gives the keys that have an item. */
+async function countOnItems<R extends Marked> (db: Db, counted: readonly Counted<R>[]): Promise<Set<string>> {
+  const { rows } = await storeQuery<{ fingerprint: Buffer, reason: string }>(db, `
+    WITH new AS (SELECT * FROM unnest($1::bytea[], $2::text[], $3::int[], $4::timestamptz[]) AS new (fingerprint, reason, times, seen_at)),
+    standing AS (SELECT i.number, i.fingerprint, i.reason FROM quarantine.item i JOIN new USING (fingerprint, reason) ORDER BY i.number FOR UPDATE OF i),
+    first AS (SELECT min(number) AS number, fingerprint, reason FROM standing GROUP BY fingerprint, reason)
+    UPDATE quarantine.item i SET times_seen = i.times_seen + new.times, seen_again_at = greatest(i.seen_again_at, i.arrived_at, new.seen_at)
+    FROM first JOIN new USING (fingerprint, reason) WHERE i.number = first.number
+    RETURNING first.fingerprint, first.reason`, [
+    counted.map(({ row }) => row.fingerprint), counted.map(({ row }) => row.item.reason), counted.map(({ times }) => times),
+    counted.map(({ lastSeenAt }) => new Date(lastSeenAt))
+  ])
+  return new Set(rows.map(({ fingerprint, reason }) => keyOf(fingerprint, reason)))
+}
+
+/** A field's record went on, and a returned reading has no place in a request. */
+async function keepPlaces (db: Db, repeats: readonly Marked[]): Promise<void> {
+  const placed = repeats.map(({ item }) => item).filter(({ kind, isReturned }) => kind !== 'field' && isReturned !== true)
+  if (placed.length === 0) return
+  await storeQuery(db, `
+    INSERT INTO quarantine.repeat (source, places, seen_at)
+    SELECT source, range_agg(int4range(place, place, '[]')), max(seen_at) FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS new (source, place, seen_at)
+    GROUP BY source ORDER BY source
+    ON CONFLICT (source) DO UPDATE SET places = repeat.places + excluded.places, seen_at = greatest(repeat.seen_at, excluded.seen_at)`,
+  [placed.map(({ source }) => source), placed.map(({ place }) => place), placed.map(({ arrivedAt }) => new Date(arrivedAt))])
+}
