@@ -47,6 +47,8 @@ export interface TopicSetting {
   /** How its messages are to be read: `confluent` is the wire format that begins with 0x00 and a schema id. */
   content: 'confluent' | 'json'
 }
+/** The wrapping keys, one for each store that seals. */
+export const WRAPPING_KEYS = ['linkage', 'archive', 'audit', 'quarantine', 'delivery', 'release'] as const
 export interface ExternalIssuer {
   issuer: string
   audience: string

@@ -3,9 +3,8 @@
 import { createPrivateKey, createSecretKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import type { KekName, SignKeyName } from './key-ring.ts'
 import { createPrivateFile, keyFileError, readPrivateFile, replacePrivateFile } from './private-file.ts'
-import type { Config } from '../../config/schema.ts'
+import { type Config, WRAPPING_KEYS } from '../../config/schema.ts'
 
-const KEKS: readonly KekName[] = ['linkage', 'archive', 'audit', 'quarantine', 'delivery', 'release']
 const SIGN_KEYS: readonly SignKeyName[] = ['log-sign', 'export-sign']
 const KEK_BYTES = 32
 const FORMAT = 1
@@ -51,7 +50,7 @@ export async function addKekVersion (path: string, name: KekName): Promise<numbe
 function parseKeyFile (text: string): KeyFile {
   const form = parseForm(text)
   const keks = new Map<string, KeyObject>()
-  for (const name of KEKS) {
+  for (const name of WRAPPING_KEYS) {
     for (const [version, key] of Object.entries(form.keks[name]!)) keks.set(`${name}/${version}`, secretKey(key))
   }
   const signing = new Map(SIGN_KEYS.map(name => [name, signingKey(form.signing[name]![newest(form.signing[name]!)]!)]))
@@ -66,7 +65,7 @@ function parseKeyFile (text: string): KeyFile {
 function parseForm (text: string): FileForm {
   const form = parseJson(text) as Partial<FileForm> | null
   if (form?.v !== FORMAT) throw keyFileError('the key file is not a key file of this version')
-  for (const name of KEKS) assertVersions(name, form.keks?.[name])
+  for (const name of WRAPPING_KEYS) assertVersions(name, form.keks?.[name])
   for (const name of SIGN_KEYS) assertVersions(name, form.signing?.[name])
   return form as FileForm
 }
@@ -105,7 +104,7 @@ function newForm (): FileForm {
   const signing = () => ({ 1: generateKeyPairSync('ed25519').privateKey.export({ format: 'der', type: 'pkcs8' }).toString('base64url') })
   return {
     v: FORMAT,
-    keks: Object.fromEntries(KEKS.map(name => [name, kek()])),
+    keks: Object.fromEntries(WRAPPING_KEYS.map(name => [name, kek()])),
     signing: Object.fromEntries(SIGN_KEYS.map(name => [name, signing()]))
   }
 }

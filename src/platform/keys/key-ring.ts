@@ -1,7 +1,9 @@
 /** The seam to whoever holds the wrapping keys: takes the name of a key and what it is for, gives keys, codes and signatures. */
 
+import type { WRAPPING_KEYS } from '../../config/schema.ts'
+
 /** Wrapping keys, one for each store (privacy.md §6). */
-export type KekName = 'linkage' | 'archive' | 'audit' | 'quarantine' | 'delivery' | 'release'
+export type KekName = (typeof WRAPPING_KEYS)[number]
 /** Ed25519. */
 export type SignKeyName = 'log-sign' | 'export-sign'
 /** HMAC-SHA-256, wrapped by `linkage`. */
