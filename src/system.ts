@@ -41,7 +41,7 @@ import { openBus } from './platform/bus/open-bus.ts'
 import { topicSourceOf } from './platform/bus/open-topic-source.ts'
 import { topicWriterOf } from './platform/bus/open-topic-writer.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
-import { createLocalKeyRing } from './platform/keys/local.ts'
+import { openKeyRing } from './platform/keys/open-key-ring.ts'
 import { openStores, reachStores, type Stores } from './platform/postgres/open-stores.ts'
 import { createWriteClock } from './platform/write-clock.ts'
 import { loadBlindIndex } from './security/blind-index.ts'
@@ -224,7 +224,7 @@ async function openDatabases ({ config, running, missing, onLost }: Ground): Pro
 }
 
 async function openKeys ({ config, now }: Ground, stores: Stores) {
-  const keyRing = await createLocalKeyRing({ file: keyFileOf(config), pool: stores.pool('oxbow_keys'), now })
+  const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
   const blindIndex = await loadBlindIndex(keyRing, K_LINK)
   const page = await keyRing.dek('linkage', { store: 'linkage', object: 'page', purpose: 'page-token' })
   const fingerprint = await loadFingerprint(keyRing)

@@ -24,9 +24,11 @@ import { storedByHour } from '../stores/series/counters.ts'
 import { resumePoints } from '../stores/series/state.ts'
 import { startRefusals } from '../config/start-refusals.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
+import { findKeyProblems } from '../platform/keys/open-key-ring.ts'
 import { type Check, type NamedFinding, note, runChecks, wrong } from './doctor/check.ts'
 import { busCheck } from './doctor/bus-checks.ts'
 import { flowChecks } from './doctor/flow-checks.ts'
+import { keyServiceCheck } from './doctor/key-checks.ts'
 import { diskCheck, nodeCheck, privateFileCheck, type Readiness, serverCheck, settingsCheck } from './doctor/host-checks.ts'
 import { storeChecks } from './doctor/store-checks.ts'
 import { serverAddress } from './local-server.ts'
@@ -34,7 +36,7 @@ import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 const USAGE = `Usage: oxbow doctor [--config FILE] [--json]
 
-Looks at the settings, Node, the key files, the disk, the databases of all stores and
+Looks at the settings, Node, the key files or the key service, the disk, the databases of all stores and
 whether they stand apart, migrations, clocks, the counters (in = stored + quarantined +
 suppressed), quarantine and jobs, and says what to do. It changes nothing, and runs
 beside the server or without it. Exit code 0: all well, 1: something is wrong.
@@ -98,7 +100,8 @@ function hostChecks (config: Config, hasData: boolean): Check[] {
   const common = { dataDir: config.dataDir, modeOf: (path: string) => stat(path).then(found => found.mode, undefinedWhenMissing) }
   return [
     settingsCheck(startRefusals(config, keyFile)),
-    privateFileCheck({ ...common, name: 'key file', path: keyFile, isNeeded: hasData, loss: 'nothing sealed can be opened without it' }),
+    config['keys.kind'] === 'kms' ? keyServiceCheck(() => findKeyProblems(config))
+      : privateFileCheck({ ...common, name: 'key file', path: keyFile, isNeeded: hasData, loss: 'nothing sealed can be opened without it' }),
     privateFileCheck({ ...common, name: 'token key file', path: localTokenKeyFile(keyFile), isNeeded: false, loss: 'tokens made with it end with it' }),
     diskCheck(config.dataDir, () => freeBytes(config.dataDir)),
     serverCheck(() => readiness(config))

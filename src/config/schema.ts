@@ -49,6 +49,8 @@ export interface TopicSetting {
 }
 /** The wrapping keys, one for each store that seals. */
 export const WRAPPING_KEYS = ['linkage', 'archive', 'audit', 'quarantine', 'delivery', 'release'] as const
+/** Ids, ARNs or aliases of a key service's keys by wrapping key, the newest last: it wraps, the others still open. */
+export type KeyIds = Partial<Record<(typeof WRAPPING_KEYS)[number], string[]>>
 export interface ExternalIssuer {
   issuer: string
   audience: string
@@ -177,8 +179,19 @@ export const SETTINGS = {
   'postgres.auditOwnerUrl': secret('Connection string of the owner of the audit database, for migrations (external).'),
   'postgres.keysUrl': secret('Connection string of the server login on the keys database (external).'),
   'postgres.keysOwnerUrl': secret('Connection string of the owner of the keys database, for migrations (external).'),
+  'keys.kind': choice('local', ['local', 'kms'], '`local` keeps the wrapping keys in the file `keys.file`; `kms` leaves them in AWS KMS, as the settings `kms.*` name them. Chosen before the first start: a deployment stays with it.'),
   'keys.allowLocal': choice('no', ['no', 'yes'], '`yes` allows the local key ring in production and off loopback.'),
-  'keys.file': text('', 'File of the local key ring, mode 0600, outside the data directory; empty: `<dataDir>-keys.json` beside it. Losing it loses every sealed byte.'),
+  'keys.file': text('', 'File of the local key ring, mode 0600, outside the data directory; empty: `<dataDir>-keys.json` beside it. Losing it loses every sealed byte. The key of local tokens stands beside it, also with `kms`.'),
+  'kms.keys': json<KeyIds>({}, {
+    type: 'object',
+    additionalProperties: false,
+    properties: Object.fromEntries(WRAPPING_KEYS.map(name => [name, { type: 'array', minItems: 1, maxItems: 1_000, items: string }]))
+  }, 'Ids, ARNs or aliases of symmetric KMS keys for each of `linkage`, `archive`, `audit`, `quarantine`, `delivery`, `release`. The last one wraps; the others open what they wrapped, so a list only grows at its end, and an alias is never pointed to another key.',
+  Object.fromEntries(WRAPPING_KEYS.map(name => [name, [`alias/oxbow-${name}`]]))),
+  'kms.region': text('', 'Region of the keys; empty: as the AWS SDK finds it.'),
+  'kms.endpoint': text('', 'Address of another key service that speaks the API of KMS; empty: that of AWS in the region.'),
+  'kms.accessKeyId': text('', 'Access key for KMS; empty: credentials as the AWS SDK finds them (environment, shared files, role of the machine or container).'),
+  'kms.secretAccessKey': secret('Secret of `kms.accessKeyId`.'),
 
   'auth.issuers': json<ExternalIssuer[]>([], {
     type: 'array',

@@ -2,7 +2,7 @@
 
 import { sep } from 'node:path'
 import { ServiceError } from '../model/errors.ts'
-import type { Config, SettingName } from './schema.ts'
+import { type Config, type SettingName, WRAPPING_KEYS } from './schema.ts'
 
 /** @param keyFile of the local key ring. @throws ServiceError CONFIG_INVALID with every reason at once */
 export function assertMayStart (config: Config, keyFile: string): void {
@@ -16,9 +16,10 @@ export function startRefusals (config: Config, keyFile: string): string[] {
   const isProduction = config.mode === 'production'
   return [
     ...(!isLoopback && config['http.allowPlain'] === 'no' ? ['http.host is off loopback and http.allowPlain is no: put a proxy that speaks TLS in front and allow it by name'] : []),
-    ...((isProduction || !isLoopback) && config['keys.allowLocal'] === 'no' ? ['the local key ring is refused in production and off loopback unless keys.allowLocal is yes'] : []),
+    ...(config['keys.kind'] === 'local' && (isProduction || !isLoopback) && config['keys.allowLocal'] === 'no' ? ['the local key ring is refused in production and off loopback unless keys.allowLocal is yes'] : []),
     ...((isProduction || !isLoopback) && config.demo === 'on' ? ['demonstration data are refused in production and off loopback: set demo to off'] : []),
     ...kafkaRefusals(config, isProduction),
+    ...kmsRefusals(config, isProduction),
     ...(keyFile.startsWith(`${config.dataDir}${sep}`) ? ['keys.file lies inside dataDir: whoever copies the data would copy the keys'] : [])
   ]
 }
@@ -31,7 +32,7 @@ function kafkaRefusals (config: Config, isProduction: boolean): string[] {
   if (users.length === 0) return []
   const brokers = kafkaBrokers(config)
   const isPlain = config['kafka.tls'] === 'off' && config['kafka.allowPlain'] === 'no'
-  const lacks = (name: SettingName, when: boolean): string[] => when && config[name] === '' ? [`${name} is missing`] : []
+  const lacks = lacksOf(config)
   return [
     ...(brokers.length === 0 ? [`${users.join(' and ')}, and kafka.brokers names none`] : []),
     ...(brokers.some(broker => !BROKER.test(broker)) ? ['kafka.brokers: each must be host:port'] : []),
@@ -43,6 +44,36 @@ function kafkaRefusals (config: Config, isProduction: boolean): string[] {
     ...lacks('kafka.password', config['kafka.sasl'] !== 'none'),
     ...lacks('kafka.tokenUrl', config['kafka.sasl'] === 'oauthbearer')
   ]
+}
+
+function kmsRefusals (config: Config, isProduction: boolean): string[] {
+  if (config['keys.kind'] !== 'kms') return []
+  const missing = WRAPPING_KEYS.filter(name => config['kms.keys'][name] === undefined)
+  return [
+    ...(missing.length > 0 ? [`keys.kind is kms and kms.keys names no key for ${missing.join(', ')}`] : []),
+    ...serviceRefusals(config, 'kms', isProduction)
+  ]
+}
+
+/** Of a service that speaks an API of AWS, by its settings `<room>.endpoint`, `.accessKeyId` and `.secretAccessKey`. */
+function serviceRefusals (config: Config, room: 'kms', isProduction: boolean): string[] {
+  const lacks = lacksOf(config)
+  return [
+    ...endpointRefusals(`${room}.endpoint`, config[`${room}.endpoint`], isProduction),
+    ...lacks(`${room}.accessKeyId`, config[`${room}.secretAccessKey`] !== ''),
+    ...lacks(`${room}.secretAccessKey`, config[`${room}.accessKeyId`] !== '')
+  ]
+}
+
+function endpointRefusals (name: SettingName, endpoint: string, isProduction: boolean): string[] {
+  if (endpoint === '') return []
+  const url = URL.parse(endpoint)
+  if (url === null || !['http:', 'https:'].includes(url.protocol)) return [`${name} must be an address that begins with https:// or http://`]
+  return isProduction && url.protocol === 'http:' && !isOnLoopback(url.hostname) ? [`${name} is plain HTTP off loopback, which is refused in production`] : []
+}
+
+function lacksOf (config: Config): (name: SettingName, when: boolean) => string[] {
+  return (name, when) => when && config[name] === '' ? [`${name} is missing`] : []
 }
 
 const BROKER = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/

@@ -4,6 +4,8 @@ import { startRefusals } from '../../../src/config/start-refusals.ts'
 
 const KAFKA = { OXBOW_BUS_KIND: 'kafka', OXBOW_KAFKA_BROKERS: 'broker.example:9092' }
 const PRODUCTION = { OXBOW_MODE: 'production', OXBOW_DEMO: 'off', OXBOW_KEYS_ALLOW_LOCAL: 'yes' }
+const KMS_KEYS = { linkage: ['a'], archive: ['b'], audit: ['c'], quarantine: ['d'], delivery: ['e'], release: ['f'] }
+const KMS = { OXBOW_KEYS_KIND: 'kms', OXBOW_KMS_KEYS: JSON.stringify(KMS_KEYS) }
 const refusals = (env: Record<string, string>) => startRefusals(loadConfig(env), '/keys.json')
 
 test('a development server on loopback may start as it is, and on Kafka', () => {
@@ -28,4 +30,26 @@ test.each([
   ['TLS', { OXBOW_KAFKA_TLS: 'on' }], ['a permission by name', { OXBOW_KAFKA_ALLOW_PLAIN: 'yes' }], ['brokers on loopback', { OXBOW_KAFKA_BROKERS: 'localhost:1,[::1]:2,127.0.0.1:3' }]
 ])('in production, %s is enough', (_what, env) => {
   expect(refusals({ ...KAFKA, ...PRODUCTION, ...env })).toEqual([])
+})
+
+test.each([['in production', { OXBOW_MODE: 'production' }], ['off loopback', { OXBOW_HTTP_HOST: '0.0.0.0', OXBOW_HTTP_ALLOW_PLAIN: 'yes' }]])('%s keys in a file are refused unless they are allowed by name; keys in KMS are not', (_where, env) => {
+  const place = { ...env, OXBOW_DEMO: 'off' }
+  expect(refusals(place)).toEqual([expect.stringMatching(/the local key ring is refused .* unless keys\.allowLocal is yes/)])
+  expect(refusals({ ...place, OXBOW_KEYS_KIND: 'local' })).toHaveLength(1)
+  expect(refusals({ ...place, OXBOW_KEYS_ALLOW_LOCAL: 'yes' })).toEqual([])
+  expect(refusals({ ...place, ...KMS })).toEqual([])
+})
+
+test.each([
+  ['KMS without a key for each store', { ...KMS, OXBOW_KMS_KEYS: JSON.stringify({ ...KMS_KEYS, audit: undefined, release: undefined }) }, /kms\.keys names no key for audit, release/],
+  ['an access key without its secret', { ...KMS, OXBOW_KMS_ACCESS_KEY_ID: 'a' }, /kms\.secretAccessKey is missing/],
+  ['a secret without its access key', { ...KMS, OXBOW_KMS_SECRET_ACCESS_KEY: 'a' }, /kms\.accessKeyId is missing/],
+  ['an address that is none', { ...KMS, OXBOW_KMS_ENDPOINT: 'kms.example' }, /kms\.endpoint must be an address/],
+  ['data keys over plain HTTP in production', { ...KMS, ...PRODUCTION, OXBOW_KMS_ENDPOINT: 'http://kms.example' }, /kms\.endpoint is plain HTTP off loopback/]
+])('%s: one refusal', (_what, env, reason) => {
+  expect(refusals(env)).toEqual([expect.stringMatching(reason)])
+})
+
+test('settings of KMS are not looked at while it is not chosen', () => {
+  expect(refusals({ OXBOW_KMS_ENDPOINT: 'kms.example', OXBOW_KMS_ACCESS_KEY_ID: 'a' })).toEqual([])
 })
