@@ -24,9 +24,10 @@ import { metricsRoutes } from './http/metrics.routes.ts'
 import { ingestRoutes } from './ingest/ingest.routes.ts'
 import { quarantinedOf } from './ingest/counters.ts'
 import { type Ingest, openIngest } from './ingest/open-ingest.ts'
-import { schemaName } from './ingest/decode/schema-registry.ts'
+import { schemaName } from './ingest/decode/fixed-schemas.ts'
 import type { QuarantineReview } from './ingest/quarantine/quarantine-review.ts'
 import { startTopicInlets } from './ingest/topics/open-topic-inlets.ts'
+import { registryRoutes } from './ingest/schemas/registry.routes.ts'
 import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
 import { ServiceError } from './model/errors.ts'
@@ -320,6 +321,7 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
     bodyMax: config['fhir.bodyMax'],
     routes: [
       ingestRoutes({ accept: ingest.accept, counters: ingest.counters, events, now, bodyBytesMax: config['ingest.bodyMax'] }),
+      registryRoutes(ingest.registry),
       fhirRoutes({
         store,
         searchObservations: fhir.observations.search,

@@ -7,8 +7,8 @@ export type ScopeContext = 'patient' | 'user' | 'system'
 /** Create, read (also vread, instance history), update (also patch), delete, search (also type and system history). */
 export type Letter = 'c' | 'r' | 'u' | 'd' | 's'
 
-/** Ours, for what is not FHIR: sending telemetry, watching it live. */
-export const EXTENSION_SCOPES = ['__telemetry.write', '__telemetry.read'] as const
+/** Ours, for what is not FHIR: sending telemetry, watching it live; reading and writing the schema registry. */
+export const EXTENSION_SCOPES = ['__telemetry.write', '__telemetry.read', '__schemas.read', '__schemas.write'] as const
 export type ExtensionScope = (typeof EXTENSION_SCOPES)[number]
 
 export type ScopeParameter = 'category' | 'code' | 'device' | 'status' | 'type'

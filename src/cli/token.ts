@@ -15,7 +15,8 @@ need not run: the token is signed with the key file beside that of the key ring.
 
   --scope "A B"        what it opens, for example __telemetry.write (send readings),
                        system/Observation.rs (read and search Observations),
-                       "system/*.cruds" (everything), patient/*.rs with --patient
+                       "system/*.cruds" (everything), patient/*.rs with --patient,
+                       "__schemas.read __schemas.write" (the schema registry)
   --subject NAME       who uses it (default command-line)
   --patient ID         logical id of the patient in context, for scopes of patient/
   --fhir-user REF      Practitioner/ID or Patient/ID, for scopes of user/

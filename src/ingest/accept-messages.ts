@@ -48,7 +48,7 @@ export function createAcceptMessages (deps: Omit<AcceptDeps, 'inlet'>): AcceptMe
 
   async function decoded (message: IncomingMessage): Promise<DecodedBody> {
     try {
-      return await decodeBody(message, bodyKind(message.contentType), deps.limits)
+      return await decodeBody(message, bodyKind(message.contentType), deps.limits, deps.schemas)
     } catch (error) {
       const reason = error instanceof ServiceError ? REFUSED.get(error.code) : undefined
       if (reason === undefined) throw error
@@ -119,7 +119,7 @@ function sorted (opened: readonly Opened[]): Sorted {
 function itemOfBody ({ message, decoded, origin }: Opened, arrivedAt: EpochMs): NewItem {
   if (decoded.unreadable === undefined) throw new ServiceError('fault', 'INTERNAL', 'a message that was read is kept as one that was not')
   return {
-    kind: 'body', reason: decoded.unreadable, schemaId: 0, content: bodyKind(message.contentType), encoding: encodingOf(message.contentEncoding), source: sourceText(origin),
+    kind: 'body', reason: decoded.unreadable, schemaId: message.schemaId ?? 0, content: bodyKind(message.contentType), encoding: encodingOf(message.contentEncoding), source: sourceText(origin),
     place: 0, requestRecords: 1, arrivedAt, bytes: { source: message.bytes, start: 0, end: message.bytes.length }
   }
 }

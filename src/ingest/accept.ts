@@ -7,6 +7,7 @@ import type { ArrivalCounters } from './counters.ts'
 import { type BodyKind, bodyKind, type IncomingBody } from './decode/content.ts'
 import { type BodyLimits, decodeBody } from './decode/decode-body.ts'
 import type { DecodedBody, DecodedRecord, RecordBytes, RejectedRecord } from './decode/record.ts'
+import type { Schemas } from './decode/schemas.ts'
 import type { Failure, GateVisit, Identified, Identify, SidGroup } from './identify.ts'
 import { type PublishDeps, publishGroups } from './publish-groups.ts'
 import { type Quarantine, sealedLength } from './quarantine/quarantine.ts'
@@ -22,6 +23,7 @@ export interface AcceptDeps extends PublishDeps {
   events: Pick<Events, 'accepted'>
   now: () => EpochMs
   limits: BodyLimits
+  schemas: Schemas
   /** Name of this inlet in source positions, e.g. `http/<instance>`. */
   inlet: string
 }
@@ -55,7 +57,7 @@ export function createAccept (deps: AcceptDeps): Accept {
   return async function accept (body) {
     const receivedAt = deps.now()
     const kind = bodyKind(body.contentType)
-    const decoding = decodeBody(body, kind, deps.limits)
+    const decoding = decodeBody(body, kind, deps.limits, deps.schemas)
     const decoded = decoding instanceof Promise ? await decoding : decoding
     const source: SourcePosition = { inlet: deps.inlet, number: ++lastNumber }
     if (decoded.unreadable !== undefined) return keepBody(body, kind, decoded, source, receivedAt)
@@ -92,7 +94,7 @@ export function createAccept (deps: AcceptDeps): Accept {
     const bytes: RecordBytes = { source: body.bytes, start: 0, end: body.bytes.length }
     deps.quarantine.assertRoom(1, sealedLength(bytes.end))
     await deps.quarantine.add([{
-      kind: 'body', reason: unread.unreadable, schemaId: 0, content: kind, encoding: encodingOf(body.contentEncoding), source: sourceText(source),
+      kind: 'body', reason: unread.unreadable, schemaId: body.schemaId ?? 0, content: kind, encoding: encodingOf(body.contentEncoding), source: sourceText(source),
       place: 0, requestRecords: 1, arrivedAt, bytes
     }])
     const finding: Finding = { index: 0, reason: unread.unreadable, detail: `${unread.detail}; ${REASONS[unread.unreadable]}` }

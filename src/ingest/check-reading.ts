@@ -62,14 +62,14 @@ export function fractionsByBody (records: readonly DecodedRecord[], bodies: read
 const NO_DEVICES: ReadonlySet<string> = new Set()
 const isFraction = (value: number) => value > 0 && value <= 1
 
-function hasFraction (record: DecodedRecord): boolean {
-  if (record.channels === undefined) return record.spo2 !== undefined && isFraction(record.spo2)
-  return record.channels.some(channel => channel.kind === 'spo2' && isFraction(channel.value))
+function hasFraction ({ spo2, channels }: DecodedRecord): boolean {
+  if (spo2 !== undefined && isFraction(spo2)) return true
+  return channels?.some(channel => channel.kind === 'spo2' && isFraction(channel.value)) ?? false
 }
 
-function spo2Values (record: DecodedRecord): readonly number[] {
-  if (record.channels === undefined) return record.spo2 === undefined ? [] : [record.spo2]
-  return record.channels.filter(channel => channel.kind === 'spo2').map(channel => channel.value)
+function spo2Values ({ spo2, channels }: DecodedRecord): readonly number[] {
+  const ofModel = spo2 === undefined ? [] : [spo2]
+  return channels === undefined ? ofModel : [...ofModel, ...channels.filter(channel => channel.kind === 'spo2').map(channel => channel.value)]
 }
 
 /** A model made ready for checking. */
@@ -134,10 +134,9 @@ function hardLimits ({ kind, technicalRange }: Channel): { low: number, high: nu
 
 function checkFields (compiled: Compiled, record: DecodedRecord, areFractions: boolean): Checked {
   const sight: Sight = { values: compiled.empty.slice(), flags: 0, failures: undefined, goodCount: 0, isFraction: areFractions }
-  if (record.channels === undefined) {
-    if (record.spo2 !== undefined) lookAtV1(compiled, sight, 'spo2', compiled.spo2Position, record.spo2)
-    if (record.tissueO2 !== undefined) lookAtV1(compiled, sight, 'local_tissue_o2', compiled.tissuePosition, record.tissueO2)
-  } else if (!lookAtV2(compiled, sight, record.channels)) {
+  if (record.spo2 !== undefined) lookAtV1(compiled, sight, 'spo2', compiled.spo2Position, record.spo2)
+  if (record.tissueO2 !== undefined) lookAtV1(compiled, sight, 'local_tissue_o2', compiled.tissuePosition, record.tissueO2)
+  if (record.channels !== undefined && !lookAtChannels(compiled, sight, record.channels, record)) {
     return { ok: false, reason: 'duplicate-key', failures: NO_FAILURES }
   }
   if (sight.failures !== undefined && sight.goodCount === 0) return { ok: false, reason: reasonOf(sight.failures), failures: sight.failures }
@@ -159,9 +158,11 @@ function lookAtV1 (compiled: Compiled, sight: Sight, field: string, position: nu
   else fail(sight, field, Number.isFinite(value) ? 'unit-unknown' : 'not-a-number')
 }
 
-/** False when a channel stands there twice: which value is meant is not certain. */
-function lookAtV2 (compiled: Compiled, sight: Sight, channels: readonly SentChannel[]): boolean {
+/** False when a channel stands there twice, also as a value that the model names: which is meant is not certain. */
+function lookAtChannels (compiled: Compiled, sight: Sight, channels: readonly SentChannel[], { spo2, tissueO2 }: DecodedRecord): boolean {
   let seen = 0
+  if (spo2 !== undefined && compiled.spo2Position !== undefined) seen |= 1 << compiled.spo2Position
+  if (tissueO2 !== undefined && compiled.tissuePosition !== undefined) seen |= 1 << compiled.tissuePosition
   for (let place = 0; place < channels.length; place++) {
     const sent = channels[place]!
     const position = compiled.positions.get(sent.metric)

@@ -2,6 +2,7 @@
 
 import type { FastifyPluginAsync } from 'fastify'
 import type { RouteDeclaration } from '../auth/access.ts'
+import { ServiceError } from '../model/errors.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { Events } from '../observability/events.ts'
 import type { Accept } from './accept.ts'
@@ -35,9 +36,20 @@ export function ingestRoutes ({ accept, counters, events, now, bodyBytesMax }: I
       const { status, body } = await accept({
         bytes: Buffer.isBuffer(request.body) ? request.body : NO_BYTES,
         contentType: request.headers['content-type'] ?? '',
-        contentEncoding: request.headers['content-encoding'] ?? ''
+        contentEncoding: request.headers['content-encoding'] ?? '',
+        schemaId: declaredSchema(request.headers['oxbow-schema-id'])
       })
       return reply.code(status).send(body)
     })
   }
+}
+
+const SCHEMA_ID_MAX = 2 ** 31 - 1
+
+/** @throws ServiceError INPUT_TYPE when it is no id */
+function declaredSchema (header: string | string[] | undefined): number | undefined {
+  if (header === undefined) return undefined
+  const id = typeof header === 'string' && /^[0-9]{1,10}$/.test(header) ? Number(header) : 0
+  if (id < 1 || id > SCHEMA_ID_MAX) throw new ServiceError('unsupported', 'INPUT_TYPE', 'Oxbow-Schema-Id is the id of a schema, a whole number from 1')
+  return id
 }

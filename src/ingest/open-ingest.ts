@@ -25,6 +25,8 @@ import { createQuarantineReview, expireItems, type ExpiryOptions, type Quarantin
 import { createReleaser, type Releaser } from './quarantine/release.ts'
 import { createReleaseItems, type ReleaseItems } from './quarantine/release-items.ts'
 import { requarantine, type ReturnedReading } from './quarantine/requarantine.ts'
+import { createRegistry, type Registry } from './schemas/registry.ts'
+import { createSchemaLookup } from './schemas/schema-lookup.ts'
 
 export interface IngestOptions {
   /** Login `oxbow_ingest` on the bus database. */
@@ -38,7 +40,7 @@ export interface IngestOptions {
   resolve: SidResolver
   firmwareNumber: FirmwareNumber
   models: DeviceModels
-  events: Pick<Events, 'accepted' | 'quarantined' | 'repeated' | 'released' | 'discarded' | 'raise' | 'clear'>
+  events: Pick<Events, 'accepted' | 'quarantined' | 'repeated' | 'released' | 'discarded' | 'schema' | 'raise' | 'clear'>
   now: () => EpochMs
   /** Of decoding; what is missing has its default. */
   limits?: Partial<BodyLimits>
@@ -65,6 +67,7 @@ export interface Ingest {
   /** Call `start` before the door opens; a process that only reviews does not start it. */
   releaser: Releaser
   review: QuarantineReview
+  registry: Registry
   /** Of everything that identifies readings here and appends them. */
   inFlight: Pick<InFlight, 'mark'>
   /** To be run about hourly. */
@@ -102,21 +105,23 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const identify = createIdentify({
     resolve: options.resolve, firmwareNumber: options.firmwareNumber, models: options.models, checkLimits, onUnknownFirmware: raiseOnce(events)
   })
+  const schemas = createSchemaLookup({ pool, now })
+  const registry = createRegistry({ pool, models: options.models, events, onRegistered: schemas.forgetMisses })
   const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
   const inFlight = createInFlight()
   const sidNow = async (deviceId: string) => (await options.resolve(deviceId, now())).sid
-  const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, sidNow })
+  const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, schemas, sidNow })
   const releaseItems: ReleaseItems = (items, how) => inFlight.run(() => release(items, how))
   const releaser = createReleaser({
     quarantine, releaseItems, report: jobReport(events, 'release from quarantine'), ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })
   })
-  const door = { publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits }
+  const door = { publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits, schemas }
   const acceptFrom = (inlet: string): Accept => {
     const accept = createAccept({ ...door, inlet: `${inlet}/${instance}` })
     return body => inFlight.run(() => accept(body))
   }
   const acceptMessages = createAcceptMessages(door)
-  const review = createQuarantineReview({ publish, dataKeys, pool, quarantine, releaseItems, identify, accept: acceptFrom('resubmit'), limits, now })
+  const review = createQuarantineReview({ publish, dataKeys, pool, quarantine, releaseItems, identify, accept: acceptFrom('resubmit'), limits, schemas, now })
   return {
     accept: acceptFrom('http'),
     acceptMessages: messages => inFlight.run(() => acceptMessages(messages)),
@@ -124,6 +129,7 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
     quarantine,
     releaser,
     review: { ...review, resubmit: ids => inFlight.run(() => review.resubmit(ids)) },
+    registry,
     inFlight,
     expire: () => expireItems({ pool, quarantine, events, now, ...options.expiry }),
     async requarantine (deviceId, readings) {

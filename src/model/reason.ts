@@ -3,6 +3,8 @@
 export const REASONS = {
   malformed: 'the record cannot be read in the named schema: correct the sender and send it again',
   'schema-unknown': 'the schema id or fingerprint is not registered: register the schema, then re-submit',
+  'schema-incompatible': 'the schema cannot be read as readings, or would break a mapping in use: correct it, register it anew, then re-submit',
+  'schema-unavailable': 'the schema registry did not answer, and the schema was never seen before: re-submit when it answers',
   'duplicate-key': 'an object names a field twice, so its meaning is not certain: send each field once',
   'not-a-number': 'a channel is NaN, infinite or no number: send a finite number or leave the field out',
   'unit-unknown': 'no unit is registered for this channel of the device model: add it to the model registry, then re-submit',
@@ -25,6 +27,9 @@ export const REASONS = {
 } as const
 
 export type ReasonCode = keyof typeof REASONS
+
+/** Reasons that an operator must be told of: what is sent under them stays in quarantine until somebody acts. */
+export const SCHEMA_REASONS: ReadonlySet<ReasonCode> = new Set(['schema-unknown', 'schema-incompatible', 'schema-unavailable'])
 
 /** Reasons under which an item waits for an association and is released by itself. */
 export const WAITING_REASONS: ReadonlySet<ReasonCode> = new Set(['device-unknown', 'not-associated', 'linkage-unavailable', 'behind-waiting'])

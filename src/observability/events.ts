@@ -9,7 +9,7 @@ import { errorFields, type LogFields, type Logger } from './logger.ts'
 /** What an operator must know of; each stands in `/health/ready` until it is over, or for a day where it tells of something that happened. */
 export type OperationalAlarm =
   | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
-  | 'inlet-stopped' | 'inlet-lost' | 'reading-conflict' | 'firmware-unknown' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
+  | 'inlet-stopped' | 'inlet-lost' | 'reading-conflict' | 'firmware-unknown' | 'schema-refused' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {
   accepted (readings: number): void
@@ -19,6 +19,8 @@ export interface Events {
   released (count: number): void
   discarded (count: number): void
   refused (status: number): void
+  /** A schema was given to the registry. */
+  schema (outcome: 'registered' | 'refused'): void
   suppressed (kind: 'duplicate' | 'conflict', count: number): void
   stored (readings: number): void
   windowsClosed (count: number): void
@@ -40,7 +42,7 @@ export interface Events {
 }
 
 /** They are over when they are said: each stands for a day after the last one. */
-const HAPPENINGS: ReadonlySet<OperationalAlarm> = new Set(['inlet-lost', 'reading-conflict', 'egress-dead-letter'])
+const HAPPENINGS: ReadonlySet<OperationalAlarm> = new Set(['inlet-lost', 'reading-conflict', 'egress-dead-letter', 'schema-refused'])
 const HAPPENING_STANDS_MS = 86_400_000
 
 export function createEvents (registry: Registry, log: Logger, now: () => EpochMs): Events {
@@ -54,6 +56,7 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
   const released = counter('oxbow_quarantine_released_total', 'Items released from quarantine')
   const discarded = counter('oxbow_quarantine_discarded_total', 'Items discarded from quarantine')
   const refused = counter('oxbow_requests_refused_total', 'Telemetry requests refused at the door', ['status'])
+  const schemas = counter('oxbow_schemas_total', 'Schemas given to the registry', ['outcome'])
   const closed = counter('oxbow_windows_closed_total', 'Windows written as revision 1')
   const amended = counter('oxbow_windows_amended_total', 'Windows written again', ['cause'])
   const delivered = counter('oxbow_bundles_total', 'Bundles handed to destinations', ['outcome'])
@@ -79,6 +82,10 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
       log.warn('discarded from quarantine', { event: 'ingest.discarded', count })
     },
     refused: status => { refused.inc({ status }) },
+    schema: outcome => {
+      schemas.inc({ outcome })
+      log.info('schema given to the registry', { event: `schema.${outcome}` })
+    },
     windowsClosed: count => { closed.inc(count) },
     windowsAmended: (cause, count) => { amended.inc({ cause }, count) },
     delivered: (outcome, count) => { delivered.inc({ outcome }, count) },

@@ -5,6 +5,7 @@ import { type Accept, createAccept } from '../../src/ingest/accept.ts'
 import { CHECK_LIMITS } from '../../src/ingest/check-reading.ts'
 import { CONTENT_LIMITS } from '../../src/ingest/decode/content.ts'
 import type { BodyLimits } from '../../src/ingest/decode/decode-body.ts'
+import { FIXED_SCHEMAS } from '../../src/ingest/decode/fixed-readers.ts'
 import { DECODE_LIMITS } from '../../src/ingest/decode/record.ts'
 import { createIdentify, type GateVisit } from '../../src/ingest/identify.ts'
 import type { NewItem } from '../../src/ingest/quarantine/quarantine-item.ts'
@@ -75,6 +76,7 @@ export function testDoor (options: { limits?: Partial<BodyLimits>, isSlow?: bool
     events: { accepted: () => {} },
     now: () => DOOR_NOW,
     limits: { ...DECODE_LIMITS, ...CONTENT_LIMITS, ...options.limits },
+    schemas: FIXED_SCHEMAS,
     inlet: 'http/test'
   })
   return door

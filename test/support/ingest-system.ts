@@ -72,7 +72,7 @@ export async function ingestSystem (): Promise<IngestSystem> {
         resolve: async (deviceId, takenAt, patientId) => resolveIn(system, deviceId, takenAt, patientId),
         fingerprint,
         firmwareNumber: text => text === '' ? 0 : 3,
-        events: { accepted: () => {}, quarantined: () => {}, repeated: () => {}, released: () => {}, discarded: () => {}, raise: alarm => { system.raised.push(alarm) }, clear: () => {} },
+        events: { accepted: () => {}, quarantined: () => {}, repeated: () => {}, released: () => {}, discarded: () => {}, schema: () => {}, raise: alarm => { system.raised.push(alarm) }, clear: () => {} },
         ...options
       })
       opened.push(ingest)

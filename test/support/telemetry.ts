@@ -1,7 +1,7 @@
 /** Telemetry bodies for tests, in every format the door takes. */
 
 import avro from 'avsc'
-import { TISSUE_OXYGEN_V1, TISSUE_OXYGEN_V2 } from '../../src/ingest/decode/schema-registry.ts'
+import { TISSUE_OXYGEN_V1, TISSUE_OXYGEN_V2 } from '../../src/ingest/decode/fixed-schemas.ts'
 
 export interface SentV1 {
   deviceId: string

@@ -67,6 +67,13 @@ export class AvroCursor {
     return this.bytes.readDoubleLE(at)
   }
 
+  float (): number {
+    const at = this.position
+    if (at + 4 > this.end) return this.#fail()
+    this.position = at + 4
+    return this.bytes.readFloatLE(at)
+  }
+
   /** `slot`: place of the text in its record. `undefined` when it is longer than `lengthMax` bytes or not UTF-8. */
   text (slot: number, lengthMax: number): string | undefined {
     const length = this.#length()
@@ -114,6 +121,12 @@ export class AvroCursor {
     const branch = this.long()
     if (branch !== 0 && branch !== 1) this.#fail()
     return branch === 1 && !this.failed
+  }
+
+  /** Which of `count` branches a union holds. */
+  branch (count: number): number {
+    const branch = this.long()
+    return branch >= 0 && branch < count ? branch : this.#fail()
   }
 
   #length (): number {

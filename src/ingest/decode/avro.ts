@@ -1,14 +1,15 @@
-/** Avro bodies → records: an object container file, or 0x00, 4-byte schema id and records back to back. A cut keeps the records before it. */
+/** Avro bodies → records: an object container file, or 0x00, 4-byte schema id and records back to back, or these records alone. A cut keeps
+ *  the records before it. */
 
 import { inflateRawSync } from 'node:zlib'
 import { ServiceError } from '../../model/errors.ts'
 import { epochMs } from '../../model/units.ts'
-import { schemaIdByForm, schemaIdOf } from './schema-registry.ts'
 import { AvroCursor } from './avro-cursor.ts'
+import { fingerprint } from './canonical-form.ts'
 import { tooLarge } from './content.ts'
-import {
-  type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX
-} from './record.ts'
+import { type DecodedBody, type DecodedRecord, type DecodeLimits, type RejectedRecord, type SentChannel, TEXT_MAX } from './record.ts'
+import { faultOf, rejectionOf } from './record-fault.ts'
+import { type AvroReader, type SchemaAnswer, type SchemaName, UNKNOWN_FORM } from './schemas.ts'
 
 const MAGIC = Buffer.from('Obj\x01', 'latin1')
 const SYNC_LENGTH = 16
@@ -17,36 +18,45 @@ const CHARACTER_BYTES_MAX = 4
 
 interface Sink { records: DecodedRecord[], rejected: RejectedRecord[], next: number, limits: DecodeLimits }
 
-/** `application/avro`. @throws ServiceError INPUT_ENCODING for a codec other than null and deflate, INPUT_TOO_LARGE over a limit */
-export function decodeAvro (body: Buffer, limits: DecodeLimits, inflatedMax: number): DecodedBody {
-  if (body.length >= MAGIC.length && MAGIC.equals(body.subarray(0, MAGIC.length))) return decodeContainer(body, limits, inflatedMax)
-  if (body.length < FRAME_LENGTH || body[0] !== 0) {
-    return { unreadable: 'malformed', detail: 'the body is neither an Avro object container file nor 0x00, a 4-byte schema id and records' }
-  }
-  const schemaId = schemaIdOf(body.readUInt32BE(1))
-  if (schemaId === undefined) return { unreadable: 'schema-unknown', detail: 'the schema id is not registered' }
+const NO_FORM: DecodedBody = { unreadable: 'malformed', detail: 'the body is neither an Avro object container file nor 0x00, a 4-byte schema id and records' }
+
+function isContainer (body: Buffer): boolean { return body.length >= MAGIC.length && MAGIC.equals(body.subarray(0, MAGIC.length)) }
+
+function isFramed (body: Buffer): boolean { return body.length >= FRAME_LENGTH && body[0] === 0 }
+
+/** What the body says of its schema; `undefined` when it says nothing that can be read. */
+export function avroSchemaOf (body: Buffer): SchemaName | undefined {
+  if (isContainer(body)) return formOf(readMetadata(new AvroCursor(body, MAGIC.length)).schema)
+  return isFramed(body) ? { id: body.readUInt32BE(1) } : undefined
+}
+
+/** @param answer to `avroSchemaOf`. @throws ServiceError INPUT_ENCODING for a codec other than null and deflate, INPUT_TOO_LARGE over a limit */
+export function decodeAvro (body: Buffer, answer: SchemaAnswer | undefined, limits: DecodeLimits, inflatedMax: number): DecodedBody {
+  if (isContainer(body)) return decodeContainer(body, answer, limits, inflatedMax)
+  if (answer === undefined || !isFramed(body)) return NO_FORM
+  return decodeFrom(body, FRAME_LENGTH, answer, limits)
+}
+
+/** Records of a schema that is named beside them; also one as it was cut from its body, for re-submission. */
+export function decodeAvroRecords (bytes: Buffer, answer: SchemaAnswer, limits: DecodeLimits): DecodedBody { return decodeFrom(bytes, 0, answer, limits) }
+
+function decodeFrom (bytes: Buffer, from: number, answer: SchemaAnswer, limits: DecodeLimits): DecodedBody {
+  if (answer.unreadable !== undefined) return answer
   const sink: Sink = { records: [], rejected: [], next: 0, limits }
-  readRecords(body, FRAME_LENGTH, schemaId, Number.POSITIVE_INFINITY, sink)
+  readRecords(bytes, from, answer.reader, Number.POSITIVE_INFINITY, sink)
   return sink
 }
 
-/** One record of a schema as it was cut from its body; for re-submission. */
-export function decodeAvroRecord (bytes: Buffer, schemaId: 1 | 2, limits: DecodeLimits): DecodedBody {
-  const sink: Sink = { records: [], rejected: [], next: 0, limits }
-  readRecords(bytes, 0, schemaId, Number.POSITIVE_INFINITY, sink)
-  return sink
-}
-
-function decodeContainer (body: Buffer, limits: DecodeLimits, inflatedMax: number): DecodedBody {
+function decodeContainer (body: Buffer, answer: SchemaAnswer = UNKNOWN_FORM, limits: DecodeLimits, inflatedMax: number): DecodedBody {
   const cursor = new AvroCursor(body, MAGIC.length)
-  const { schema, codec } = readMetadata(cursor)
+  const { codec } = readMetadata(cursor)
   const sync = cursor.fixed(SYNC_LENGTH)
   if (cursor.failed) return { unreadable: 'malformed', detail: 'the header of the Avro container file is cut short or not valid' }
   if (codec !== 'null' && codec !== 'deflate') {
     throw new ServiceError('unsupported', 'INPUT_ENCODING', 'Avro container files are read with codec null or deflate')
   }
-  const schemaId = schemaIdByForm(parse(schema))
-  if (schemaId === undefined) return { unreadable: 'schema-unknown', detail: 'the schema of the container file is not registered' }
+  if (answer.unreadable !== undefined) return answer
+  const { reader } = answer
   const sink: Sink = { records: [], rejected: [], next: 0, limits }
   let inflatedLeft = inflatedMax
   while (cursor.position < body.length) {
@@ -57,9 +67,9 @@ function decodeContainer (body: Buffer, limits: DecodeLimits, inflatedMax: numbe
     const isWhole = !cursor.failed && count >= 0 && mark.equals(sync)
     const records = isWhole ? inflate(data, codec, inflatedLeft) : codec === 'null' ? cutBlock(body, blockStart) : undefined
     inflatedLeft -= records?.length ?? 0
-    const isRead = records !== undefined && readRecords(records, 0, schemaId, isWhole ? count : Number.POSITIVE_INFINITY, sink)
+    const isRead = records !== undefined && readRecords(records, 0, reader, isWhole ? count : Number.POSITIVE_INFINITY, sink)
     if (isRead && isWhole) continue
-    if (isRead || records === undefined) rejectRest(body, isRead ? body.length : blockStart, body.length, schemaId, sink)
+    if (isRead || records === undefined) rejectRest(body, isRead ? body.length : blockStart, body.length, reader.id, sink)
     break
   }
   return sink
@@ -79,9 +89,9 @@ function readMetadata (cursor: AvroCursor): { schema: Buffer, codec: string } {
   return { schema, codec }
 }
 
-function parse (schema: Buffer): unknown {
+function formOf (schema: Buffer): SchemaName | undefined {
   try {
-    return JSON.parse(schema.toString('utf8'))
+    return { form: fingerprint(JSON.parse(schema.toString('utf8'))) }
   } catch {
     return undefined
   }
@@ -108,22 +118,23 @@ function cutBlock (body: Buffer, blockStart: number): Buffer | undefined {
 }
 
 /** Reads until `count` records or the end of the bytes. What follows a record that breaks off is one malformed record: gives false. */
-function readRecords (bytes: Buffer, from: number, schemaId: 1 | 2, count: number, sink: Sink): boolean {
+function readRecords (bytes: Buffer, from: number, { id, read }: AvroReader, count: number, sink: Sink): boolean {
   const cursor = new AvroCursor(bytes, from)
   for (let left = count; left > 0; left--) {
     const start = cursor.position
-    if (start === bytes.length) return count === Number.POSITIVE_INFINITY || rejectRest(bytes, start, start, schemaId, sink)
+    if (start === bytes.length) return count === Number.POSITIVE_INFINITY || rejectRest(bytes, start, start, id, sink)
     assertCount(sink)
-    const record = schemaId === 1 ? readV1(cursor) : readV2(cursor)
-    if (cursor.failed) return rejectRest(bytes, start, bytes.length, schemaId, sink)
+    // The two schemas of the product by their names, so that the compiler sees what it calls.
+    const record = id === 1 ? readV1(cursor) : id === 2 ? readV2(cursor) : read(cursor)
+    if (cursor.failed) return rejectRest(bytes, start, bytes.length, id, sink)
     record.index = sink.next++
     record.start = start
     record.end = cursor.position
     const fault = cursor.position - start > sink.limits.recordBytesMax ? 'record-too-large' : faultOf(record)
     if (fault === undefined) sink.records.push(record)
-    else sink.rejected.push(rejection(record, fault))
+    else sink.rejected.push(rejectionOf(record, fault))
   }
-  return cursor.position === bytes.length || rejectRest(bytes, cursor.position, bytes.length, schemaId, sink)
+  return cursor.position === bytes.length || rejectRest(bytes, cursor.position, bytes.length, id, sink)
 }
 
 function assertCount ({ next, limits }: Sink): void {
@@ -136,17 +147,6 @@ function rejectRest (source: Buffer, start: number, end: number, schemaId: numbe
     index: sink.next++, source, start, end, content: 'avro', schemaId, reason: 'malformed', field: undefined, deviceId: undefined, takenAt: undefined
   })
   return false
-}
-
-function rejection (record: DecodedRecord, fault: string): RejectedRecord {
-  const { index, source, start, end, schemaId, deviceId, takenAt } = record
-  return {
-    index, source, start, end, content: 'avro', schemaId,
-    reason: fault === 'record-too-large' ? fault : 'malformed',
-    field: fault === 'record-too-large' ? undefined : fault,
-    deviceId: isIdentifierText(deviceId, TEXT_MAX.deviceId) ? deviceId : undefined,
-    takenAt: Number.isSafeInteger(takenAt) ? takenAt : undefined
-  }
 }
 
 /** Reads what the wire holds; `faultOf` judges it, so that a bad value does not stop the records behind it. */
@@ -198,19 +198,5 @@ function readChannels (cursor: AvroCursor): SentChannel[] {
   return channels
 }
 
-/** Name of the field that makes the record malformed; `undefined` for a good record. */
-function faultOf (record: DecodedRecord): string | undefined {
-  if (!isIdentifierText(record.deviceId, TEXT_MAX.deviceId)) return 'deviceId'
-  if (record.patientId !== undefined && !isIdentifierText(record.patientId, TEXT_MAX.patientId)) return 'patientId'
-  if (!Number.isSafeInteger(record.takenAt)) return 'timestamp_utc'
-  if (!Number.isSafeInteger(record.sequence) || record.sequence < 0) return 'sequence'
-  if (record.firmware !== undefined && !isFirmwareText(record.firmware)) return 'firmware_version'
-  const { channels } = record
-  if (channels === undefined) return undefined
-  if (channels.length > TEXT_MAX.channels) return 'channels'
-  for (let position = 0; position < channels.length; position++) {
-    const { metric, kind, unit } = channels[position]!
-    if (metric === '\0' || kind === '\0' || unit === '\0') return `channels[${position}]`
-  }
-  return channels.length === 0 && record.battery === undefined && record.quality === undefined ? 'channels' : undefined
-}
+/** Of the schemas that the product brings. */
+export const FIXED_READERS: ReadonlyMap<number, AvroReader> = new Map([[1, { type: 'AVRO', id: 1, read: readV1 }], [2, { type: 'AVRO', id: 2, read: readV2 }]])

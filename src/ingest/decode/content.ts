@@ -10,6 +10,8 @@ export interface IncomingBody {
   contentType: string
   /** `Content-Encoding` as sent; '' when there was none. */
   contentEncoding: string
+  /** Id of the schema, named beside the bytes, which then carry no frame; absent: they say it themselves, or need none. */
+  schemaId?: number | undefined
 }
 
 export type BodyKind = 'json' | 'ndjson' | 'avro'

@@ -1,27 +1,39 @@
-/** Bytes of a body and its kind → records, what was rejected, or that nothing can be read. */
+/** Bytes of a body (or of one message of a topic) and its kind → records, what was rejected, or that nothing can be read. */
 
-import { decodeAvro } from './avro.ts'
+import { avroSchemaOf, decodeAvro, decodeAvroRecords } from './avro.ts'
 import { type BodyKind, type ContentLimits, type IncomingBody, inflated } from './content.ts'
 import { decodeJson, decodeNdjson } from './json.ts'
 import type { DecodedBody, DecodeLimits } from './record.ts'
+import type { SchemaAnswer, SchemaName, Schemas } from './schemas.ts'
 
 export type BodyLimits = DecodeLimits & ContentLimits
 
 const DAMAGED: DecodedBody = { unreadable: 'malformed', detail: 'the compressed body is cut short or damaged' }
 const EMPTY: DecodedBody = { unreadable: 'malformed', detail: 'the body is empty' }
 
-/** Gives a promise only for a compressed body. @throws ServiceError INPUT_TOO_LARGE, INPUT_ENCODING */
-export function decodeBody (body: IncomingBody, kind: BodyKind, limits: BodyLimits): DecodedBody | Promise<DecodedBody> {
+/** Gives a promise only for a compressed body, or a schema that must be asked for. @throws ServiceError INPUT_TOO_LARGE, INPUT_ENCODING */
+export function decodeBody (body: IncomingBody, kind: BodyKind, limits: BodyLimits, schemas: Schemas): DecodedBody | Promise<DecodedBody> {
   const bytes = inflated(body, limits)
-  if (bytes instanceof Promise) return bytes.then(inflatedBytes => inflatedBytes === undefined ? DAMAGED : decodeBytes(inflatedBytes, kind, limits))
-  return decodeBytes(bytes, kind, limits)
+  if (bytes instanceof Promise) return bytes.then(whole => whole === undefined ? DAMAGED : find(whole, kind, limits, schemas, body.schemaId))
+  return find(bytes, kind, limits, schemas, body.schemaId)
 }
 
-function decodeBytes (bytes: Buffer, kind: BodyKind, limits: BodyLimits): DecodedBody {
+/** @param declared id of the schema where the bytes carry no frame */
+function find (bytes: Buffer, kind: BodyKind, limits: BodyLimits, schemas: Schemas, declared: number | undefined): DecodedBody | Promise<DecodedBody> {
   if (bytes.length === 0) return EMPTY
+  const name = declared === undefined ? nameIn(bytes, kind) : { id: declared }
+  const answer = name === undefined ? undefined : schemas.named(name)
+  if (answer instanceof Promise) return answer.then(late => decode(bytes, kind, limits, late, declared !== undefined))
+  return decode(bytes, kind, limits, answer, declared !== undefined)
+}
+
+function nameIn (bytes: Buffer, kind: BodyKind): SchemaName | undefined { return kind === 'avro' ? avroSchemaOf(bytes) : undefined }
+
+/** @param isBare the bytes carry no frame, and the answer is that for the schema named beside them */
+function decode (bytes: Buffer, kind: BodyKind, limits: BodyLimits, answer: SchemaAnswer | undefined, isBare: boolean): DecodedBody {
   switch (kind) {
     case 'json': return decodeJson(bytes, limits)
     case 'ndjson': return decodeNdjson(bytes, limits)
-    case 'avro': return decodeAvro(bytes, limits, limits.inflatedBytesMax)
+    case 'avro': return isBare ? decodeAvroRecords(bytes, answer!, limits) : decodeAvro(bytes, answer, limits, limits.inflatedBytesMax)
   }
 }

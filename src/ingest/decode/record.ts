@@ -16,17 +16,16 @@ export interface DecodedRecord extends RecordBytes {
   /** Place in the body, from 0. */
   index: number
   content: ContentKind
-  schemaId: 1 | 2
+  schemaId: number
   deviceId: string
   patientId: string | undefined
   takenAt: EpochMs
   /** 0 when the device has no counter. */
   sequence: number
-  /** Schema v2; `undefined` in v1. */
+  /** Channels that say what they are; `undefined` in v1. */
   channels: readonly SentChannel[] | undefined
-  /** Schema v1; `undefined` when not sent, NaN when no number. */
+  /** The two values whose channel the device model states; `undefined` when not sent, NaN when no number. */
   spo2: number | undefined
-  /** Schema v1, likewise. */
   tissueO2: number | undefined
   /** NaN when what was sent is no number. */
   battery: number | undefined

@@ -26,7 +26,7 @@ export interface NewItem {
   kind: ItemKind
   reason: ReasonCode
   field?: string | undefined
-  /** 0: not known. */
+  /** 0: not known. Of a body: the id that was named beside it; 0 where it carries its own. */
   schemaId: number
   content: BodyKind
   encoding?: BodyEncoding

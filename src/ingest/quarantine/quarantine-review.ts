@@ -10,6 +10,7 @@ import { fractionsByBody } from '../check-reading.ts'
 import type { BodyKind } from '../decode/content.ts'
 import { type BodyLimits, decodeBody } from '../decode/decode-body.ts'
 import type { DecodedRecord } from '../decode/record.ts'
+import type { Schemas } from '../decode/schemas.ts'
 import type { Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
 import { bodyOf, type ItemHead, type SealedItem } from './quarantine-item.ts'
@@ -26,6 +27,7 @@ export interface ReviewDeps extends PublishDeps {
   /** Of an inlet of its own, e.g. `resubmit/<instance>`. */
   accept: Accept
   limits: BodyLimits
+  schemas: Schemas
   now: () => EpochMs
 }
 
@@ -91,7 +93,7 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
       const { sealed, ...head } = item
       if (sealed === undefined) return { head, bytes: undefined, record: undefined }
       const bytes = await quarantine.open({ ...head, sealed })
-      return { head, bytes, record: head.kind === 'body' ? undefined : recordOf(head, bytes, deps.limits) }
+      return { head, bytes, record: head.kind === 'body' ? undefined : await recordOf(head, bytes, deps) }
     },
     resubmit,
     discard (ids, note, by) {
@@ -103,8 +105,8 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
   }
 }
 
-function recordOf (head: ItemHead, bytes: Buffer, limits: BodyLimits): Omit<DecodedRecord, 'source'> | undefined {
-  const decoded = decodeItem(head, bytes, limits)
+async function recordOf (head: ItemHead, bytes: Buffer, deps: ReviewDeps): Promise<Omit<DecodedRecord, 'source'> | undefined> {
+  const decoded = await decodeItem(head, bytes, deps)
   const record = decoded.unreadable === undefined ? decoded.records[0] : undefined
   if (record === undefined) return undefined
   const { source: _, ...fields } = record
@@ -117,7 +119,7 @@ interface OpenedField { item: SealedItem, record: DecodedRecord }
 async function resubmitFields (deps: ReviewDeps, items: readonly SealedItem[]): Promise<number> {
   const opened: OpenedField[] = []
   for (const item of items) {
-    const decoded = decodeItem(item, await deps.quarantine.open(item), deps.limits)
+    const decoded = await decodeItem(item, await deps.quarantine.open(item), deps)
     const record = decoded.unreadable === undefined ? decoded.records[0] : undefined
     if (record !== undefined) opened.push({ item, record })
   }
@@ -156,8 +158,8 @@ export function onlyField (record: DecodedRecord, field: string | undefined): De
 
 /** The records of a body that can be read now come in anew. */
 async function resubmitBody (deps: ReviewDeps, item: SealedItem): Promise<boolean> {
-  const body = { bytes: await deps.quarantine.open(item), contentType: CONTENT_TYPES[item.content], contentEncoding: item.encoding }
-  const decoded = await decodeBody(body, item.content, deps.limits)
+  const body = { bytes: await deps.quarantine.open(item), contentType: CONTENT_TYPES[item.content], contentEncoding: item.encoding, schemaId: item.schemaId === 0 ? undefined : item.schemaId }
+  const decoded = await decodeBody(body, item.content, deps.limits, deps.schemas)
   if (decoded.unreadable !== undefined) {
     await deps.quarantine.keep([{ id: item.id, kind: 'body', reason: decoded.unreadable }])
     return false

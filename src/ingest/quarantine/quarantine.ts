@@ -2,7 +2,7 @@
 
 import type { Pool } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
-import type { ReasonCode } from '../../model/reason.ts'
+import { type ReasonCode, SCHEMA_REASONS } from '../../model/reason.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { Events } from '../../observability/events.ts'
 import { createGroupCommit } from '../../platform/group-commit.ts'
@@ -155,7 +155,10 @@ async function sealAll ({ dataKeys, deviceIndexOf, fingerprint }: QuarantineOpti
 function report ({ events }: QuarantineOptions, rows: readonly NewRow[], repeatCount: number): void {
   const counts = new Map<ReasonCode, number>()
   for (const { item } of rows) counts.set(item.reason, (counts.get(item.reason) ?? 0) + 1)
-  for (const [reason, count] of counts) events.quarantined(reason, count)
+  for (const [reason, count] of counts) {
+    events.quarantined(reason, count)
+    if (SCHEMA_REASONS.has(reason)) events.raise('schema-refused', { reason, count })
+  }
   if (repeatCount > 0) events.repeated(repeatCount)
 }
 

@@ -7,21 +7,20 @@ import type { Events } from '../../observability/events.ts'
 import { undefinedWhenDestroyed } from '../../security/data-keys.ts'
 import { itemOf } from '../accept.ts'
 import { fractionsByBody } from '../check-reading.ts'
-import { decodeAvroRecord } from '../decode/avro.ts'
+import { decodeAvroRecords } from '../decode/avro.ts'
 import { decodeJson } from '../decode/json.ts'
 import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.ts'
+import type { Schemas } from '../decode/schemas.ts'
 import type { Failure, Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
 import type { Arrival, Origin } from '../raw-frame.ts'
 import { bodyOf, originOf, type SealedItem, wasStored } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
-import { schemaIdOf } from '../decode/schema-registry.ts'
 
-export interface ReleaseDeps extends PublishDeps {
+export interface ReleaseDeps extends PublishDeps, ItemDecoding {
   identify: Identify
   quarantine: Pick<Quarantine, 'add' | 'settle' | 'keep' | 'open'>
   events: Pick<Events, 'released'>
-  limits: DecodeLimits
   /** Who wears the device now, if anybody. */
   sidNow: (deviceId: string) => Promise<Sid | undefined>
 }
@@ -125,7 +124,7 @@ async function openAll (deps: ReleaseDeps, items: readonly SealedItem[]): Promis
   for (const item of items) {
     const bytes = await deps.quarantine.open(item).catch(undefinedWhenDestroyed)
     if (bytes === undefined) { opened.lost.push(item.id); continue }
-    const decoded = decodeItem(item, bytes, deps.limits)
+    const decoded = await decodeItem(item, bytes, deps)
     const record = decoded.unreadable === undefined && decoded.rejected.length === 0 ? decoded.records[0] : undefined
     if (record === undefined) {
       opened.unread.push({ id: item.id, kind: item.kind, reason: decoded.unreadable ?? decoded.rejected[0]?.reason ?? 'malformed' })
@@ -137,10 +136,10 @@ async function openAll (deps: ReleaseDeps, items: readonly SealedItem[]): Promis
   return opened
 }
 
+export interface ItemDecoding { limits: DecodeLimits, schemas: Schemas }
+
 /** The one record of an item of kind `record` or `field`. */
-export function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId' | 'source'>, bytes: Buffer, limits: DecodeLimits): DecodedBody {
+export async function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId' | 'source'>, bytes: Buffer, { limits, schemas }: ItemDecoding): Promise<DecodedBody> {
   if (item.content !== 'avro') return decodeJson(bytes, limits, wasStored(item))
-  const schemaId = schemaIdOf(item.schemaId)
-  if (schemaId === undefined) return { unreadable: 'schema-unknown', detail: 'the schema id is not registered' }
-  return decodeAvroRecord(bytes, schemaId, limits)
+  return decodeAvroRecords(bytes, await schemas.kept(item.schemaId), limits)
 }

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises'
 import { expect, test } from 'vitest'
-import { schemaIdByForm } from '../../../src/ingest/decode/schema-registry.ts'
+import { schemaIdByForm } from '../../../src/ingest/decode/fixed-schemas.ts'
 import { REASONS } from '../../../src/model/reason.ts'
 
 const page = await readFile(new URL('../../../docs/ingest.md', import.meta.url), 'utf8')

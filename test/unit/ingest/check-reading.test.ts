@@ -178,3 +178,13 @@ test('a reading holds its identity, battery, quality and no firmware number yet'
     takenAt: TAKEN, sequence: 3, values: [undefined, 97, ...Array(6).fill(undefined)], battery: 3_700, quality: 92, firmware: 0, flags: 0
   })
 })
+
+test('a record may name the two values of the model and channels beside them, but no channel twice', () => {
+  const both = checkAll(record({ spo2: 97, channels: [sent('o2hb', 2)] }), NOW, false)
+  expect(both.ok && both.reading.values).toEqual([undefined, 97, undefined, undefined, undefined, undefined, 2, undefined])
+  for (const change of [{ spo2: 97, channels: [sent('spo2', 97)] }, { tissueO2: 40, channels: [sent('tissue-po2', 40)] }]) {
+    expect(checkAll(record(change), NOW, false)).toEqual({ ok: false, reason: 'duplicate-key', failures: [] })
+  }
+  expect(fractionDevices([record({ spo2: 0.97, channels: [GOOD] })])).toEqual(new Set(['d']))
+  expect(fractionDevices([record({ spo2: 97, channels: [sent('spo2', 0.97)] })])).toEqual(new Set())
+})

@@ -34,6 +34,15 @@ test('any type of body comes to accept as bytes, with its type and encoding', as
   ])
 })
 
+test('the header Oxbow-Schema-Id names the schema of a body without a frame, and nothing but an id may stand there', async () => {
+  const seen: (number | undefined)[] = []
+  await appWith(async body => { seen.push(body.schemaId); return { status: 200, body: {} } })
+  const post = async (id?: string) => (await app.inject({ method: 'POST', url: '/ingest/telemetry', payload: Buffer.from('x'), headers: { 'content-type': 'application/avro', ...(id === undefined ? {} : { 'oxbow-schema-id': id }) } })).statusCode
+  expect([await post('101'), await post(), await post('2147483647')]).toEqual([200, 200, 200])
+  expect(seen).toEqual([101, undefined, 2_147_483_647])
+  for (const id of ['0', '-1', '1.5', 'Patch', '2147483648', '', '1, 2']) expect(await post(id), id).toBe(415)
+})
+
 test('the route declares its scope and audit kind', async () => {
   const { declared } = await appWith(async () => ({ status: 200, body: {} }))
   expect(declared).toContainEqual(expect.objectContaining({ access: { scope: '__telemetry.write' }, audit: 'ingest.batch' }))

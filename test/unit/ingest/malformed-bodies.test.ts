@@ -1,6 +1,6 @@
 import { gzipSync, zstdCompressSync } from 'node:zlib'
 import { expect, test } from 'vitest'
-import { TISSUE_OXYGEN_V1 } from '../../../src/ingest/decode/schema-registry.ts'
+import { TISSUE_OXYGEN_V1 } from '../../../src/ingest/decode/fixed-schemas.ts'
 import { ServiceError } from '../../../src/model/errors.ts'
 import type { ReasonCode } from '../../../src/model/reason.ts'
 import { testDoor } from '../../support/ingest-door.ts'

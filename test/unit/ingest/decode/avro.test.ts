@@ -1,11 +1,19 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { decodeAvro } from '../../../../src/ingest/decode/avro.ts'
+import { CONTENT_LIMITS } from '../../../../src/ingest/decode/content.ts'
+import { decodeBody } from '../../../../src/ingest/decode/decode-body.ts'
+import { FIXED_SCHEMAS } from '../../../../src/ingest/decode/fixed-readers.ts'
 import { DECODE_LIMITS, type DecodedBody, type DecodedRecord, type RejectedRecord } from '../../../../src/ingest/decode/record.ts'
-import { TISSUE_OXYGEN_V1, TISSUE_OXYGEN_V2 } from '../../../../src/ingest/decode/schema-registry.ts'
+import { TISSUE_OXYGEN_V1, TISSUE_OXYGEN_V2 } from '../../../../src/ingest/decode/fixed-schemas.ts'
 import { container, framed, framedV1, framedV2, type SentV2, sentV1, sentV2, TAKEN_AT, V1_TYPE, V2_TYPE } from '../../../support/telemetry.ts'
 
 const INFLATED_MAX = 1_000_000
+
+function decodeAvro (bytes: Buffer, limits: typeof DECODE_LIMITS, inflatedBytesMax: number): DecodedBody {
+  const decoded = decodeBody({ bytes, contentType: '', contentEncoding: '' }, 'avro', { ...CONTENT_LIMITS, ...limits, inflatedBytesMax }, FIXED_SCHEMAS)
+  if (decoded instanceof Promise) throw new Error('the schemas of the product are known at once')
+  return decoded
+}
 
 function read (body: DecodedBody): { records: readonly DecodedRecord[], rejected: readonly RejectedRecord[] } {
   if (body.unreadable !== undefined) throw new Error(`unreadable: ${body.unreadable}`)

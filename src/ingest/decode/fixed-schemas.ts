@@ -1,4 +1,4 @@
-/** The device schemas that are registered: takes an id or an Avro schema, gives the schema's id. Ids 1 and 2 are fixed for ever. */
+/** The device schemas that the product brings: takes an id or an Avro schema, gives the schema's id. Ids 1 and 2 are fixed for ever. */
 
 import { fingerprint } from './canonical-form.ts'
 
@@ -58,21 +58,28 @@ export const SCHEMAS: readonly RegisteredSchema[] = [
   { id: 2, subject: 'TissueOxygen', version: 2, schema: TISSUE_OXYGEN_V2 }
 ]
 
+/** Ids that the product may still take; the registry gives higher ones. */
+export const FIXED_ID_MAX = 100
+
 const BY_FINGERPRINT: ReadonlyMap<string, 1 | 2> = new Map(SCHEMAS.map(({ id, schema }) => [fingerprint(schema), id]))
 
-/** `undefined` when no such schema is registered. */
+/** `undefined` for any other schema. */
 export function schemaIdOf (id: number): 1 | 2 | undefined { return id === 1 || id === 2 ? id : undefined }
 
-/** Id of the registered schema with the same Parsing Canonical Form; `undefined` when there is none or it is no schema. */
+/** Id of the schema of the product with the same Parsing Canonical Form; `undefined` when there is none or it is no schema. */
 export function schemaIdByForm (schema: unknown): 1 | 2 | undefined {
   try {
-    return BY_FINGERPRINT.get(fingerprint(schema))
+    return schemaIdByFingerprint(fingerprint(schema))
   } catch {
     return undefined
   }
 }
 
-/** Name shown in provenance: `TissueOxygen.v1`; for an id that is not registered `schema-<id>`. */
+/** @param form of `fingerprint` */
+export function schemaIdByFingerprint (form: string): 1 | 2 | undefined { return BY_FINGERPRINT.get(form) }
+
+/** Name shown in provenance: `TissueOxygen.v1`; of one that is registered `schema-<id>`, whose subject and version the registry tells: an id
+ *  never means anything else, while a schema may stand in several subjects. */
 export function schemaName (id: number): string {
   const schema = SCHEMAS.find(registered => registered.id === id)
   return schema === undefined ? `schema-${id}` : `${schema.subject}.v${schema.version}`

@@ -1,7 +1,7 @@
 import avro from 'avsc'
 import { expect, test } from 'vitest'
 import { canonicalForm } from '../../../../src/ingest/decode/canonical-form.ts'
-import { SCHEMAS, schemaIdByForm, schemaIdOf, schemaName } from '../../../../src/ingest/decode/schema-registry.ts'
+import { SCHEMAS, schemaIdByForm, schemaIdOf, schemaName } from '../../../../src/ingest/decode/fixed-schemas.ts'
 
 test('ids 1 and 2 are the two versions of TissueOxygen', () => {
   expect(SCHEMAS.map(({ id, subject, version }) => [id, subject, version])).toEqual([[1, 'TissueOxygen', 1], [2, 'TissueOxygen', 2]])

@@ -1,0 +1,13 @@
+/** A schema's text → a schema made ready, or everything that is wrong with it. */
+
+import { compileAvro } from './avro-schema.ts'
+import { type Compilation, SCHEMA_BYTES_MAX, type SchemaText, type SchemaType } from './compiled-schema.ts'
+
+export const SCHEMA_TYPES: readonly SchemaType[] = ['AVRO']
+
+export function compileSchema ({ type, text }: SchemaText): Compilation {
+  if (Buffer.byteLength(text) > SCHEMA_BYTES_MAX) return { problems: [`the schema is larger than ${SCHEMA_BYTES_MAX} bytes`] }
+  switch (type) {
+    case 'AVRO': return compileAvro(text)
+  }
+}

@@ -1,0 +1,84 @@
+/** Changes a device maker makes to a schema, in every format, and what becomes of each: for the matrix of docs/schemas.md. */
+
+import { compatibilityProblems, type Mode } from '../../src/ingest/schemas/compatibility.ts'
+import { compileSchema } from '../../src/ingest/schemas/compile-schema.ts'
+import type { CompiledSchema, SchemaText, SchemaType } from '../../src/ingest/schemas/compiled-schema.ts'
+import { mappingProblems } from '../../src/ingest/schemas/mapping-check.ts'
+import type { DeviceModels } from '../../src/model/device-model.ts'
+
+export interface Change { name: string, schemas: Readonly<Partial<Record<SchemaType, string>>> }
+
+interface AvroField { name: string, type: unknown, [property: string]: unknown }
+
+const channel = (metric: string, kind: string, unit: string) => ({ 'oxbow.metric': metric, 'oxbow.kind': kind, 'oxbow.unit': unit })
+
+const AVRO_FIELDS: readonly AvroField[] = [
+  { name: 'deviceId', type: 'string' },
+  { name: 'timestamp_utc', type: 'long' },
+  { name: 'sequence', type: 'int' },
+  { name: 'po2', type: 'double', ...channel('tissue-po2', 'tissue-po2', 'mm[Hg]') },
+  { name: 'o2hb', type: ['null', 'double'], default: null, ...channel('o2hb-relative', 'o2hb-relative', '1') },
+  { name: 'battery_mv', type: 'int' }
+]
+
+function avro (fields: readonly AvroField[]): string { return JSON.stringify({ type: 'record', name: 'Patch', namespace: 'com.example', fields }) }
+
+/** With the field changed; `undefined` leaves a property out. */
+function avroWith (name: string, change: Readonly<Record<string, unknown>>): string {
+  return avro(AVRO_FIELDS.map(field => field.name === name ? { ...field, ...change } : field))
+}
+
+const STO2 = channel('tissue-sto2', 'tissue-sto2', '%')
+
+export const BASE: Readonly<Partial<Record<SchemaType, string>>> = { AVRO: avro(AVRO_FIELDS) }
+
+export const CHANGES: readonly Change[] = [
+  { name: 'add an optional channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: ['null', 'double'], default: null, ...STO2 }]) } },
+  { name: 'add a required channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: 'double', ...STO2 }]) } },
+  { name: 'add a channel that no model has', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'deep', type: ['null', 'double'], default: null, ...channel('tissue-po2-deep', 'tissue-po2', 'mm[Hg]') }]) } },
+  { name: 'add a field that says nothing', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null }]) } },
+  { name: 'add a field to be ignored', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null, 'oxbow.ignore': true }]) } },
+  { name: 'rename a field, with its old name as alias', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2', aliases: ['po2'] }) } },
+  { name: 'rename a field', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2' }) } },
+  { name: 'widen int to long', schemas: { AVRO: avroWith('sequence', { type: 'long' }) } },
+  { name: 'narrow double to float', schemas: { AVRO: avroWith('po2', { type: 'float' }) } },
+  { name: 'make a channel optional', schemas: { AVRO: avroWith('po2', { type: ['null', 'double'], default: null }) } },
+  { name: 'remove a default', schemas: { AVRO: avroWith('o2hb', { default: undefined }) } },
+  { name: 'change a unit', schemas: { AVRO: avroWith('o2hb', { 'oxbow.unit': 'umol/L' }) } },
+  { name: 'change a unit to one that the kind does not have', schemas: { AVRO: avroWith('po2', { 'oxbow.unit': 'kPa' }) } },
+  { name: 'change a kind', schemas: { AVRO: avroWith('o2hb', { 'oxbow.kind': 'hhb-relative' }) } },
+  { name: 'change the name of a metric', schemas: { AVRO: avroWith('po2', { 'oxbow.metric': 'tissue-po2-surface' }) } },
+  { name: 'remove a channel', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'o2hb')) } },
+  { name: 'remove the sequence', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'sequence')) } },
+  { name: 'make a number a text', schemas: { AVRO: avroWith('po2', { type: 'string' }) } }
+]
+
+export function compiledOf (schema: SchemaText): CompiledSchema {
+  const compilation = compileSchema(schema)
+  if (compilation.problems !== undefined) throw new Error(compilation.problems.join('; '))
+  return compilation.compiled
+}
+
+/** What registering it behind the base answers. */
+export function outcomeOf (type: SchemaType, text: string, mode: Mode, models: DeviceModels): string {
+  const base = compiledOf({ type, text: BASE[type]! })
+  const compilation = compileSchema({ type, text })
+  if (compilation.problems !== undefined) return 'refused: 42201'
+  const { compiled } = compilation
+  const reasons = [
+    ...compatibilityProblems(compiled, [{ version: 1, compiled: base }], mode).length > 0 ? ['wire'] : [],
+    ...mappingProblems(compiled, base, models).length > 0 ? ['mapping'] : []
+  ]
+  return reasons.length === 0 ? 'accepted' : `refused: 409 ${reasons.join(', ')}`
+}
+
+const SHOWN_MODES: readonly Mode[] = ['BACKWARD', 'FORWARD', 'FULL']
+
+/** The table of a format as docs/schemas.md shows it. */
+export function matrixOf (type: SchemaType, models: DeviceModels): string {
+  const rows = CHANGES.flatMap(({ name, schemas }) => {
+    const text = schemas[type]
+    return text === undefined ? [] : [`| ${name} | ${SHOWN_MODES.map(mode => outcomeOf(type, text, mode, models)).join(' | ')} |`]
+  })
+  return [`| change | ${SHOWN_MODES.join(' | ')} |`, '|---|---|---|---|', ...rows].join('\n')
+}
