@@ -45,7 +45,9 @@ export interface DestinationSetting {
 export interface TopicSetting {
   topic: string
   /** How its messages are to be read: `confluent` is the wire format that begins with 0x00 and a schema id. */
-  content: 'confluent' | 'json'
+  content: 'confluent' | 'avro' | 'json'
+  /** Of messages without the header `oxbow-schema-id`. */
+  schemaId?: number
 }
 /** The wrapping keys, one for each store that seals. */
 export const WRAPPING_KEYS = ['linkage', 'archive', 'audit', 'quarantine', 'delivery', 'release'] as const
@@ -94,10 +96,11 @@ export const SETTINGS = {
       additionalProperties: false,
       properties: {
         topic: { type: 'string', pattern: '^[a-zA-Z0-9._-]{1,200}$' },
-        content: { enum: ['confluent', 'json'] }
+        content: { enum: ['confluent', 'avro', 'json'] },
+        schemaId: { type: 'integer', minimum: 1, maximum: 2_147_483_647 }
       }
     }
-  }, 'Topics that devices or vendors write to, on the cluster of `kafka.brokers`: read from the oldest record there is. `content`: `confluent` (0x00, 4-byte schema id, one or more records) or `json`.',
+  }, 'Topics that devices or vendors write to, on the cluster of `kafka.brokers`: read from the oldest record there is. `content`: `confluent` (0x00, 4-byte schema id, one or more records), or plain `avro` or `json`, whose schema the header `oxbow-schema-id` names, else `schemaId`.',
   [{ topic: 'vendor.telemetry', content: 'confluent' }, { topic: 'clinic.nirs', content: 'json' }]),
   'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.', ['https://hospital.example/mrn']),
   'quarantine.itemsMax': whole(5_000_000, 1, 1_000_000_000, 'Most items kept in quarantine; when reached the door answers 429.'),

@@ -141,11 +141,15 @@ async function takeIn ({ setting, offsets, acceptMessages, events }: TopicInletP
   }
 }
 
-const CONTENT_TYPE: Readonly<Record<TopicSetting['content'], string>> = { confluent: 'application/avro', json: 'application/json' }
+const CONTENT_TYPE: Readonly<Record<TopicSetting['content'], string>> = { confluent: 'application/avro', avro: 'application/avro', json: 'application/json' }
+const SCHEMA_HEADER = 'oxbow-schema-id'
 
-function messageOf ({ topic, content }: TopicSetting, partition: number, { offset, value }: PartitionBatch['records'][number]): IncomingMessage {
+function messageOf ({ topic, content, schemaId }: TopicSetting, partition: number, { offset, value, headers }: PartitionBatch['records'][number]): IncomingMessage {
+  const named = headers?.get(SCHEMA_HEADER)
+  const declared = named !== undefined && /^\d{1,10}$/.test(named) ? Number(named) : schemaId
   return {
     bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength), contentType: CONTENT_TYPE[content], contentEncoding: '',
+    ...(content === 'confluent' || declared === undefined ? {} : { schemaId: declared }),
     source: { inlet: `kafka/${topic}/${partition}`, number: offset }
   }
 }

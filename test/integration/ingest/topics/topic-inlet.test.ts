@@ -14,7 +14,7 @@ import { drawSid } from '../../../../src/security/sid.ts'
 import { type IngestSystem, ingestSystem } from '../../../support/ingest-system.ts'
 import { type Broker, anyBroker } from '../../../support/kafka.ts'
 import { missingKafka } from '../../../support/missing-kafka.ts'
-import { framedV1, framedV2, json, sentV1, sentV2, TAKEN_AT } from '../../../support/telemetry.ts'
+import { framedV1, framedV2, json, sentV1, sentV2, TAKEN_AT, V1_TYPE } from '../../../support/telemetry.ts'
 
 const missing = missingKafka()
 const DEVICES = ['worn-1', 'worn-2', 'worn-3']
@@ -126,6 +126,18 @@ describe.skipIf(missing !== undefined)(`inlet from topics${missing === undefined
     expect(found.map(({ reason }) => reason)).toEqual(['malformed', 'schema-unknown', 'malformed', 'malformed'])
     // A message without a value and an empty one are the same bytes: one item, seen twice.
     expect(found.map(({ source, timesSeen }) => [source.replace(/^kafka\/[^/]+\/\d\//, ''), timesSeen])).toEqual([['1', 1], ['2', 1], ['3', 1], ['4', 2]])
+  })
+
+  test('plain Avro and JSON are read by the schema that the header names, else by that of the setting', async () => {
+    start({ content: 'avro', schemaId: 2 })
+    await send([
+      { key: 'worn-1', value: V1_TYPE.toBuffer(reading('worn-1', 0)), headers: { 'Oxbow-Schema-Id': '1' } },
+      { key: 'worn-1', value: framedV2([sentV2({ deviceId: 'worn-1', timestamp_utc: at(1) })]).subarray(5) },
+      { key: 'worn-1', value: V1_TYPE.toBuffer(reading('worn-1', 2)), headers: { 'oxbow-schema-id': '77' } }
+    ])
+    await takenIn()
+    expect([...(await times()).values()].flat()).toHaveLength(2)
+    expect((await items()).map(({ reason }) => reason)).toEqual(['schema-unknown'])
   })
 
   test('a server that ends between the append and the offset takes the batch in again, and nothing else', async () => {
