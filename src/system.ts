@@ -1,6 +1,6 @@
 /** Config → running system: built top to bottom, stopped bottom to top. The one place that knows every room. */
 
-import { Registry } from 'prom-client'
+import { Registry as MetricsRegistry } from 'prom-client'
 import { authPlugin } from './auth/auth.plugin.ts'
 import { openVerifier } from './auth/open-auth.ts'
 import { deficitProblems, loadDeviceModels, windowSizeProblems } from './config/device-models.ts'
@@ -27,6 +27,7 @@ import { type Ingest, openIngest } from './ingest/open-ingest.ts'
 import { schemaName } from './ingest/decode/fixed-schemas.ts'
 import type { QuarantineReview } from './ingest/quarantine/quarantine-review.ts'
 import { startTopicInlets } from './ingest/topics/open-topic-inlets.ts'
+import { createRegistry, type Registry } from './ingest/schemas/registry.ts'
 import { registryRoutes } from './ingest/schemas/registry.routes.ts'
 import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
@@ -78,7 +79,7 @@ export interface SystemOptions {
 /** What every part is built with. */
 interface Ground extends SystemOptions {
   log: Logger
-  registry: Registry
+  registry: MetricsRegistry
   events: Events
   /** Parts running so far; ended in reverse. */
   running: { name: string, stop: () => Promise<unknown> }[]
@@ -117,9 +118,17 @@ export async function openReview (options: SystemOptions): Promise<{ review: Qua
   }
 }
 
+/** The schemas that are registered in this deployment, whether or not a server runs on it. @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function openRegistry (options: SystemOptions): Promise<{ registry: Registry, close (): Promise<void> }> {
+  const { config, events } = groundOf(options)
+  const models = await loadModels(config)
+  const stores = await reachStores(config)
+  return { registry: createRegistry({ pool: stores.pool('oxbow_ingest'), models, events }), close: stores.close }
+}
+
 function groundOf (options: SystemOptions): Ground {
   const log = createLogger(options.config['log.level'], options.writeLog)
-  const registry = new Registry()
+  const registry = new MetricsRegistry()
   return { ...options, log, registry, events: createEvents(registry, log, options.now), running: [], missing: new Set() }
 }
 

@@ -1,22 +1,26 @@
 /** Every verb, in the order in which `--help` lists them. */
 
 import { loadConfig } from '../config/load.ts'
-import { openReview } from '../system.ts'
+import { openRegistry, openReview, type SystemOptions } from '../system.ts'
 import { docsVerb } from './docs.ts'
 import { doctorVerb } from './doctor.ts'
 import { createQuarantineVerb } from './quarantine.ts'
 import { replayVerb } from './replay.ts'
+import { createSchemaVerb } from './schema.ts'
 import { serveVerb } from './serve.ts'
 import { simulateVerb } from './simulate.ts'
 import { tokenVerb } from './token.ts'
 import { topicsVerb } from './topics.ts'
 import type { CliContext, Verb } from './verb.ts'
 
-const quarantineVerb = createQuarantineVerb((context, configFile) => openReview({
-  config: loadConfig(context.env, configFile), now: context.now, writeLog: errorsInWords('quarantine', context.stderr), onLost: () => {}
-}))
+const quarantineVerb = createQuarantineVerb((context, configFile) => openReview(quietly('quarantine', context, configFile)))
+const schemaVerb = createSchemaVerb((context, configFile) => openRegistry(quietly('schema', context, configFile)))
 
-export const VERBS: readonly Verb[] = [serveVerb, replayVerb, simulateVerb, quarantineVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb]
+export const VERBS: readonly Verb[] = [serveVerb, replayVerb, simulateVerb, quarantineVerb, schemaVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb]
+
+function quietly (verb: string, context: CliContext, configFile: string | undefined): SystemOptions {
+  return { config: loadConfig(context.env, configFile), now: context.now, writeLog: errorsInWords(verb, context.stderr), onLost: () => {} }
+}
 
 /** A verb writes for people: of the log of what it opens only errors are said, without their fields. */
 function errorsInWords (verb: string, stderr: CliContext['stderr']): (line: string) => void {

@@ -1,10 +1,13 @@
 /** A device with a schema of its own, through the public API: unknown, kept, registered, re-submitted, seen as an Observation; then its schema evolves. */
 
+import { rmSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import avro from 'avsc'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Bedside, createBedside, iso } from '../support/bedside.ts'
 import { endOxbow, makeDataDir, type Oxbow, startOxbow } from '../support/oxbow-process.ts'
 import { framed } from '../support/telemetry.ts'
+import { temporaryFolder } from '../support/temporary-folder.ts'
 
 const dataDir = makeDataDir()
 const MINUTE = 60_000
@@ -73,6 +76,24 @@ test('a version that would break the mapping is not activated, and one that adds
   const type = avro.Type.forSchema({ ...PATCH, fields: more } as avro.Schema, { wrapUnions: true })
   const answer = await ward.ehr.telemetry(framed(body['id'] as number, [type.toBuffer({ serial: 'patch-1', at: M + 5 * MINUTE, po2: 31, spo2: { double: 97 } })]), 'application/avro')
   expect([answer.status, answer.body.accepted]).toEqual([200, 1])
+})
+
+test('the verb checks, registers and lists beside the running server, which takes readings in the schema at once', async () => {
+  const folder = temporaryFolder('schema-files')
+  const file = join(folder, 'strap.avsc')
+  writeFileSync(file, JSON.stringify({ ...PATCH, name: 'Strap' }))
+  try {
+    expect(await oxbow.verb('schema', 'check', file, '--subject', 'Strap')).toMatchObject({ code: 0, stdout: expect.stringContaining('it may be registered') })
+    const { code, stdout } = await oxbow.verb('schema', 'register', file, '--subject', 'Strap', '--json')
+    expect(code).toBe(0)
+    const { id } = JSON.parse(stdout) as { id: number }
+    expect((await oxbow.verb('schema', 'list')).stdout).toContain(`id ${id}`)
+    const record = avro.Type.forSchema({ ...PATCH, name: 'Strap' } as avro.Schema).toBuffer({ serial: 'patch-1', at: M + 7 * MINUTE, po2: 32 })
+    const answer = await ward.ehr.telemetry(record, 'application/avro', { 'Oxbow-Schema-Id': String(id) })
+    expect([answer.status, answer.body.accepted]).toEqual([200, 1])
+  } finally {
+    rmSync(folder, { recursive: true, force: true })
+  }
 })
 
 test('reading the registry and writing it are opened by scopes of their own', async () => {

@@ -4,10 +4,10 @@ import type { ClientBase, Pool } from 'pg'
 import type { DeviceModels } from '../../model/device-model.ts'
 import type { Events } from '../../observability/events.ts'
 import { transaction } from '../../platform/postgres/pool.ts'
-import { compatibilityProblems, DEFAULT_MODE, type EarlierVersion, type Mode } from './compatibility.ts'
+import { activationProblems } from './activation.ts'
+import { DEFAULT_MODE, type Mode } from './compatibility.ts'
 import { compileSchema } from './compile-schema.ts'
 import type { CompiledSchema, SchemaText } from './compiled-schema.ts'
-import { mappingProblems } from './mapping-check.ts'
 import {
   countSubjects, digestOf, insertSchema, insertVersion, lockRegistry, selectAllVersions, selectByDigest, selectByForm, selectMode, selectSchema, selectSubjects, selectSubjectsOf,
   selectVersions, type StoredSchema, type StoredVersion, upsertMode
@@ -84,8 +84,17 @@ export function createRegistry (deps: RegistryDeps): Registry {
       return judge(pool, deps, { subject, compiled: compilation.compiled, versions, against: against === undefined ? undefined : pick(versions, against, subject) })
     },
     mode: subject => selectMode(pool, subject),
-    setMode: (subject, mode) => upsertMode(pool, subject, mode)
+    async setMode (subject, mode) {
+      if (subject !== '') assertSubject(subject)
+      await upsertMode(pool, subject, mode)
+    }
   }
+}
+
+const SUBJECT = /^[^\p{Cc}]{1,200}$/u
+
+function assertSubject (subject: string): void {
+  if (!SUBJECT.test(subject)) throw new SchemaRefusal(42201, 'a subject is named by 1 to 200 characters, none of them a control character')
 }
 
 function invalid (problems: readonly string[]): SchemaRefusal { return new SchemaRefusal(42201, 'the schema cannot be read as readings', problems) }
@@ -108,6 +117,7 @@ function normal ({ type, text }: SchemaText): SchemaText {
 
 async function register (deps: RegistryDeps, subject: string, given: SchemaText): Promise<StoredVersion> {
   try {
+    assertSubject(subject)
     const compilation = compileSchema(given)
     if (compilation.problems !== undefined) throw invalid(compilation.problems)
     const { version, isNew } = await transaction(deps.pool, db => activate(db, deps, subject, normal(given), compilation.compiled))
@@ -137,29 +147,16 @@ async function activate (db: Db, deps: RegistryDeps, subject: string, schema: Sc
   return { version: { ...schema, id, subject, version }, isNew: true }
 }
 
-interface Candidate {
+interface Question {
   subject: string
   compiled: CompiledSchema
   versions: readonly StoredVersion[]
   against: StoredVersion | undefined
 }
 
-async function judge (db: Db, { models }: RegistryDeps, { subject, compiled, versions, against }: Candidate): Promise<string[]> {
-  const reasons: string[] = []
-  const earlier: EarlierVersion[] = []
-  for (const stored of versions) {
-    const compilation = compileSchema(stored)
-    if (compilation.problems === undefined) earlier.push({ version: stored.version, compiled: compilation.compiled })
-    else reasons.push(`version ${stored.version} cannot be read any more: ${compilation.problems.join('; ')}`)
-  }
+async function judge (db: Db, { models }: RegistryDeps, { subject, compiled, versions, against }: Question): Promise<string[]> {
   const mode = await selectMode(db, subject) ?? await selectMode(db, '') ?? DEFAULT_MODE
-  const compared = against === undefined ? earlier : earlier.filter(({ version }) => version === against.version)
-  return [
-    ...reasons,
-    ...compatibilityProblems(compiled, compared, mode),
-    ...mappingProblems(compiled, earlier.at(-1)?.compiled, models),
-    ...await formProblems(db, compiled)
-  ]
+  return [...activationProblems({ compiled, versions, against, mode, models }), ...await formProblems(db, compiled)]
 }
 
 /** A container file names its schema by names and types alone, which must not mean two things. */

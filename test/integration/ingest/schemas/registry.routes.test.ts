@@ -58,7 +58,7 @@ test('registering gives the id, again the same, and is refused with the codes of
   }
   expect(await call('POST', '/subjects/%0A/versions', { schema: V1 })).toMatchObject([422, { error_code: 42201 }])
   expect(outcomes.filter(outcome => outcome === 'registered')).toHaveLength(1)
-  expect(outcomes.filter(outcome => outcome === 'refused')).toHaveLength(2)
+  expect(outcomes.filter(outcome => outcome === 'refused')).toHaveLength(3)
 })
 
 test('what is not there has its code', async () => {
