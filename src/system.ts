@@ -286,6 +286,8 @@ async function openDoor ({ config, events, now, running }: Ground, { stores, bus
       depthMax: config['ingest.depthMax']
     },
     futureMaxMs: config['ingest.futureMax'],
+    gatewayRate: config['ingest.ratePerGateway'] ?? undefined,
+    deviceRate: config['ingest.ratePerDevice'] ?? undefined,
     quarantineItemsMax: config['quarantine.itemsMax'],
     expiry: { retainMs: config['quarantine.retain'], retainWaitingMs: config['quarantine.retainWaiting'] }
   })

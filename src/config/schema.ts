@@ -66,7 +66,18 @@ export interface ExternalIssuer {
   clientAllowList?: string[]
 }
 
+/** Most readings of one sender: `perSecond · t + burst` in any time t. */
+export interface RateSetting { perSecond: number, burst: number }
+
 const string = { type: 'string', minLength: 1 }
+const RATE = {
+  anyOf: [{ type: 'null' }, {
+    type: 'object',
+    required: ['perSecond', 'burst'],
+    additionalProperties: false,
+    properties: { perSecond: { type: 'integer', minimum: 1 }, burst: { type: 'integer', minimum: 1 } }
+  }]
+}
 /** 1 s to 1 d, in ms: late data is looked for in the day before a window's end. */
 const WINDOW_SIZES = { minimum: 1_000, maximum: 86_400_000 }
 
@@ -103,6 +114,10 @@ export const SETTINGS = {
   }, 'Topics that devices or vendors write to, on the cluster of `kafka.brokers`: read from the oldest record there is. `content`: `confluent` (0x00, 4-byte schema id, one or more records), or plain `avro` or `json`, whose schema the header `oxbow-schema-id` names, else `schemaId`.',
   [{ topic: 'vendor.telemetry', content: 'confluent' }, { topic: 'clinic.nirs', content: 'json' }]),
   'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.', ['https://hospital.example/mrn']),
+  'ingest.ratePerGateway': json<RateSetting | null>(null, RATE, 'Most readings a gateway (client and subject of its token) may send over HTTP: so many a second, and a burst at once, which must hold a whole request (`ingest.recordsMax`); over it: 429 with `Retry-After`. `null`: no limit.',
+    { perSecond: 5_000, burst: 100_000 }),
+  'ingest.ratePerDevice': json<RateSetting | null>(null, RATE, 'The same of a device: over it the records of that device are not kept, those of the others are, and the answer is 429.',
+    { perSecond: 500, burst: 10_000 }),
   'quarantine.itemsMax': whole(5_000_000, 1, 1_000_000_000, 'Most items kept in quarantine; when reached the door answers 429.'),
   'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept after it was seen last.'),
   'quarantine.retainWaiting': duration(180 * 86_400_000, 'How long an item that waits for an association is kept after it was seen last.'),

@@ -20,6 +20,7 @@ export function startRefusals (config: Config, keyFile: string): string[] {
     ...((isProduction || !isLoopback) && config.demo === 'on' ? ['demonstration data are refused in production and off loopback: set demo to off'] : []),
     ...kafkaRefusals(config, isProduction),
     ...kmsRefusals(config, isProduction),
+    ...rateRefusals(config),
     ...(keyFile.startsWith(`${config.dataDir}${sep}`) ? ['keys.file lies inside dataDir: whoever copies the data would copy the keys'] : [])
   ]
 }
@@ -74,6 +75,12 @@ function endpointRefusals (name: SettingName, endpoint: string, isProduction: bo
 
 function lacksOf (config: Config): (name: SettingName, when: boolean) => string[] {
   return (name, when) => when && config[name] === '' ? [`${name} is missing`] : []
+}
+
+function rateRefusals (config: Config): string[] {
+  const names = ['ingest.ratePerGateway', 'ingest.ratePerDevice'] as const
+  return names.filter(name => (config[name]?.burst ?? Number.POSITIVE_INFINITY) < config['ingest.recordsMax'])
+    .map(name => `${name}: burst is below ingest.recordsMax, a full request could not come through: raise the one or lower the other`)
 }
 
 const BROKER = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/

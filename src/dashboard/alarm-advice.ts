@@ -10,6 +10,8 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'stream-stopped': 'A series writer stands still; what came in waits on the bus: see the stack in the log.',
   'inlet-stopped': 'A topic that devices write to is not read; its records wait there: see the reason in the log before its retention removes them.',
   'inlet-lost': 'Records of a topic that devices write to were gone before they were read: see the log for which, and ask their sender for them.',
+  'gateway-limited': 'A gateway has sent more than its limit for ten minutes and is paced by 429: a backlog ends by itself, else raise the limit or stop it.',
+  'device-limited': 'A device has sent more than its limit for ten minutes and is held back by 429: find it in the answers to its gateway.',
   'reading-conflict': 'A device sent two different readings under one time and sequence; the first stands: ask its maker.',
   'firmware-unknown': 'Readings name a firmware that the device model does not list: add it to the registry.',
   'schema-refused': 'Readings came in a schema that is unknown or cannot be read, and are kept: oxbow schema register, then oxbow quarantine resubmit --reason schema-unknown.',

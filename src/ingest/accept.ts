@@ -3,6 +3,7 @@
 import { REASONS, type ReasonCode } from '../model/reason.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { Events } from '../observability/events.ts'
+import type { Admit, Surplus } from './admit.ts'
 import type { ArrivalCounters } from './counters.ts'
 import { type BodyKind, bodyKind, type IncomingBody } from './decode/content.ts'
 import { type BodyLimits, decodeBody } from './decode/decode-body.ts'
@@ -19,6 +20,8 @@ export interface AcceptDeps extends PublishDeps {
   quarantine: Pick<Quarantine, 'assertRoom' | 'add'>
   /** Of `release.ts`. */
   enterGate: () => GateVisit
+  /** Of `admit.ts`; absent: no limit. */
+  admit?: Admit | undefined
   counters: Pick<ArrivalCounters, 'accepted'>
   events: Pick<Events, 'accepted'>
   now: () => EpochMs
@@ -31,36 +34,44 @@ export interface AcceptDeps extends PublishDeps {
 /** `index`: place in the body, from 0. `detail` says what to do; nothing that was sent is repeated. */
 export interface Finding { index: number, reason: ReasonCode, detail: string, field?: string }
 
-/** received = accepted + quarantined. */
+/** received = accepted + quarantined + limited. */
 export interface AnswerBody {
   received: number
   accepted: number
   quarantined: number
+  /** Of devices over their limit: not kept, to be sent again. Absent: none. */
+  limited?: number
   /** Records that were not accepted, in order of their place. */
   rejected: readonly Finding[]
   /** Fields that were quarantined while their record was accepted, and those of a record that was rejected as `no-channel-left`. */
   fields: readonly Finding[]
 }
 
-/** 400: no record of the body could be read; it is kept in quarantine all the same. */
-export interface Answer { status: 200 | 400, body: AnswerBody }
+/** 400: no record of the body could be read; it is kept in quarantine all the same. 429: the records of some devices were not kept, the rest was;
+ *  sent again as a whole after `retryAfterS`, what is stored already is suppressed. */
+export interface Answer { status: 200 | 400 | 429, body: AnswerBody, retryAfterS?: number }
 
-/** Resolves when everything is durable. @throws ServiceError INPUT_TYPE, INPUT_ENCODING, INPUT_TOO_LARGE, BUS_FULL, QUARANTINE_FULL (nothing was
- *  stored), or unavailable STORE_UNAVAILABLE (a part may be stored: sent again, what is stored already is suppressed) */
-export type Accept = (body: IncomingBody) => Promise<Answer>
+/** Resolves when everything is durable. @throws ServiceError INPUT_TYPE, INPUT_ENCODING, INPUT_TOO_LARGE, RATE_LIMITED, BUS_FULL, QUARANTINE_FULL
+ *  (nothing was stored), or unavailable STORE_UNAVAILABLE (a part may be stored: sent again, what is stored already is suppressed)
+ *  @param gateway who sends, for its limit */
+export type Accept = (body: IncomingBody, gateway?: string) => Promise<Answer>
 
 interface Request { source: SourcePosition, receivedAt: EpochMs, visit: GateVisit }
 
 export function createAccept (deps: AcceptDeps): Accept {
   let lastNumber = 0
 
-  return async function accept (body) {
+  return async function accept (body, gateway = '') {
     const receivedAt = deps.now()
     const kind = bodyKind(body.contentType)
     const decoding = decodeBody(body, kind, deps.limits, deps.schemas)
-    const decoded = decoding instanceof Promise ? await decoding : decoding
+    const sent = decoding instanceof Promise ? await decoding : decoding
+    const surplus = sent.unreadable === undefined
+      ? deps.admit?.(gateway, sent.records, sent.rejected.length, receivedAt)
+      : deps.admit?.(gateway, NO_RECORDS, 1, receivedAt)
     const source: SourcePosition = { inlet: deps.inlet, number: ++lastNumber }
-    if (decoded.unreadable !== undefined) return keepBody(body, kind, decoded, source, receivedAt)
+    if (sent.unreadable !== undefined) return keepBody(body, kind, sent, source, receivedAt)
+    const decoded = surplus === undefined ? sent : withoutSurplus(sent, surplus)
     const visit = deps.enterGate()
     try {
       const identifying = deps.identify(decoded.records, receivedAt, visit)
@@ -68,7 +79,8 @@ export function createAccept (deps: AcceptDeps): Accept {
       const isUnread = decoded.records.length === 0 && decoded.rejected.length > 0
       const failures = decoded.rejected.length === 0 ? identified.failures : [...decoded.rejected.map(rejectedFailure), ...identified.failures]
       const received = decoded.records.length + decoded.rejected.length
-      return { status: isUnread ? 400 : 200, body: await store({ ...identified, failures }, received, { source, receivedAt, visit }) }
+      const answer = await store({ ...identified, failures }, received, { source, receivedAt, visit })
+      return surplus === undefined ? { status: isUnread ? 400 : 200, body: answer } : withSurplus(answer, sent, surplus)
     } finally {
       visit.end()
     }
@@ -102,7 +114,31 @@ export function createAccept (deps: AcceptDeps): Accept {
   }
 }
 
+const NO_RECORDS: readonly DecodedRecord[] = []
+
 type UnreadableBody = Extract<DecodedBody, { unreadable: ReasonCode }>
+type ReadBody = Extract<DecodedBody, { unreadable?: undefined }>
+
+/** What is kept is a request of its own, numbered without gaps: what is not is no input. */
+function withoutSurplus ({ records, rejected }: ReadBody, { devices }: Surplus): ReadBody {
+  const kept = records.filter(({ deviceId }) => !devices.has(deviceId))
+  const placeOf = new Map(placesOf(kept, rejected).map((index, place) => [index, place]))
+  const renumbered = <R extends { index: number }>(record: R): R => ({ ...record, index: placeOf.get(record.index)! })
+  return { records: kept.map(renumbered), rejected: rejected.map(renumbered) }
+}
+
+/** The answer on what was kept, by its places in what was sent, and which records are to be sent again. */
+function withSurplus (kept: AnswerBody, { records, rejected }: ReadBody, { devices, count, retryAfterS }: Surplus): Answer {
+  const places = placesOf(records.filter(({ deviceId }) => !devices.has(deviceId)), rejected)
+  const asSent = (finding: Finding): Finding => ({ ...finding, index: places[finding.index]! })
+  const limited = records.filter(({ deviceId }) => devices.has(deviceId)).map(({ index }): Finding => ({ index, reason: 'rate-limited', detail: REASONS['rate-limited'] }))
+  const all = [...kept.rejected.map(asSent), ...limited].sort((a, b) => a.index - b.index)
+  return { status: 429, body: { ...kept, received: kept.received + count, limited: count, rejected: all, fields: kept.fields.map(asSent) }, retryAfterS }
+}
+
+function placesOf (...records: readonly (readonly { index: number }[])[]): number[] {
+  return records.flat().map(({ index }) => index).sort((a, b) => a - b)
+}
 
 function sealedLengths (failures: readonly Failure[]): number {
   return failures.reduce((sum, { record }) => sum + sealedLength(record.end - record.start), 0)

@@ -17,7 +17,7 @@ export interface IngestRoutesDeps {
   bodyBytesMax: number
 }
 
-/** Requests that are no input: nothing of them is kept. */
+/** Requests that are no input, in whole or (429) in part: what is refused is not kept. */
 const REFUSALS: ReadonlySet<number> = new Set([401, 403, 413, 415, 429])
 const NO_BYTES = Buffer.alloc(0)
 
@@ -33,12 +33,14 @@ export function ingestRoutes ({ accept, counters, events, now, bodyBytesMax }: I
     })
     const config: RouteDeclaration = { access: { scope: '__telemetry.write' }, audit: 'ingest.batch' }
     app.post('/ingest/telemetry', { config, bodyLimit: bodyBytesMax }, async (request, reply) => {
-      const { status, body } = await accept({
+      const { principal } = request
+      const { status, body, retryAfterS } = await accept({
         bytes: Buffer.isBuffer(request.body) ? request.body : NO_BYTES,
         contentType: request.headers['content-type'] ?? '',
         contentEncoding: request.headers['content-encoding'] ?? '',
         schemaId: declaredSchema(request.headers['oxbow-schema-id'])
-      })
+      }, principal === null ? '' : `${principal.clientId} ${principal.subject}`)
+      if (retryAfterS !== undefined) reply.header('Retry-After', String(retryAfterS))
       return reply.code(status).send(body)
     })
   }

@@ -12,6 +12,7 @@ import type { DataKeys } from '../security/data-keys.ts'
 import type { Fingerprint } from '../security/fingerprint.ts'
 import { type Accept, createAccept } from './accept.ts'
 import { type AcceptMessages, createAcceptMessages } from './accept-messages.ts'
+import { type Admit, createAdmission } from './admit.ts'
 import { CHECK_LIMITS } from './check-reading.ts'
 import { type ArrivalCounters, createArrivalCounters } from './counters.ts'
 import { CONTENT_LIMITS } from './decode/content.ts'
@@ -25,6 +26,7 @@ import { createQuarantineReview, expireItems, type ExpiryOptions, type Quarantin
 import { createReleaser, type Releaser } from './quarantine/release.ts'
 import { createReleaseItems, type ReleaseItems } from './quarantine/release-items.ts'
 import { requarantine, type ReturnedReading } from './quarantine/requarantine.ts'
+import type { Rate } from './rate-limit.ts'
 import { createRegistry, type Registry } from './schemas/registry.ts'
 import { createSchemaLookup } from './schemas/schema-lookup.ts'
 
@@ -40,12 +42,15 @@ export interface IngestOptions {
   resolve: SidResolver
   firmwareNumber: FirmwareNumber
   models: DeviceModels
-  events: Pick<Events, 'accepted' | 'quarantined' | 'repeated' | 'released' | 'discarded' | 'schema' | 'raise' | 'clear'>
+  events: Pick<Events, 'accepted' | 'quarantined' | 'repeated' | 'released' | 'discarded' | 'limited' | 'schema' | 'raise' | 'clear'>
   now: () => EpochMs
   /** Of decoding; what is missing has its default. */
   limits?: Partial<BodyLimits>
   /** How far ahead of the server a reading may lie, in ms. Default 5 min. */
   futureMaxMs?: number
+  /** What a gateway and a device may send over HTTP; absent: as much as they like. */
+  gatewayRate?: Rate | undefined
+  deviceRate?: Rate | undefined
   quarantineItemsMax?: number
   quarantineBytesMax?: number
   /** Times of expiry; what is missing has its default. */
@@ -72,6 +77,8 @@ export interface Ingest {
   inFlight: Pick<InFlight, 'mark'>
   /** To be run about hourly. */
   expire (): Promise<number>
+  /** Tells of senders that are held back for long; to be called about once a minute. */
+  reportLimits (): void
   /** Readings of a device that no association covers any more. */
   requarantine (deviceId: string, readings: readonly ReturnedReading[]): Promise<void>
   /** After the door is closed: ends releases, writes the last counters. The pool is the caller's. */
@@ -115,15 +122,16 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const releaser = createReleaser({
     quarantine, releaseItems, report: jobReport(events, 'release from quarantine'), ...(options.releaseRetryMs === undefined ? {} : { retryMs: options.releaseRetryMs })
   })
+  const admission = createAdmission({ gatewayRate: options.gatewayRate, deviceRate: options.deviceRate, events, now })
   const door = { publish, dataKeys, identify, quarantine, enterGate: releaser.enterGate, counters, events, now, limits, schemas }
-  const acceptFrom = (inlet: string): Accept => {
-    const accept = createAccept({ ...door, inlet: `${inlet}/${instance}` })
-    return body => inFlight.run(() => accept(body))
+  const acceptFrom = (inlet: string, admit?: Admit): Accept => {
+    const accept = createAccept({ ...door, admit, inlet: `${inlet}/${instance}` })
+    return (body, gateway) => inFlight.run(() => accept(body, gateway))
   }
   const acceptMessages = createAcceptMessages(door)
   const review = createQuarantineReview({ publish, dataKeys, pool, quarantine, releaseItems, identify, accept: acceptFrom('resubmit'), limits, schemas, now })
   return {
-    accept: acceptFrom('http'),
+    accept: acceptFrom('http', admission?.admit),
     acceptMessages: messages => inFlight.run(() => acceptMessages(messages)),
     counters,
     quarantine,
@@ -131,6 +139,7 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
     review: { ...review, resubmit: ids => inFlight.run(() => review.resubmit(ids)) },
     registry,
     inFlight,
+    reportLimits: () => { admission?.report() },
     expire: () => expireItems({ pool, quarantine, events, now, ...options.expiry }),
     async requarantine (deviceId, readings) {
       const visit = releaser.enterGate()

@@ -6,7 +6,7 @@ import { repeat, type Repetition } from '../platform/repeat.ts'
 import type { Ingest } from './open-ingest.ts'
 
 export interface UpkeepParts {
-  ingest: Pick<Ingest, 'releaser' | 'expire' | 'counters'>
+  ingest: Pick<Ingest, 'releaser' | 'expire' | 'counters' | 'reportLimits'>
   /** Records on the bus that are not stored yet. */
   backlog: () => number
   /** Readings that the series store counted, by hour of arrival, in [from, until). */
@@ -19,6 +19,7 @@ const SWEEP_MS = 60_000
 /** Devices nobody knows: an association that is announced is looked at by itself, this finds one that another process made. */
 const FULL_SWEEP_MS = 3_600_000
 const EXPIRE_MS = 3_600_000
+const LIMITS_MS = 60_000
 const CATCH_UP_MS = 1_000
 /** A process that was killed is started again within this time, or its last second of counts stays short. */
 const SETTLE_BACK_MS = 7 * 86_400_000
@@ -31,7 +32,7 @@ export function startUpkeep ({ ingest, backlog, countedByHour, events, now }: Up
     settling.stop()
   })
   const all = [settling, every('sweep of the quarantine', SWEEP_MS, () => ingest.releaser.sweep()),
-    every('whole sweep of the quarantine', FULL_SWEEP_MS, () => ingest.releaser.releaseAll()), every('expiry', EXPIRE_MS, () => ingest.expire())]
+    every('whole sweep of the quarantine', FULL_SWEEP_MS, () => ingest.releaser.releaseAll()), every('expiry', EXPIRE_MS, () => ingest.expire()), every('report of the limits', LIMITS_MS, async () => { ingest.reportLimits() })]
   return { stop: async () => { await Promise.all(all.map(one => one.stop())) } }
 
   function every (job: string, ms: number, work: () => Promise<unknown>): Repetition {

@@ -23,7 +23,8 @@ export const REASONS = {
   'model-unknown': 'the device model is not in the registry: add it to mappings/models, then re-submit',
   'calibration-missing': 'never quarantined: the raw value is stored, and stands in no window until a calibration is in force: record one',
   'no-channel-left': 'no measured field of the record could be kept: see the reasons of its fields',
-  'record-too-large': 'the record is larger than the limit: send smaller records'
+  'record-too-large': 'the record is larger than the limit: send smaller records',
+  'rate-limited': 'never quarantined: the device sends more than its limit, and nothing of the record was kept: send it again after Retry-After'
 } as const
 
 export type ReasonCode = keyof typeof REASONS

@@ -9,7 +9,8 @@ import { errorFields, type LogFields, type Logger } from './logger.ts'
 /** What an operator must know of; each stands in `/health/ready` until it is over, or for a day where it tells of something that happened. */
 export type OperationalAlarm =
   | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
-  | 'inlet-stopped' | 'inlet-lost' | 'reading-conflict' | 'firmware-unknown' | 'schema-refused' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
+  | 'inlet-stopped' | 'inlet-lost' | 'gateway-limited' | 'device-limited' | 'reading-conflict' | 'firmware-unknown' | 'schema-refused'
+  | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {
   accepted (readings: number): void
@@ -21,6 +22,8 @@ export interface Events {
   refused (status: number): void
   /** A schema was given to the registry. */
   schema (outcome: 'registered' | 'refused'): void
+  /** Readings that were not taken, because of whose limit. */
+  limited (limit: 'gateway' | 'device', readings: number): void
   suppressed (kind: 'duplicate' | 'conflict', count: number): void
   stored (readings: number): void
   windowsClosed (count: number): void
@@ -57,6 +60,7 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
   const discarded = counter('oxbow_quarantine_discarded_total', 'Items discarded from quarantine')
   const refused = counter('oxbow_requests_refused_total', 'Telemetry requests refused at the door', ['status'])
   const schemas = counter('oxbow_schemas_total', 'Schemas given to the registry', ['outcome'])
+  const limited = counter('oxbow_readings_limited_total', 'Readings not taken because their gateway or device was over its limit', ['limit'])
   const closed = counter('oxbow_windows_closed_total', 'Windows written as revision 1')
   const amended = counter('oxbow_windows_amended_total', 'Windows written again', ['cause'])
   const delivered = counter('oxbow_bundles_total', 'Bundles handed to destinations', ['outcome'])
@@ -86,6 +90,7 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
       schemas.inc({ outcome })
       log.info('schema given to the registry', { event: `schema.${outcome}` })
     },
+    limited: (limit, readings) => { limited.inc({ limit }, readings) },
     windowsClosed: count => { closed.inc(count) },
     windowsAmended: (cause, count) => { amended.inc({ cause }, count) },
     delivered: (outcome, count) => { delivered.inc({ outcome }, count) },

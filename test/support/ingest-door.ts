@@ -2,6 +2,7 @@
 
 import { createSecretKey } from 'node:crypto'
 import { type Accept, createAccept } from '../../src/ingest/accept.ts'
+import type { Admit } from '../../src/ingest/admit.ts'
 import { CHECK_LIMITS } from '../../src/ingest/check-reading.ts'
 import { CONTENT_LIMITS } from '../../src/ingest/decode/content.ts'
 import type { BodyLimits } from '../../src/ingest/decode/decode-body.ts'
@@ -55,7 +56,7 @@ export interface TestDoor {
   accepted: number
 }
 
-export function testDoor (options: { limits?: Partial<BodyLimits>, isSlow?: boolean, publish?: () => Promise<never>, assertRoom?: () => void } = {}): TestDoor {
+export function testDoor (options: { limits?: Partial<BodyLimits>, isSlow?: boolean, publish?: () => Promise<never>, assertRoom?: () => void, admit?: Admit } = {}): TestDoor {
   const door: TestDoor = { published: [], items: [], accepted: 0, batches: () => [], accept: async () => { throw new Error() } }
   const resolve = (deviceId: string, _takenAt: unknown, patientId?: string) => {
     const answer = resolveAtDoor(deviceId, patientId)
@@ -72,6 +73,7 @@ export function testDoor (options: { limits?: Partial<BodyLimits>, isSlow?: bool
     dataKeys: { forSid: () => RAW_KEY, warm: () => undefined },
     quarantine: { assertRoom: options.assertRoom ?? (() => {}), add: async items => { door.items.push(...items) } },
     enterGate: () => visit,
+    admit: options.admit,
     counters: { accepted: (_hour, count) => { door.accepted += count } },
     events: { accepted: () => {} },
     now: () => DOOR_NOW,

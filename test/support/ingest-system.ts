@@ -72,7 +72,10 @@ export async function ingestSystem (): Promise<IngestSystem> {
         resolve: async (deviceId, takenAt, patientId) => resolveIn(system, deviceId, takenAt, patientId),
         fingerprint,
         firmwareNumber: text => text === '' ? 0 : 3,
-        events: { accepted: () => {}, quarantined: () => {}, repeated: () => {}, released: () => {}, discarded: () => {}, schema: () => {}, raise: alarm => { system.raised.push(alarm) }, clear: () => {} },
+        events: {
+          accepted: () => {}, quarantined: () => {}, repeated: () => {}, released: () => {}, discarded: () => {}, limited: () => {}, schema: () => {},
+          raise: alarm => { system.raised.push(alarm) }, clear: () => {}
+        },
         ...options
       })
       opened.push(ingest)

@@ -21,9 +21,16 @@ test.each([
   ['a key without its certificate', { ...KAFKA, OXBOW_KAFKA_KEY_FILE: 'a.pem' }, /kafka\.certFile is missing/],
   ['a login without a name', { ...KAFKA, OXBOW_KAFKA_SASL: 'plain', OXBOW_KAFKA_PASSWORD: 'p' }, /kafka\.username is missing/],
   ['a login without a password', { ...KAFKA, OXBOW_KAFKA_SASL: 'scram-sha-256', OXBOW_KAFKA_USERNAME: 'u' }, /kafka\.password is missing/],
+  ['a burst that holds no whole request', { OXBOW_INGEST_RATE_PER_DEVICE: '{"perSecond": 10, "burst": 9999}' }, /^ingest\.ratePerDevice: burst is below ingest\.recordsMax/],
   ['tokens from nowhere', { ...KAFKA, OXBOW_KAFKA_SASL: 'oauthbearer', OXBOW_KAFKA_USERNAME: 'u', OXBOW_KAFKA_PASSWORD: 'p' }, /kafka\.tokenUrl is missing/]
 ])('%s: one refusal', (_what, env, reason) => {
   expect(refusals(env)).toEqual([expect.stringMatching(reason)])
+})
+
+test('limits of senders are refused only where a full request could never come through', () => {
+  const rate = '{"perSecond": 10, "burst": 500}'
+  expect(refusals({ OXBOW_INGEST_RECORDS_MAX: '500', OXBOW_INGEST_RATE_PER_DEVICE: rate, OXBOW_INGEST_RATE_PER_GATEWAY: rate })).toEqual([])
+  expect(refusals({ OXBOW_INGEST_RATE_PER_DEVICE: 'null' })).toEqual([])
 })
 
 test.each([

@@ -123,6 +123,32 @@ test('a full bus or a full quarantine refuses the request before anything of it 
   expect((await quarantineFull.accept(ofJson(json(sentV1())))).status).toBe(200)
 })
 
+test('of a device over its limit nothing is kept, the others are, and the answer says which and when', async () => {
+  const asked: unknown[][] = []
+  const door = testDoor({ admit: (gateway, records, unreadCount) => {
+    asked.push([gateway, records.length, unreadCount])
+    return { devices: new Set(['device-1']), count: 2, retryAfterS: 7 }
+  } })
+  const sent = [sentV2(), sentV2({ deviceId: 'device-2' }), null, sentV2({ deviceId: 'nobody' }), sentV2({ sequence: 8 }), sentV2({ deviceId: 'device-2', signal_quality: 400 })]
+  const { status, body, retryAfterS } = await door.accept(ofJson(json(sent)), 'gateway 7')
+  expect([status, retryAfterS, asked]).toEqual([429, 7, [['gateway 7', 5, 1]]])
+  expect(body).toMatchObject({ received: 6, accepted: 2, quarantined: 2, limited: 2, fields: [{ index: 5, field: 'signal_quality', reason: 'range-hard' }] })
+  expect(body.rejected.map(({ index, reason }) => [index, reason])).toEqual([[0, 'rate-limited'], [2, 'malformed'], [3, 'device-unknown'], [4, 'rate-limited']])
+  expect(door.batches().map(({ sid }) => sid)).toEqual([SID_2])
+  // What is kept is numbered without gaps: 0 is the first of device-2.
+  expect(door.items.map(({ deviceId, place }) => [deviceId, place])).toEqual([[undefined, 1], ['nobody', 2], ['device-2', 3]])
+  expect(door.accepted).toBe(2)
+})
+
+test('a gateway over its limit is refused before anything is stored; a body that cannot be read weighs as one record', async () => {
+  const limited = new ServiceError('busy', 'RATE_LIMITED', 'later', { retryAfterS: 3 })
+  const asked: unknown[][] = []
+  const door = testDoor({ admit: (_gateway, records, unreadCount) => { asked.push([records.length, unreadCount]); throw limited } })
+  await expect(door.accept(ofJson(json([sentV1(), sentV1({ deviceId: 'nobody' }), null])))).rejects.toBe(limited)
+  await expect(door.accept(ofJson(Buffer.from('{')))).rejects.toBe(limited)
+  expect([door.published, door.items, door.accepted, asked]).toEqual([[], [], 0, [[2, 1], [0, 1]]])
+})
+
 test('an empty array is answered with zeros', async () => {
   expect(await testDoor().accept(ofJson(Buffer.from('[]')))).toEqual({ status: 200, body: { received: 0, accepted: 0, quarantined: 0, rejected: [], fields: [] } })
 })

@@ -8,9 +8,11 @@ import type { IncomingBody } from '../../../src/ingest/decode/content.ts'
 let app: FastifyInstance
 afterEach(() => app?.close())
 
-async function appWith (accept: (body: IncomingBody) => Promise<never> | Promise<object>) {
+async function appWith (accept: (body: IncomingBody, gateway: string) => Promise<never> | Promise<object>, principal: object | null = null) {
   const refused: number[] = []
   app = fastify()
+  app.decorateRequest('principal', null)
+  app.addHook('onRequest', async request => { request.principal = principal as never })
   const declared: unknown[] = []
   app.addHook('onRoute', route => { declared.push(route.config) })
   app.setErrorHandler((error, _request, reply) => {
@@ -46,6 +48,18 @@ test('the header Oxbow-Schema-Id names the schema of a body without a frame, and
 test('the route declares its scope and audit kind', async () => {
   const { declared } = await appWith(async () => ({ status: 200, body: {} }))
   expect(declared).toContainEqual(expect.objectContaining({ access: { scope: '__telemetry.write' }, audit: 'ingest.batch' }))
+})
+
+test('who sends is the client and subject of the token, and an answer that holds records back says when to come again', async () => {
+  const gateways: string[] = []
+  const { refused } = await appWith(async (_body, gateway) => {
+    gateways.push(gateway)
+    return { status: 429, body: { received: 2, limited: 1 }, retryAfterS: 4 }
+  }, { clientId: 'ward', subject: 'https://idp.example|gateway-7' })
+  const answer = await app.inject({ method: 'POST', url: '/ingest/telemetry', payload: '[]', headers: { 'content-type': 'application/json' } })
+  expect([answer.statusCode, answer.headers['retry-after'], answer.json()]).toEqual([429, '4', { received: 2, limited: 1 }])
+  expect(gateways).toEqual(['ward https://idp.example|gateway-7'])
+  await expect.poll(() => refused).toEqual([429])
 })
 
 test('refused requests are counted, an unreadable body and a failure of ours are not', async () => {

@@ -1,0 +1,82 @@
+import { expect, test } from 'vitest'
+import { type AdmissionOptions, createAdmission } from '../../../src/ingest/admit.ts'
+import { epochMs } from '../../../src/model/units.ts'
+
+const START = Date.UTC(2026, 2, 1)
+const at = (seconds: number) => epochMs(START + seconds * 1_000)
+const of = (deviceId: string, count: number) => Array.from({ length: count }, () => ({ deviceId }))
+
+function scene (rates: Pick<AdmissionOptions, 'gatewayRate' | 'deviceRate'>) {
+  const told: unknown[][] = []
+  let now = 0
+  const { admit, report } = createAdmission({
+    ...rates, now: () => at(now),
+    events: { limited: (...args) => { told.push(args) }, raise: (...args) => { told.push(['raise', ...args]) }, clear: alarm => { told.push(['clear', alarm]) } }
+  })!
+  return { told, admit, report: (seconds: number) => { now = seconds; report() } }
+}
+
+test('without a limit there is nothing to ask', () => {
+  expect(createAdmission({ events: { limited () {}, raise () {}, clear () {} }, now: () => at(0) })).toBeUndefined()
+})
+
+test('a gateway over its limit is refused as a whole, told when to come again, and comes through then', () => {
+  const { admit, told } = scene({ gatewayRate: { perSecond: 10, burst: 100 } })
+  expect(admit('g', of('a', 60), 40, at(0))).toBeUndefined()
+  expect(() => admit('g', of('a', 15), 0, at(0))).toThrowError(expect.objectContaining({ category: 'busy', code: 'RATE_LIMITED', retryAfterS: 2 }))
+  expect(told).toEqual([['gateway', 15]])
+  expect(admit('g', of('a', 15), 0, at(2))).toBeUndefined()
+})
+
+test('one gateway does not touch another', () => {
+  const { admit } = scene({ gatewayRate: { perSecond: 10, burst: 100 } })
+  expect(admit('g', of('a', 100), 0, at(0))).toBeUndefined()
+  expect(() => admit('g', of('a', 1), 0, at(0))).toThrow()
+  expect(admit('h', of('a', 100), 0, at(0))).toBeUndefined()
+})
+
+test('of a device over its limit nothing goes on, of the others everything', () => {
+  const { admit, told } = scene({ deviceRate: { perSecond: 1, burst: 10 } })
+  expect(admit('g', of('wild', 10), 0, at(0))).toBeUndefined()
+  const mixed = [...of('wild', 2), ...of('calm', 5), ...of('wild', 3), ...of('calm', 5)]
+  expect(admit('g', mixed, 1, at(0))).toEqual({ devices: new Set(['wild']), count: 5, retryAfterS: 5 })
+  expect(told).toEqual([['device', 5]])
+  expect(admit('g', of('wild', 5), 0, at(5))).toBeUndefined()
+})
+
+test('the longest wait is told, so that one more attempt is enough', () => {
+  const { admit } = scene({ deviceRate: { perSecond: 1, burst: 10 } })
+  admit('g', [...of('wild', 10), ...of('wilder', 10)], 0, at(0))
+  const both = [...of('wild', 3), ...of('wilder', 9)]
+  expect(admit('g', both, 0, at(0))).toMatchObject({ retryAfterS: 9, count: 12 })
+  expect(admit('g', both, 0, at(9))).toBeUndefined()
+})
+
+test('what a wild device sends is not charged to its gateway', () => {
+  const { admit } = scene({ gatewayRate: { perSecond: 1, burst: 100 }, deviceRate: { perSecond: 1, burst: 10 } })
+  expect(admit('g', of('wild', 10), 0, at(0))).toBeUndefined()
+  for (let i = 0; i < 1_000; i++) expect(admit('g', of('wild', 10), 0, at(0))?.count).toBe(10)
+  expect(admit('g', of('calm', 10), 80, at(0))).toBeUndefined()
+})
+
+test('what a gateway may not send is not charged to its devices', () => {
+  const { admit } = scene({ gatewayRate: { perSecond: 1, burst: 20 }, deviceRate: { perSecond: 1, burst: 10 } })
+  expect(admit('g', of('a', 2), 18, at(0))).toBeUndefined()
+  for (let i = 0; i < 10; i++) expect(() => admit('g', of('a', 8), 0, at(0))).toThrow()
+  expect(admit('h', of('a', 8), 0, at(0))).toBeUndefined()
+})
+
+test('who is held back for ten minutes raises one alarm, which ends with it and names nobody', () => {
+  const { admit, told, report } = scene({ gatewayRate: { perSecond: 1_000, burst: 1_000 }, deviceRate: { perSecond: 1, burst: 10 } })
+  admit('g', of('secret-device', 10), 0, at(0))
+  for (let second = 0; second <= 660; second += 30) {
+    // Twice what it may send.
+    admit('g', of('secret-device', 10), 0, at(second))
+    admit('g', of('secret-device', 10), 0, at(second))
+    report(second)
+  }
+  report(800)
+  report(860)
+  expect(told.filter(([what]) => what !== 'device')).toEqual([['raise', 'device-limited', { count: 1 }], ['clear', 'device-limited']])
+  expect(JSON.stringify(told)).not.toContain('secret-device')
+})
