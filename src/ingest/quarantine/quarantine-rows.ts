@@ -6,7 +6,7 @@ import { type EpochMs, epochMs, hourOf } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import { RULE_VERSION } from '../check-reading.ts'
 import { type DeviceIndex, type ItemHead, type ItemKind, type ItemState, type NewItem, RETURNED_INLET, type SealedItem, SERVER } from './quarantine-item.ts'
-import { type Counted, countRepeats } from './repeats.ts'
+import { type CanOpen, type Counted, countRepeats } from './repeats.ts'
 
 type Db = Pick<ClientBase | Pool, 'query'>
 
@@ -16,8 +16,8 @@ export interface NewRow { id: string, item: NewItem, device: DeviceIndex | undef
 const NO_DEVICE = Buffer.alloc(0)
 
 /** Keeps what is not there yet and counts the rest on the item that stands, with their counters. Gives the rows that were new. */
-export async function keepNew (db: Db, rows: readonly NewRow[]): Promise<readonly NewRow[]> {
-  const { fresh, repeats } = await countRepeats(db, rows)
+export async function keepNew (db: Db, rows: readonly NewRow[], canOpen: CanOpen): Promise<readonly NewRow[]> {
+  const { fresh, repeats } = await countRepeats(db, rows, canOpen)
   if (fresh.length > 0) await insertItems(db, fresh)
   await countNew(db, rows, repeats)
   return fresh.map(({ row }) => row)

@@ -119,7 +119,7 @@ function createWriter (options: QuarantineOptions, onWritten: (rows: readonly Ne
     commit: async batch => {
       try {
         const rows = await sealAll(options, batch.flat())
-        const fresh = await transaction(options.pool, client => keepNew(client, rows))
+        const fresh = await transaction(options.pool, client => keepNew(client, rows, dayIsOpen(options)))
         onWritten(fresh)
         report(options, rows, rows.length - fresh.length)
       } catch (error) {
@@ -133,6 +133,18 @@ function createWriter (options: QuarantineOptions, onWritten: (rows: readonly Ne
     recordsEnough: 1
   })
   return commits.add
+}
+
+/** A key that does not answer counts as gone: the worst is a copy. */
+function dayIsOpen ({ dataKeys }: QuarantineOptions): (arrivedAt: EpochMs) => Promise<boolean> {
+  return async arrivedAt => {
+    try {
+      await dataKeys.forDay(arrivalDay(arrivedAt))
+      return true
+    } catch {
+      return false
+    }
+  }
 }
 
 async function sealAll ({ dataKeys, deviceIndexOf, fingerprint }: QuarantineOptions, items: readonly NewItem[]): Promise<NewRow[]> {

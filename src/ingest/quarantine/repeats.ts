@@ -5,7 +5,7 @@
  *  its count and the time it was seen last changes, so that a release is none the wiser. Two processes that meet keep two items. */
 
 import type { ClientBase, Pool } from 'pg'
-import type { EpochMs } from '../../model/units.ts'
+import { type EpochMs, epochMs } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import type { Fingerprint } from '../../security/fingerprint.ts'
 import type { NewItem } from './quarantine-item.ts'
@@ -29,10 +29,15 @@ export interface Sorted<R extends Marked> {
   repeats: readonly R[]
 }
 
+/** Whether what arrived then can still be opened: bytes that came again must not end in an item whose key is gone. */
+export type CanOpen = (arrivedAt: EpochMs) => Promise<boolean>
+
+const NO_KEYS: Set<string> = new Set()
+
 /** In the transaction that keeps the fresh ones. */
-export async function countRepeats<R extends Marked> (db: Db, rows: readonly R[]): Promise<Sorted<R>> {
+export async function countRepeats<R extends Marked> (db: Db, rows: readonly R[], canOpen: CanOpen): Promise<Sorted<R>> {
   const { counted, repeats } = countOnce(rows)
-  const known = await countOnItems(db, [...counted.values()])
+  const known = await countOnItems(db, [...counted.values()], canOpen)
   const again = known.size === 0 ? repeats : [...repeats, ...[...counted].filter(([key]) => known.has(key)).map(([, { row }]) => row)]
   await keepPlaces(db, again)
   return { fresh: [...counted].filter(([key]) => !known.has(key)).map(([, one]) => one), repeats: again }
@@ -57,19 +62,37 @@ function countOnce<R extends Marked> (rows: readonly R[]): { counted: Map<string
   return { counted, repeats }
 }
 
-/** Locked in the order of their numbers, as `settleItems` does, so that the two never wait for each other. Gives the keys that have an item. */
-async function countOnItems<R extends Marked> (db: Db, counted: readonly Counted<R>[]): Promise<Set<string>> {
-  const { rows } = await storeQuery<{ fingerprint: Buffer, reason: string }>(db, `
-    WITH new AS (SELECT * FROM unnest($1::bytea[], $2::text[], $3::int[], $4::timestamptz[]) AS new (fingerprint, reason, times, seen_at)),
-    standing AS (SELECT i.number, i.fingerprint, i.reason FROM quarantine.item i JOIN new USING (fingerprint, reason) ORDER BY i.number FOR UPDATE OF i),
-    first AS (SELECT min(number) AS number, fingerprint, reason FROM standing GROUP BY fingerprint, reason)
-    UPDATE quarantine.item i SET times_seen = i.times_seen + new.times, seen_again_at = greatest(i.seen_again_at, i.arrived_at, new.seen_at)
-    FROM first JOIN new USING (fingerprint, reason) WHERE i.number = first.number
-    RETURNING first.fingerprint, first.reason`, [
-    counted.map(({ row }) => row.fingerprint), counted.map(({ row }) => row.item.reason), counted.map(({ times }) => times),
-    counted.map(({ lastSeenAt }) => new Date(lastSeenAt))
-  ])
-  return new Set(rows.map(({ fingerprint, reason }) => keyOf(fingerprint, reason)))
+/** Gives the keys that have an item. */
+async function countOnItems<R extends Marked> (db: Db, counted: readonly Counted<R>[], canOpen: CanOpen): Promise<Set<string>> {
+  const standing = await standingItems(db, counted, canOpen)
+  const found = counted.flatMap(one => {
+    const key = keyOf(one.row.fingerprint, one.row.item.reason)
+    const number = standing.get(key)
+    return number === undefined ? [] : [{ key, number, times: one.times, lastSeenAt: one.lastSeenAt }]
+  })
+  if (found.length === 0) return NO_KEYS
+  await storeQuery(db, `
+    UPDATE quarantine.item i SET times_seen = i.times_seen + again.times, seen_again_at = greatest(i.seen_again_at, i.arrived_at, again.seen_at)
+    FROM unnest($1::bigint[], $2::int[], $3::timestamptz[]) AS again (number, times, seen_at) WHERE i.number = again.number`,
+  [found.map(({ number }) => number), found.map(({ times }) => times), found.map(({ lastSeenAt }) => new Date(lastSeenAt))])
+  return new Set(found.map(({ key }) => key))
+}
+
+interface Standing { number: number, fingerprint: Buffer, reason: string, arrived_at: Date }
+
+/** Numbers of the oldest items that can still be opened, by key. Locked in the order of their numbers, as `settleItems` does, so that the two
+ *  never wait for each other. */
+async function standingItems<R extends Marked> (db: Db, counted: readonly Counted<R>[], canOpen: CanOpen): Promise<Map<string, number>> {
+  const { rows } = await storeQuery<Standing>(db, `
+    SELECT i.number, i.fingerprint, i.reason, i.arrived_at FROM quarantine.item i JOIN unnest($1::bytea[], $2::text[]) AS new (fingerprint, reason) USING (fingerprint, reason)
+    ORDER BY i.number FOR UPDATE OF i`,
+  [counted.map(({ row }) => row.fingerprint), counted.map(({ row }) => row.item.reason)])
+  const numbers = new Map<string, number>()
+  for (const { number, fingerprint, reason, arrived_at: arrivedAt } of rows) {
+    const key = keyOf(fingerprint, reason)
+    if (!numbers.has(key) && await canOpen(epochMs(arrivedAt.getTime()))) numbers.set(key, number)
+  }
+  return numbers
 }
 
 /** A field's record went on, and a returned reading has no place in a request. */

@@ -3,6 +3,8 @@ import { arrivalHours } from '../../../../src/ingest/counters.ts'
 import type { Ingest } from '../../../../src/ingest/open-ingest.ts'
 import type { ItemHead } from '../../../../src/ingest/quarantine/quarantine-item.ts'
 import { epochMs } from '../../../../src/model/units.ts'
+import { ServiceError } from '../../../../src/model/errors.ts'
+import { arrivalDay } from '../../../../src/security/data-keys.ts'
 import { drawSid } from '../../../../src/security/sid.ts'
 import { type IngestSystem, ingestSystem } from '../../../support/ingest-system.ts'
 import { chanceOfRun } from '../../../support/random.ts'
@@ -127,6 +129,19 @@ test('a re-submission that fails again makes no copy', async () => {
   const before = await held()
   for (let i = 0; i < 3; i++) expect((await ingest.review.resubmit(before.map(({ id }) => id))).resubmitted).toBe(0)
   expect((await held()).map(({ id, attempts, timesSeen }) => [id, attempts, timesSeen])).toEqual(before.map(({ id, timesSeen }) => [id, 3, timesSeen]))
+  await expectBalanced()
+})
+
+test('what came again does not end in an item whose key is gone', async () => {
+  await post(json([record()]))
+  const day = arrivalDay(system.now)
+  system.now = epochMs(system.now + DAY_MS)
+  const destroyed = new ServiceError('not-found', 'KEY_DESTROYED', 'gone')
+  const forDay = (asked: string) => asked === day ? Promise.reject(destroyed) : system.dataKeys.forDay(asked)
+  const bereft = await system.open({ dataKeys: { ...system.dataKeys, forDay }, instance: 'bereft' })
+  for (let i = 0; i < 2; i++) await post(json([record()]), 'application/json', bereft)
+  expect((await itemsOf()).map(({ timesSeen, arrivedAt }) => [timesSeen, arrivedAt])).toEqual([[1, system.now - DAY_MS], [2, system.now]])
+  system.now = epochMs(system.now - DAY_MS)
   await expectBalanced()
 })
 
