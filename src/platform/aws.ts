@@ -17,7 +17,8 @@ export interface ClientOptions {
   endpoint?: string
   credentials?: { accessKeyId: string, secretAccessKey: string }
   maxAttempts: number
-  requestHandler: { connectionTimeout: number, requestTimeout: number, throwOnRequestTimeout: true }
+  /** The last one for a body that stands still. */
+  requestHandler: { connectionTimeout: number, requestTimeout: number, throwOnRequestTimeout: true, socketTimeout: number }
 }
 
 export function serviceSettings (config: Config, room: 'kms'): ServiceSettings {
@@ -31,27 +32,31 @@ export function clientOptions ({ region, endpoint, accessKeyId, secretAccessKey 
     ...(endpoint === '' ? {} : { endpoint }),
     ...(accessKeyId === '' ? {} : { credentials: { accessKeyId, secretAccessKey } }),
     maxAttempts: ATTEMPTS_MAX,
-    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: answerTimeoutMs, throwOnRequestTimeout: true }
+    requestHandler: { connectionTimeout: CONNECT_TIMEOUT_MS, requestTimeout: answerTimeoutMs, throwOnRequestTimeout: true, socketTimeout: answerTimeoutMs }
   }
 }
 
 const WORDS: Readonly<Record<string, string>> = {
-  AccessDeniedException: 'this login may not do that', AccessDenied: 'this login may not do that',
+  AccessDeniedException: 'this login may not do that', AccessDenied: 'this login may not do that', 403: 'this login may not do that',
   CredentialsProviderError: 'no credentials were found', UnrecognizedClientException: 'the credentials are not accepted',
   InvalidClientTokenId: 'the credentials are not accepted', InvalidAccessKeyId: 'the credentials are not accepted',
   SignatureDoesNotMatch: 'the credentials are not accepted', InvalidSignatureException: 'the credentials are not accepted',
   ExpiredToken: 'the credentials have expired', ExpiredTokenException: 'the credentials have expired',
-  ThrottlingException: 'it is asked too often', TooManyRequestsException: 'it is asked too often', SlowDown: 'it is asked too often',
+  ThrottlingException: 'it is asked too often', TooManyRequestsException: 'it is asked too often', SlowDown: 'it is asked too often', 429: 'it is asked too often', 503: 'it is asked too often, or does not serve',
   ECONNREFUSED: 'nothing listens there', ENOTFOUND: 'no such host', EAI_AGAIN: 'its name cannot be looked up', ECONNRESET: 'it broke off',
   EHOSTUNREACH: 'it cannot be reached', ETIMEDOUT: 'no answer', TimeoutError: 'no answer'
 }
+
+export const CHANGED_ON_THE_WAY = 'what arrived is not what is stored'
 
 /** @param words of this service's own errors, by name. Never the service's text: it may hold names and ids. */
 export function reasonOf (error: unknown, words: Readonly<Record<string, string>> = {}): string {
   if (!(error instanceof Error)) return 'unknown'
   if (error.message === 'Region is missing') return 'no region was found'
+  if (error.message.startsWith('Checksum mismatch')) return CHANGED_ON_THE_WAY
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
-  return words[error.name] ?? WORDS[error.name] ?? WORDS[code] ?? (error.name === 'Error' ? code || 'unknown' : error.name)
+  const { $metadata } = error as { $metadata?: { httpStatusCode?: number } }
+  return words[error.name] ?? WORDS[error.name] ?? WORDS[code] ?? WORDS[String($metadata?.httpStatusCode)] ?? (error.name === 'Error' ? code || 'unknown' : error.name)
 }
 
 export function unavailable (message: string, cause?: unknown): ServiceError {

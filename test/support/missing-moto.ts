@@ -35,7 +35,7 @@ function makeEnvironment (folder: string): void {
   mkdirSync(CACHE, { recursive: true })
   try {
     run('python3', '-m', 'venv', draft)
-    run(join(draft, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--requirement', REQUIREMENTS)
+    run(join(draft, 'bin', 'python'), '-m', 'pip', 'install', '--quiet', '--disable-pip-version-check', '--retries', '1', '--requirement', REQUIREMENTS)
     renameSync(draft, folder)
   } catch (error) {
     if (!existsSync(folder)) throw error
