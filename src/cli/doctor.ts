@@ -25,20 +25,21 @@ import { resumePoints } from '../stores/series/state.ts'
 import { startRefusals } from '../config/start-refusals.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
 import { findKeyProblems } from '../platform/keys/open-key-ring.ts'
+import { findObjectsProblems } from '../platform/objects/open-objects.ts'
 import { type Check, type NamedFinding, note, runChecks, wrong } from './doctor/check.ts'
 import { busCheck } from './doctor/bus-checks.ts'
 import { flowChecks } from './doctor/flow-checks.ts'
-import { keyServiceCheck } from './doctor/key-checks.ts'
 import { diskCheck, nodeCheck, privateFileCheck, type Readiness, serverCheck, settingsCheck } from './doctor/host-checks.ts'
+import { serviceCheck } from './doctor/service-checks.ts'
 import { storeChecks } from './doctor/store-checks.ts'
 import { serverAddress } from './local-server.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 const USAGE = `Usage: oxbow doctor [--config FILE] [--json]
 
-Looks at the settings, Node, the key files or the key service, the disk, the databases of all stores and
-whether they stand apart, migrations, clocks, the counters (in = stored + quarantined +
-suppressed), quarantine and jobs, and says what to do. It changes nothing, and runs
+Looks at the settings, Node, the key files or the key service, the disk, the archive's
+bucket, the databases of all stores and whether they stand apart, migrations, clocks, the
+counters (in = stored + quarantined + suppressed), quarantine and jobs, and says what to do. It changes nothing, and runs
 beside the server or without it. Exit code 0: all well, 1: something is wrong.
 
   --config FILE  settings as JSON (the environment goes before the file)
@@ -68,7 +69,7 @@ async function examine (context: CliContext, file: string | undefined): Promise<
   const reached = await reach(config)
   const isDatabase = reached !== undefined && !('name' in reached)
   try {
-    const host = await runChecks(hostChecks(config, reached !== undefined))
+    const host = await runChecks(hostChecks(config, reached !== undefined, context.now))
     if (!isDatabase) return { findings: [...node, ...host, reached ?? { name: 'databases', ...note('none yet', 'the first npm start makes them') }], stores: [] }
     const { findings, stores } = await examineStores(config, reached, context)
     return { findings: [...node, ...host, ...findings], stores }
@@ -95,17 +96,32 @@ async function reach (config: Config): Promise<ReachedDatabases | NamedFinding |
   }
 }
 
-function hostChecks (config: Config, hasData: boolean): Check[] {
+function hostChecks (config: Config, hasData: boolean, now: CliContext['now']): Check[] {
   const keyFile = keyFileOf(config)
   const common = { dataDir: config.dataDir, modeOf: (path: string) => stat(path).then(found => found.mode, undefinedWhenMissing) }
   return [
     settingsCheck(startRefusals(config, keyFile)),
-    config['keys.kind'] === 'kms' ? keyServiceCheck(() => findKeyProblems(config))
+    config['keys.kind'] === 'kms' ? keyService(config)
       : privateFileCheck({ ...common, name: 'key file', path: keyFile, isNeeded: hasData, loss: 'nothing sealed can be opened without it' }),
     privateFileCheck({ ...common, name: 'token key file', path: localTokenKeyFile(keyFile), isNeeded: false, loss: 'tokens made with it end with it' }),
     diskCheck(config.dataDir, () => freeBytes(config.dataDir)),
+    ...(config['archive.store'] === 's3' ? [bucket(config, now)] : []),
     serverCheck(() => readiness(config))
   ]
+}
+
+function keyService (config: Config): Check {
+  return serviceCheck({
+    name: 'key service', well: 'every wrapping key wraps and opens', problems: () => findKeyProblems(config),
+    todo: 'see that these keys are there and enabled, and that this login may use them (docs/operations.md, Keys in KMS)'
+  })
+}
+
+function bucket (config: Config, now: CliContext['now']): Check {
+  return serviceCheck({
+    name: 'archive bucket', well: `there, ${config['s3.objectLock'] === 'off' ? 'without locks' : 'with object lock'}`, problems: () => findObjectsProblems(config, now),
+    todo: 'see that the bucket is there and that this login may use it (docs/operations.md, Archive in S3)'
+  })
 }
 
 function undefinedWhenMissing (error: NodeJS.ErrnoException): undefined {

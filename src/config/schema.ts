@@ -211,6 +211,16 @@ export const SETTINGS = {
   'kms.accessKeyId': text('', 'Access key for KMS; empty: credentials as the AWS SDK finds them (environment, shared files, role of the machine or container).'),
   'kms.secretAccessKey': secret('Secret of `kms.accessKeyId`.'),
 
+  'archive.store': choice('disk', ['disk', 's3'], '`disk` keeps the archive of original bytes in a folder of this machine; `s3` in the bucket that the settings `s3.*` name.'),
+  's3.bucket': text('', 'Bucket of the archive, for this deployment alone.'),
+  's3.region': text('', 'Region of the bucket; empty: as the AWS SDK finds it.'),
+  's3.endpoint': text('', 'Address of another store that speaks the API of S3; empty: that of AWS in the region.'),
+  's3.pathStyle': choice('off', ['off', 'on'], '`on` names the bucket in the path instead of the host name, as most other stores want it.'),
+  's3.accessKeyId': text('', 'Access key for S3; empty: credentials as the AWS SDK finds them (environment, shared files, role of the machine or container).'),
+  's3.secretAccessKey': secret('Secret of `s3.accessKeyId`.'),
+  's3.objectLock': choice('governance', ['off', 'governance', 'compliance'], 'Lock on each raw object: `governance` can be lifted by who has the right to, `compliance` by nobody before its time. `off` is for stores without locks; with the others a bucket without object lock is refused.'),
+  's3.lockDays': whole(3_650, 1, 36_500, 'How many days the lock holds. Longer is safer; with `compliance` a number that is too large can never be taken back.'),
+
   'auth.issuers': json<ExternalIssuer[]>([], {
     type: 'array',
     items: {

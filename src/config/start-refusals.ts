@@ -21,6 +21,7 @@ export function startRefusals (config: Config, keyFile: string): string[] {
     ...kafkaRefusals(config, isProduction),
     ...kmsRefusals(config, isProduction),
     ...rateRefusals(config),
+    ...s3Refusals(config, isProduction),
     ...(keyFile.startsWith(`${config.dataDir}${sep}`) ? ['keys.file lies inside dataDir: whoever copies the data would copy the keys'] : [])
   ]
 }
@@ -56,8 +57,13 @@ function kmsRefusals (config: Config, isProduction: boolean): string[] {
   ]
 }
 
+function s3Refusals (config: Config, isProduction: boolean): string[] {
+  if (config['archive.store'] !== 's3') return []
+  return [...lacksOf(config)('s3.bucket', true), ...serviceRefusals(config, 's3', isProduction)]
+}
+
 /** Of a service that speaks an API of AWS, by its settings `<room>.endpoint`, `.accessKeyId` and `.secretAccessKey`. */
-function serviceRefusals (config: Config, room: 'kms', isProduction: boolean): string[] {
+function serviceRefusals (config: Config, room: 'kms' | 's3', isProduction: boolean): string[] {
   const lacks = lacksOf(config)
   return [
     ...endpointRefusals(`${room}.endpoint`, config[`${room}.endpoint`], isProduction),

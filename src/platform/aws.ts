@@ -21,7 +21,7 @@ export interface ClientOptions {
   requestHandler: { connectionTimeout: number, requestTimeout: number, throwOnRequestTimeout: true, socketTimeout: number }
 }
 
-export function serviceSettings (config: Config, room: 'kms'): ServiceSettings {
+export function serviceSettings (config: Config, room: 'kms' | 's3'): ServiceSettings {
   return { region: config[`${room}.region`], endpoint: config[`${room}.endpoint`], accessKeyId: config[`${room}.accessKeyId`], secretAccessKey: config[`${room}.secretAccessKey`] }
 }
 

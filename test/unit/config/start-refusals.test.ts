@@ -6,6 +6,7 @@ const KAFKA = { OXBOW_BUS_KIND: 'kafka', OXBOW_KAFKA_BROKERS: 'broker.example:90
 const PRODUCTION = { OXBOW_MODE: 'production', OXBOW_DEMO: 'off', OXBOW_KEYS_ALLOW_LOCAL: 'yes' }
 const KMS_KEYS = { linkage: ['a'], archive: ['b'], audit: ['c'], quarantine: ['d'], delivery: ['e'], release: ['f'] }
 const KMS = { OXBOW_KEYS_KIND: 'kms', OXBOW_KMS_KEYS: JSON.stringify(KMS_KEYS) }
+const S3 = { OXBOW_ARCHIVE_STORE: 's3', OXBOW_S3_BUCKET: 'b' }
 const refusals = (env: Record<string, string>) => startRefusals(loadConfig(env), '/keys.json')
 
 test('a development server on loopback may start as it is, and on Kafka', () => {
@@ -52,11 +53,15 @@ test.each([
   ['an access key without its secret', { ...KMS, OXBOW_KMS_ACCESS_KEY_ID: 'a' }, /kms\.secretAccessKey is missing/],
   ['a secret without its access key', { ...KMS, OXBOW_KMS_SECRET_ACCESS_KEY: 'a' }, /kms\.accessKeyId is missing/],
   ['an address that is none', { ...KMS, OXBOW_KMS_ENDPOINT: 'kms.example' }, /kms\.endpoint must be an address/],
+  ['an archive in no bucket', { ...S3, OXBOW_S3_BUCKET: '' }, /s3\.bucket is missing/],
+  ['an access key of S3 without its secret', { ...S3, OXBOW_S3_ACCESS_KEY_ID: 'a' }, /s3\.secretAccessKey is missing/],
+  ['an archive over plain HTTP in production', { ...S3, ...PRODUCTION, OXBOW_S3_ENDPOINT: 'http://s3.example' }, /s3\.endpoint is plain HTTP off loopback/],
   ['data keys over plain HTTP in production', { ...KMS, ...PRODUCTION, OXBOW_KMS_ENDPOINT: 'http://kms.example' }, /kms\.endpoint is plain HTTP off loopback/]
 ])('%s: one refusal', (_what, env, reason) => {
   expect(refusals(env)).toEqual([expect.stringMatching(reason)])
 })
 
-test('settings of KMS are not looked at while it is not chosen', () => {
-  expect(refusals({ OXBOW_KMS_ENDPOINT: 'kms.example', OXBOW_KMS_ACCESS_KEY_ID: 'a' })).toEqual([])
+test('settings of KMS and S3 are not looked at while they are not chosen', () => {
+  expect(refusals({ OXBOW_KMS_ENDPOINT: 'kms.example', OXBOW_KMS_ACCESS_KEY_ID: 'a', OXBOW_S3_ENDPOINT: 's3.example' })).toEqual([])
+  expect(refusals(S3)).toEqual([])
 })

@@ -1,0 +1,30 @@
+/** Settings → the store of objects they choose. */
+
+import type { Config } from '../../config/schema.ts'
+import type { EpochMs } from '../../model/units.ts'
+import { serviceSettings } from '../aws.ts'
+import { openDiskStore } from './disk.ts'
+import type { ObjectStore } from './object-store.ts'
+import { bucketProblems, openS3Store, type S3Settings } from './s3.ts'
+
+export interface ObjectsParts {
+  /** Of the store on disk. */
+  folder: string
+  now: () => EpochMs
+}
+
+/** @throws ServiceError unavailable STORE_UNAVAILABLE · incorrect CONFIG_INVALID */
+export function openObjects (config: Config, { folder, now }: ObjectsParts): Promise<ObjectStore> {
+  return config['archive.store'] === 'disk' ? openDiskStore({ folder, now }) : openS3Store({ settings: s3Settings(config), now })
+}
+
+/** What keeps the bucket from serving, if one is set. */
+export async function findObjectsProblems (config: Config, now: () => EpochMs): Promise<readonly string[]> {
+  return config['archive.store'] === 'disk' ? [] : bucketProblems(s3Settings(config), now)
+}
+
+function s3Settings (config: Config): S3Settings {
+  return {
+    ...serviceSettings(config, 's3'), bucket: config['s3.bucket'], isPathStyle: config['s3.pathStyle'] === 'on', objectLock: config['s3.objectLock'], lockDays: config['s3.lockDays']
+  }
+}
