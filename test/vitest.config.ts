@@ -23,13 +23,14 @@ export default defineConfig({
         }
       },
       { test: { ...e2e, name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: ['test/support/global-setup.ts'] } },
-      // The same ways with Kafka between the door and the store, after the others: but for those of the clone and the image, which have no bus of their own.
+      // The same ways with Kafka between the door and the store, after the others: but for those of the clone and the image, which have no bus of their own,
+      // and of the key service, which asks nothing of it.
       {
         test: {
           ...e2e,
           name: 'e2e-kafka',
           include: noKafka === undefined ? ['test/e2e/**/*.test.ts'] : [],
-          exclude: ['test/e2e/clean-clone.test.ts', 'test/e2e/image.test.ts'],
+          exclude: ['test/e2e/clean-clone.test.ts', 'test/e2e/image.test.ts', 'test/e2e/key-service.test.ts'],
           globalSetup: noKafka === undefined ? ['test/support/global-setup.ts', 'test/support/kafka-setup.ts'] : [],
           sequence: { groupOrder: 1 }
         }

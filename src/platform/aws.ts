@@ -52,7 +52,7 @@ export const CHANGED_ON_THE_WAY = 'what arrived is not what is stored'
 /** @param words of this service's own errors, by name. Never the service's text: it may hold names and ids. */
 export function reasonOf (error: unknown, words: Readonly<Record<string, string>> = {}): string {
   if (!(error instanceof Error)) return 'unknown'
-  if (error.message === 'Region is missing') return 'no region was found'
+  if (/^Region (is missing|not accepted)/.test(error.message)) return 'no region was found, or one that is none'
   if (error.message.startsWith('Checksum mismatch')) return CHANGED_ON_THE_WAY
   const code = 'code' in error && typeof error.code === 'string' ? error.code : ''
   const { $metadata } = error as { $metadata?: { httpStatusCode?: number } }

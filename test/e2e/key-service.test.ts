@@ -44,9 +44,16 @@ describe.skipIf(missing !== undefined)(`keys in KMS${missing === undefined ? '' 
     deviceId: device, patientId: null, timestamp_utc: START + (from + second) * 1_000, spo2: 97.1, local_tissue_o2: 41.2, battery_mv: 3710, firmware_version: '1.2.3', signal_quality: 93
   })).join('\n')
 
-  async function start (): Promise<FhirClient> {
-    oxbow = await startOxbow({ dataDir, env })
+  async function start (own = env): Promise<FhirClient> {
+    oxbow = await startOxbow({ dataDir, env: own })
     return createFhirClient(oxbow.address, await oxbow.token('__telemetry.write system/*.cruds'))
+  }
+
+  /** Nothing that this machine may hold for AWS is found either. */
+  function withoutLogin (): Record<string, string> {
+    const { OXBOW_KMS_ACCESS_KEY_ID: _id, OXBOW_KMS_SECRET_ACCESS_KEY_FILE: _secret, OXBOW_KMS_REGION: _region, ...rest } = env
+    const nowhere = join(dataDir, '..', 'no-such')
+    return { ...rest, AWS_ACCESS_KEY_ID: '', AWS_SECRET_ACCESS_KEY: '', AWS_PROFILE: '', AWS_EC2_METADATA_DISABLED: 'true', AWS_CONFIG_FILE: nowhere, AWS_SHARED_CREDENTIALS_FILE: nowhere }
   }
 
   test('in production a server with its keys in a file is refused, and one with its keys in KMS starts', async () => {
@@ -62,12 +69,12 @@ describe.skipIf(missing !== undefined)(`keys in KMS${missing === undefined ? '' 
     expect([code, (JSON.parse(stdout) as { checks: object[] }).checks]).toEqual([0, expect.arrayContaining([expect.objectContaining({ name: 'key service', verdict: 'ok' })])])
   })
 
-  test('another start opens what the first one sealed; while the key service stands still readings under new keys are refused, and taken when it goes on', async () => {
+  test('another start, also with a login as the SDK finds it, opens what the first one sealed; while the key service stands still readings under new keys are refused, and taken when it goes on', async () => {
     await oxbow!.stop()
     const ehr = await start()
     expect((await ehr.telemetry(readings('device-42', 0), 'application/x-ndjson')).body).toMatchObject({ accepted: 20 })
     await oxbow!.stop()
-    const again = await start()
+    const again = await start({ ...withoutLogin(), AWS_ACCESS_KEY_ID: 'test', AWS_SECRET_ACCESS_KEY: 'test', AWS_REGION: MOTO_LOGIN.region })
     moto.freeze()
     const during = await again.telemetry(readings('device-42', 20), 'application/x-ndjson')
     moto.thaw()
@@ -83,6 +90,10 @@ describe.skipIf(missing !== undefined)(`keys in KMS${missing === undefined ? '' 
     expect(refused.code).not.toBe(0)
     expect(refused.stderr).toMatch(/the key service does not give the use of the key 'audit': there is no such key in this region and account/)
     expect(refused.stderr).not.toContain('canary')
+    const stranger = await runServe({ dataDir, env: { ...withoutLogin(), AWS_REGION: MOTO_LOGIN.region } })
+    expect([stranger.code === 0, stranger.stderr]).toEqual([false, expect.stringMatching(/'archive': no credentials were found/)])
+    const lost = await runServe({ dataDir, env: { ...withoutLogin(), AWS_REGION: '', AWS_DEFAULT_REGION: '' } })
+    expect([lost.code === 0, lost.stderr]).toEqual([false, expect.stringMatching(/'archive': no region was found/)])
     await moto.stop()
     const alone = await runServe({ dataDir, env })
     expect([alone.code === 0, alone.stderr]).toEqual([false, expect.stringMatching(/'archive': nothing listens there/)])

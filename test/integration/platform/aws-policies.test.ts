@@ -87,8 +87,7 @@ describe.skipIf(missing !== undefined)(`policies for AWS${missing === undefined 
     expect(await keyProblems(JSON.stringify(KMS_POLICY))).toEqual([])
   })
 
-  test.each(['kms:Encrypt', 'kms:Decrypt'])('without %s none does', async action => {
-    expect(actionsOf(KMS_POLICY)).toContain(action)
+  test.each(actionsOf(KMS_POLICY))('without %s none does', async action => {
     expect(await keyProblems(without(KMS_POLICY, action))).toEqual(WRAPPING_KEYS.map(name => expect.stringMatching(`'${name}': this login may not`)))
   })
 

@@ -22,7 +22,10 @@ test.each([
   [named('Error', { code: 'ECONNREFUSED' }), 'nothing listens there'],
   [named('Error', { code: 'EOTHER' }), 'EOTHER'],
   [named('SomethingElse'), 'SomethingElse'],
-  [new Error('Region is missing'), 'no region was found'],
+  [new Error('Region is missing'), 'no region was found, or one that is none'],
+  [new Error('Region not accepted: region="canary" is not a valid hostname component.'), 'no region was found, or one that is none'],
+  [new Error('Checksum mismatch: expected "a" but received "b"'), 'what arrived is not what is stored'],
+  [named('Unknown', { $metadata: { httpStatusCode: 403 } }), 'this login may not do that'],
   [new Error('canary'), 'unknown'],
   ['canary', 'unknown']
 ])('%o in words', (error, words) => {
