@@ -3,7 +3,8 @@
  *
  * Files are `NNNN-name.sql`, run in the order of the folders and of their numbers, all new ones in one transaction under an advisory
  * lock. They create what they need (schemas too), name login roles as `stores.ts` does, and grant each what it may do: without a
- * GRANT a login sees nothing. `public.oxbow_migration` keeps name and SHA-256 of what ran; a file once run never changes.
+ * GRANT a login sees nothing. `public.oxbow_migration` keeps name and SHA-256 of what ran; a file once run never changes. One whose words had to
+ * change and whose effect did not (an older PostgreSQL did not know them) says what it stands for: `-- same as SHA-256`.
  */
 
 import { hash } from 'node:crypto'
@@ -12,9 +13,17 @@ import { Client, type ClientBase } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
 import type { MigrationFolder, Store } from './stores.ts'
 
-export interface Migration { room: string, name: string, sql: string, digest: string }
+export interface Migration {
+  room: string
+  name: string
+  sql: string
+  digest: string
+  /** SHA-256 of other wordings with the same effect. */
+  sameAs: readonly string[]
+}
 
 const FILE = /^\d{4}-[a-z0-9-]+\.sql$/
+const SAME_AS = /^-- same as ([0-9a-f]{64})$/gm
 const LOCK = 0x6f78_626f
 const CONNECT_TIMEOUT_MS = 5_000
 
@@ -69,11 +78,11 @@ export async function migrate (client: ClientBase, migrations: readonly Migratio
 
 async function notYetRun (client: ClientBase, migrations: readonly Migration[]): Promise<readonly Migration[]> {
   const { rows } = await client.query<{ room: string, name: string, sha256: string }>('SELECT room, name, sha256 FROM public.oxbow_migration')
-  const known = new Map(migrations.map(migration => [key(migration), migration.digest]))
+  const known = new Map(migrations.map(migration => [key(migration), migration]))
   for (const row of rows) {
-    const digest = known.get(key(row))
-    if (digest === undefined) throw refusal(`the database has run ${key(row)}, which this version does not know: it was used by a newer version`)
-    if (digest !== row.sha256) throw refusal(`${key(row)} has changed since it was run; a migration that has run is never edited, add a new one`)
+    const migration = known.get(key(row))
+    if (migration === undefined) throw refusal(`the database has run ${key(row)}, which this version does not know: it was used by a newer version`)
+    if (migration.digest !== row.sha256 && !migration.sameAs.includes(row.sha256)) throw refusal(`${key(row)} has changed since it was run; a migration that has run is never edited, add a new one`)
   }
   const done = new Set(rows.map(key))
   return migrations.filter(migration => !done.has(key(migration)))
@@ -95,7 +104,7 @@ async function readFolder ({ room, url }: MigrationFolder): Promise<readonly Mig
   return Promise.all(names.map(async name => {
     if (!FILE.test(name)) throw refusal(`${room}/${name} is not named NNNN-name.sql`)
     const sql = await readFile(new URL(name, url), 'utf8')
-    return { room, name, sql, digest: hash('sha256', sql) }
+    return { room, name, sql, digest: hash('sha256', sql), sameAs: [...sql.matchAll(SAME_AS)].map(([, digest]) => digest!) }
   }))
 }
 

@@ -1,4 +1,5 @@
 -- Readings, ledger of closed windows, resume points: everything of the stream, by series number.
+-- same as cb1f313989c23bd1c905261182025cbb26d644edab6b7200109e2d9be6a34f50
 -- Runs in the series database as its owner. The logins own nothing: partitions come and go through functions of the owner.
 
 create schema series;
@@ -153,9 +154,11 @@ create table series.counter (
   primary key (series, hour)
 ) with (fillfactor = 50);
 create table series.counter_delta (
-  series int[] storage external not null, hour int[] storage external not null, accepted int[] storage external not null,
-  stored int[] storage external not null, duplicate int[] storage external not null, conflict int[] storage external not null
+  series int[] not null, hour int[] not null, accepted int[] not null, stored int[] not null, duplicate int[] not null, conflict int[] not null
 );
+alter table series.counter_delta
+  alter series set storage external, alter hour set storage external, alter accepted set storage external,
+  alter stored set storage external, alter duplicate set storage external, alter conflict set storage external;
 
 create view series.counts as
   select series, hour, sum(accepted)::bigint as accepted, sum(stored)::bigint as stored, sum(duplicate)::bigint as duplicate, sum(conflict)::bigint as conflict

@@ -1,3 +1,4 @@
+import { hash } from 'node:crypto'
 import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
@@ -65,6 +66,16 @@ test('a file that has changed since it was run is refused', async () => {
   await write('a/0001-first.sql', 'CREATE TABLE one (x int)')
   await migrate('a')
   await write('a/0001-first.sql', 'CREATE TABLE one (x int, y int)')
+  await expect(migrate('a')).rejects.toEqual(refusal('a/0001-first.sql has changed'))
+})
+
+test('a file that says which wording it stands for is taken for it, and for no other', async () => {
+  const wording = 'CREATE TABLE one (x int)'
+  await write('a/0001-first.sql', wording)
+  await migrate('a')
+  await write('a/0001-first.sql', `-- same as ${hash('sha256', wording)}\nCREATE TABLE one ();\nALTER TABLE one ADD COLUMN x int`)
+  expect(await migrate('a')).toBe(0)
+  await write('a/0001-first.sql', `-- same as ${hash('sha256', 'CREATE TABLE two (x int)')}\n${wording}`)
   await expect(migrate('a')).rejects.toEqual(refusal('a/0001-first.sql has changed'))
 })
 
