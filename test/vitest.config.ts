@@ -1,10 +1,21 @@
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { missingKafka } from './support/missing-kafka.ts'
+import { missingTimescale } from './support/missing-timescale.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const noKafka = missingKafka()
 if (noKafka !== undefined) process.stderr.write(`the end-to-end tests on Kafka are skipped: ${noKafka}\n`)
+const noTimescale = missingTimescale()
+if (noTimescale !== undefined) process.stderr.write(`the tests of the series store on TimescaleDB are skipped: ${noTimescale}\n`)
+const integration = { root, testTimeout: 60_000, hookTimeout: 120_000 }
+/** Only with the extension. */
+const TIMESCALE_ALONE = 'test/integration/**/*.timescale.test.ts'
+/** What reads or writes the series store. */
+const ON_SERIES = [
+  'test/integration/stores/series/**/*.test.ts', 'test/integration/stream/**/*.test.ts', 'test/integration/fhir/jobs/**/*.test.ts', 'test/integration/fhir/views/**/*.test.ts',
+  'test/integration/ingest/release*.test.ts', 'test/integration/platform/postgres/migrate.test.ts', TIMESCALE_ALONE
+]
 const e2e = { root, fileParallelism: false, testTimeout: 600_000, hookTimeout: 120_000 }
 
 export default defineConfig({
@@ -13,13 +24,15 @@ export default defineConfig({
     projects: [
       { test: { root, name: 'unit', include: ['test/unit/**/*.test.ts', 'test/architecture.test.ts'], globalSetup: ['test/support/assert-node.ts'] } },
       {
+        test: { ...integration, name: 'integration', include: ['test/integration/**/*.test.ts'], exclude: [TIMESCALE_ALONE], globalSetup: ['test/support/global-setup.ts'] }
+      },
+      // The series store a second time, on PostgreSQL 15 with TimescaleDB.
+      {
         test: {
-          root,
-          name: 'integration',
-          include: ['test/integration/**/*.test.ts'],
-          globalSetup: ['test/support/global-setup.ts'],
-          testTimeout: 60_000,
-          hookTimeout: 120_000
+          ...integration,
+          name: 'integration-timescale',
+          include: noTimescale === undefined ? ON_SERIES : [],
+          globalSetup: noTimescale === undefined ? ['test/support/timescale-setup.ts'] : []
         }
       },
       { test: { ...e2e, name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: ['test/support/global-setup.ts'] } },

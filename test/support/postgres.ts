@@ -24,6 +24,9 @@ export interface TestDatabase {
   drop (): Promise<void>
 }
 
+/** Readings of the series databases stand in a hypertable. */
+export const isTimescale = inject('timescale') === true
+
 const TEMPLATE_LOCK = 0x6f78_7470
 
 /** A new database of `store`, migrated with all its migrations. */
@@ -41,11 +44,20 @@ export async function testStores (): Promise<Record<StoreName, TestDatabase> & {
   return { ...byName, drop: async () => { await Promise.all(databases.map(({ drop }) => drop())) } }
 }
 
-/** A database of `store` without its migrations, for tests of provisioning and migrating. */
-export async function emptyDatabase (store: StoreName): Promise<TestDatabase> {
+/** A database of `store` without its migrations, for tests of provisioning and migrating. @param timescale with the extension, where the cluster has it */
+export async function emptyDatabase (store: StoreName, timescale = isTimescale): Promise<TestDatabase> {
   const database = `test_${store}_${randomBytes(6).toString('hex')}`
   await asAdmin(admin => provisionDatabase(admin, STORES[store], database))
+  if (store === 'series' && timescale) await addTimescale(database)
   return handle(STORES[store], database)
+}
+
+/** What an administrator does so that readings stand in a hypertable. */
+export async function addTimescale (database: string): Promise<void> {
+  const admin = new Client({ connectionString: testUrl('postgres', database) })
+  await admin.connect()
+  await admin.query('CREATE EXTENSION timescaledb')
+  await admin.end()
 }
 
 /** Runs `work` as the superuser of the test cluster. */
@@ -102,6 +114,7 @@ async function makeTemplate (admin: Client, store: Store, template: string): Pro
   const draft = `${template}_draft`
   await admin.query(`DROP DATABASE IF EXISTS ${draft} WITH (FORCE)`)
   await provisionDatabase(admin, store, draft)
+  if (store.name === 'series' && isTimescale) await addTimescale(draft)
   await migrateStore(testUrl(store.owner, draft), store)
   await admin.query(`ALTER DATABASE ${draft} RENAME TO ${template}`)
 }

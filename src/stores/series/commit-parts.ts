@@ -9,6 +9,7 @@ import type { BatchPart } from '../../platform/postgres/send-batch.ts'
 import type { Fill, SeriesCommit } from '../../stream/sink.ts'
 import type { Dictionary } from './dictionary.ts'
 import { encodeRevision, kindCode, LEDGER_COLUMNS } from './ledger-codec.ts'
+import { ANY_NUMBER_DECOMPRESSED } from './query.ts'
 import { encodeReading, READING_COLUMNS } from './reading-row.ts'
 import { clampTime, DAY_MS, dayOf, numberArray, textArray, timeParameter } from './sql-values.ts'
 
@@ -46,16 +47,23 @@ export interface PartsOptions {
   firstNumber: number
   /** Series and days to note. */
   days: ReadonlyMap<number, ReadonlySet<number>>
+  /** As `Partitions.drops` says. */
+  drops: number | undefined
 }
 
 export function commitParts (commit: SeriesCommit, options: PartsOptions): BatchPart[] {
   return [
-    ...readingParts(commit, options),
-    ...fillParts(commit.fills),
+    ...onHypertable(options.drops, [...readingParts(commit, options), ...fillParts(commit.fills)]),
     ...ledgerParts(commit, options),
     ...countParts(commit, options.buffers.counts),
     ...stateParts(commit)
   ]
+}
+
+/** Late rows may meet compressed ones, as many as they are. The check comes behind the rows: retention waits for those, and they for it. */
+function onHypertable (drops: number | undefined, parts: readonly BatchPart[]): readonly BatchPart[] {
+  if (drops === undefined || parts.length === 0) return parts
+  return [ANY_NUMBER_DECOMPRESSED, ...parts, `select series.assert_drops(${Number(drops)})`]
 }
 
 function readingParts ({ fresh, late }: SeriesCommit, { buffers, days }: PartsOptions): BatchPart[] {

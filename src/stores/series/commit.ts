@@ -35,6 +35,7 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
   }
 
   async function send (commit: SeriesCommit, writer: Writer): Promise<void> {
+    const drops = await partitions.drops()
     await partitions.ensureDays(commit.fresh)
     await partitions.ensureDays(commit.late)
     await partitions.ensureMonths(commit.revisions)
@@ -42,7 +43,7 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
     const days = new Map<number, Set<number>>()
     dayNotes.missing(commit.fresh, days)
     dayNotes.missing(commit.late, days)
-    const parts = commitParts(commit, { buffers: writer.buffers, dictionary, firstNumber: writer.nextNumber ?? 1, days })
+    const parts = commitParts(commit, { buffers: writer.buffers, dictionary, firstNumber: writer.nextNumber ?? 1, days, drops })
     if (parts.length === 0) return
     await withClient(pool, async client => {
       const makesStaging = needsStaging(commit) && !staged.has(client)
@@ -68,7 +69,7 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
     try {
       await send(commit, writer).catch(error => {
         if (codeOf(error) !== NO_PARTITION) throw error
-        // Retention dropped it since it was ensured.
+        // Retention dropped it since it was ensured, or a day that was noted.
         partitions.forget()
         dayNotes.forget()
         return send(commit, writer)

@@ -7,6 +7,8 @@ import { rowsOf } from './query.ts'
 export interface Partitions {
   ensureDays (times: Iterable<{ takenAt: number }>): Promise<void>
   ensureMonths (times: Iterable<{ windowStart: number }>): Promise<void>
+  /** Retentions so far, where readings stand in a hypertable: it takes any day, so a commit must say up to which retention its notes of days hold. */
+  drops (): Promise<number | undefined>
   /** Another process dropped some: everything is looked up again. */
   forget (): void
 }
@@ -14,7 +16,15 @@ export interface Partitions {
 export function createPartitions (pool: Pool): Partitions {
   const days = new Set<number>()
   const months = new Set<string>()
+  let drops: { count: number | undefined } | undefined
   return {
+    async drops () {
+      if (drops === undefined) {
+        const [row] = await rowsOf(pool, 'select drops from series.hypertable')
+        drops = { count: row?.[0] as number | undefined }
+      }
+      return drops.count
+    },
     async ensureDays (times) {
       const missing = new Set<number>()
       let last = Number.NaN
@@ -44,6 +54,7 @@ export function createPartitions (pool: Pool): Partitions {
     forget () {
       days.clear()
       months.clear()
+      drops = undefined
     }
   }
 }

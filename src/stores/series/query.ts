@@ -16,3 +16,6 @@ export async function rowsOf (client: Pool | PoolClient, text: string, values: r
     throw asStoreError(error)
   }
 }
+
+/** Inside a transaction, where it may change what stands compressed: however many rows that are. PostgreSQL without TimescaleDB takes it, and it means nothing there. */
+export const ANY_NUMBER_DECOMPRESSED = 'set local timescaledb.max_tuples_decompressed_per_dml_transaction = 0'

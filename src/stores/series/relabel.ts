@@ -1,10 +1,10 @@
 /** Late correction of an association: readings go to another series, or out of the store, in bounded steps that may be repeated. */
 
-import type { Pool } from 'pg'
+import type { Pool, PoolClient } from 'pg'
 import type { EpochMs } from '../../model/units.ts'
 import { transaction } from '../../platform/postgres/pool.ts'
 import type { RowIn } from '../../stream/sink.ts'
-import { rowsOf } from './query.ts'
+import { ANY_NUMBER_DECOMPRESSED, rowsOf } from './query.ts'
 import { decodeReading, READING_COLUMNS } from './reading-row.ts'
 import { timeParameter } from './sql-values.ts'
 
@@ -39,13 +39,25 @@ export async function moveReadings (pool: Pool, step: RelabelStep & { to: number
  *  After a crash in between `keep` gets the same readings again. @returns how many went; 0: nothing is left */
 export async function takeReadings (pool: Pool, step: RelabelStep, keep: (rows: readonly RowIn[]) => Promise<void>): Promise<number> {
   return transaction(pool, async client => {
-    const found = await rowsOf(client, `select ${READING_COLUMNS} from series.reading where series = $1 and taken_at >= $2 and taken_at < $3
-      order by taken_at, sequence limit $4 for update`, [step.from, timeParameter(step.since), timeParameter(step.until), step.limit])
-    if (found.length === 0) return 0
-    const rows = found.map(decodeReading)
+    const rows = await lockOldest(client, step)
+    if (rows.length === 0) return 0
     await keep(rows)
     await rowsOf(client, 'select series.remove_readings($1, $2, $3, $4, $5, $6)',
       [step.from, rows.map(({ takenAt }) => timeParameter(takenAt)), rows.map(({ sequence }) => sequence), step.sizesMs, timeParameter(step.now), step.lookback])
     return rows.length
   })
+}
+
+/** The oldest readings of the span, so that nobody changes them before the transaction ends: about `limit`, ascending. An UPDATE that changes nothing,
+ *  since compressed rows can be locked in no other way. */
+async function lockOldest (client: PoolClient, { from, since, until, limit }: RelabelStep): Promise<RowIn[]> {
+  const oldest = await rowsOf(client, `select taken_at, sequence from series.reading where series = $1 and taken_at >= $2 and taken_at < $3
+    order by taken_at, sequence limit $4`, [from, timeParameter(since), timeParameter(until), limit])
+  if (oldest.length === 0) return []
+  const [takenAt, sequence] = oldest.at(-1)! as [EpochMs, number]
+  await rowsOf(client, ANY_NUMBER_DECOMPRESSED)
+  const rows = await rowsOf(client, `update series.reading set flags = flags
+    where series = $1 and taken_at >= $2 and taken_at <= $3 and (taken_at, sequence) <= ($3, $4) returning ${READING_COLUMNS}`,
+  [from, timeParameter(since), timeParameter(takenAt), sequence])
+  return rows.map(decodeReading).sort((one, other) => one.takenAt - other.takenAt || one.sequence - other.sequence)
 }
