@@ -4,6 +4,7 @@ import { loadConfig } from '../config/load.ts'
 import { openRegistry, openReview, type SystemOptions } from '../system.ts'
 import { docsVerb } from './docs.ts'
 import { doctorVerb } from './doctor.ts'
+import { heldVerb } from './held.ts'
 import { createQuarantineVerb } from './quarantine.ts'
 import { replayVerb } from './replay.ts'
 import { createSchemaVerb } from './schema.ts'
@@ -16,7 +17,7 @@ import type { CliContext, Verb } from './verb.ts'
 const quarantineVerb = createQuarantineVerb((context, configFile) => openReview(quietly('quarantine', context, configFile)))
 const schemaVerb = createSchemaVerb((context, configFile) => openRegistry(quietly('schema', context, configFile)))
 
-export const VERBS: readonly Verb[] = [serveVerb, replayVerb, simulateVerb, quarantineVerb, schemaVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb]
+export const VERBS: readonly Verb[] = [serveVerb, replayVerb, simulateVerb, quarantineVerb, heldVerb, schemaVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb]
 
 function quietly (verb: string, context: CliContext, configFile: string | undefined): SystemOptions {
   return { config: loadConfig(context.env, configFile), now: context.now, writeLog: errorsInWords(verb, context.stderr), onLost: () => {} }
