@@ -15,6 +15,7 @@ import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { type BarResult, compareResults } from './report.ts'
 import { type BenchGroup, runBench } from './run-bench.ts'
 import { ROOT } from './server.ts'
+import { benchTimescale, TIMESCALE_BARS } from './timescale.bench.ts'
 import { benchViews, VIEW_BARS } from './views.bench.ts'
 
 const GROUPS: readonly BenchGroup[] = [
@@ -25,6 +26,7 @@ const GROUPS: readonly BenchGroup[] = [
   { bars: DEVICE_BARS, run: benchDevices },
   { bars: GROWTH_BARS, run: benchGrowth },
   { bars: VIEW_BARS, run: benchViews },
+  { bars: TIMESCALE_BARS, run: benchTimescale },
   { bars: CRASH_BARS, run: benchCrash },
   { bars: MEMORY_BARS, run: benchMemory },
   { bars: COLD_START_BARS, run: benchColdStart }
