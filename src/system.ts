@@ -33,23 +33,28 @@ import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
 import { ServiceError } from './model/errors.ts'
 import { identifierSystem } from './model/identifier.ts'
-import { READINGS } from './model/streams.ts'
+import { RAW, READINGS } from './model/streams.ts'
 import type { EpochMs } from './model/units.ts'
 import { createEvents, type Events, jobReport } from './observability/events.ts'
 import { startHostWatch } from './observability/host-watch.ts'
 import { createLogger, errorFields, type Logger } from './observability/logger.ts'
 import type { Bus } from './platform/bus/bus.ts'
+import { readEnds } from './platform/bus/embedded/tables.ts'
 import { openBus } from './platform/bus/open-bus.ts'
 import { topicSourceOf } from './platform/bus/open-topic-source.ts'
 import { topicWriterOf } from './platform/bus/open-topic-writer.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
 import { openKeyRing } from './platform/keys/open-key-ring.ts'
+import { openObjects } from './platform/objects/open-objects.ts'
 import { openStores, reachStores, type Stores } from './platform/postgres/open-stores.ts'
 import { createWriteClock } from './platform/write-clock.ts'
 import { loadBlindIndex } from './security/blind-index.ts'
 import { createDataKeys } from './security/data-keys.ts'
 import { loadFingerprint } from './security/fingerprint.ts'
 import { drawSid, drawSubj } from './security/sid.ts'
+import { type ArchiveView, archiveView } from './stores/archive/archive-view.ts'
+import { loadDirectoryKey } from './stores/archive/directory-key.ts'
+import { openArchive } from './stores/archive/open-archive.ts'
 import { createChangeFeed } from './stores/linkage/change-feed.ts'
 import { createFirmwareNumber } from './stores/linkage/firmware.ts'
 import { createSidResolver } from './stores/linkage/resolve-sid.ts'
@@ -126,6 +131,28 @@ export async function openRegistry (options: SystemOptions): Promise<{ registry:
   return { registry: createRegistry({ pool: stores.pool('oxbow_ingest'), models, events }), close: stores.close }
 }
 
+/** What stands in the archive of this deployment, whether or not a server runs. @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function openArchiveView (options: SystemOptions): Promise<{ view: ArchiveView, close (): Promise<void> }> {
+  const { config, now } = options
+  const ground = groundOf(options)
+  const stores = await reachStores(config)
+  ground.running.push({ name: 'stores', stop: stores.close })
+  try {
+    const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
+    const view = archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjects(config, now), keyRing, ends: () => rawEnds(config, stores) })
+    return { view, close: () => stopAll(ground) }
+  } catch (error) {
+    await stopAll(ground)
+    throw error
+  }
+}
+
+/** Loaded where it is asked: the client of Kafka costs memory and time at the start. */
+async function rawEnds (config: Config, stores: Stores): Promise<ReadonlyMap<number, number>> {
+  if (config['bus.kind'] === 'embedded') return readEnds(stores.pool('oxbow_bus'), RAW)
+  return (await import('./platform/bus/kafka/govern-topics.ts')).endsOf(config, RAW)
+}
+
 function groundOf (options: SystemOptions): Ground {
   const log = createLogger(options.config['log.level'], options.writeLog)
   const registry = new MetricsRegistry()
@@ -139,6 +166,7 @@ async function build (ground: Ground): Promise<System> {
   const keys = await openKeys(ground, stores)
   const identity = createIdentity(ground, stores, keys)
   const bus = await startBus(ground, stores)
+  await startArchive(ground, { stores, bus, keys })
   const ingest = await openDoor(ground, { stores, bus, keys, identity, models })
   const series = createSeriesStore(stores.pool('oxbow_series'))
   await series.recordModels(models.values())
@@ -197,7 +225,14 @@ async function build (ground: Ground): Promise<System> {
     backlog: () => bus.backlog(READINGS),
     countedByHour: async (from, until) => new Map([...await storedByHour(stores.pool('oxbow_series'), from, until)].map(([hour, counts]) => [hour, counts.accepted]))
   })
-  const watch = startHostWatch({ folder: config.dataDir, topic: READINGS, backlog: () => bus.backlog(READINGS), backlogMax: config['bus.backlogMax'], events })
+  const watch = startHostWatch({
+    folder: config.dataDir,
+    topics: [
+      { topic: READINGS, backlog: () => bus.backlog(READINGS), backlogMax: config['bus.backlogMax'], alarm: 'bus-behind' },
+      { topic: RAW, backlog: () => bus.backlog(RAW), backlogMax: config['archive.backlogMax'], alarm: 'archive-behind' }
+    ],
+    events
+  })
   running.push({ name: 'upkeep', stop: async () => {
     watch.stop()
     await upkeep.stop()
@@ -237,8 +272,13 @@ async function openKeys ({ config, now }: Ground, stores: Stores) {
   const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
   const blindIndex = await loadBlindIndex(keyRing, K_LINK)
   const page = await keyRing.dek('linkage', { store: 'linkage', object: 'page', purpose: 'page-token' })
-  const fingerprint = await loadFingerprint(keyRing)
-  return { dataKeys: createDataKeys({ keyRing, now }), fingerprint, pageKey: page.key, indexOf: (system: string, value: string) => blindIndex('device', system, value) }
+  return {
+    dataKeys: createDataKeys({ keyRing, now }),
+    fingerprint: await loadFingerprint(keyRing),
+    directoryKey: await loadDirectoryKey(keyRing),
+    pageKey: page.key,
+    indexOf: (system: string, value: string) => blindIndex('device', system, value)
+  }
 }
 
 function createIdentity ({ config, now }: Ground, stores: Stores, { indexOf }: Keys) {
@@ -262,6 +302,16 @@ async function startBus ({ config, now, events, log, running }: Ground, stores: 
   })
   running.push({ name: 'bus', stop: bus.close })
   return bus
+}
+
+/** Stopped after the door: what came in by then is archived too. */
+async function startArchive ({ config, now, events, running }: Ground, { stores, bus, keys }: Pick<DoorParts, 'stores' | 'bus' | 'keys'>): Promise<void> {
+  const archive = openArchive({
+    bus, pool: stores.pool('oxbow_archive'), objects: await openObjects(config, now), events, now,
+    keys: { directory: keys.directoryKey, ofSids: keys.dataKeys.heldForSids },
+    sliceMs: config['archive.sliceTime'], sliceBytes: config['archive.sliceBytes']
+  })
+  running.push({ name: 'archive', stop: archive.stop })
 }
 
 interface DoorParts { stores: Stores, bus: Bus, keys: Keys, identity: Identity, models: DeviceModels }

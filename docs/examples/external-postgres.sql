@@ -6,10 +6,11 @@
 -- keys) with backups and administrators of its own, and run on each only the roles and the database of its store, and
 -- the grants below. Tables are made by Oxbow itself when it starts, as the owner of each database.
 
--- bus: what came in and is not stored yet; quarantine
+-- bus: what came in and is not stored yet; quarantine; what stands in the archive
 CREATE ROLE oxbow_bus_owner LOGIN PASSWORD 'change-me-1';
 CREATE ROLE oxbow_bus LOGIN PASSWORD 'change-me-2';
 CREATE ROLE oxbow_ingest LOGIN PASSWORD 'change-me-3';
+CREATE ROLE oxbow_archive LOGIN PASSWORD 'change-me-14';
 CREATE DATABASE oxbow_bus OWNER oxbow_bus_owner TEMPLATE template0 ENCODING 'UTF8' LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LC_COLLATE 'C' LC_CTYPE 'C';
 
 -- linkage: who; delivery to receivers
@@ -38,6 +39,7 @@ CREATE DATABASE oxbow_keys OWNER oxbow_keys_owner TEMPLATE template0 ENCODING 'U
 REVOKE ALL ON DATABASE oxbow_bus, oxbow_linkage, oxbow_series, oxbow_audit, oxbow_keys FROM PUBLIC;
 REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC;
 GRANT CONNECT ON DATABASE oxbow_bus TO oxbow_bus, oxbow_ingest;
+GRANT CONNECT, TEMPORARY ON DATABASE oxbow_bus TO oxbow_archive;
 GRANT CONNECT ON DATABASE oxbow_linkage TO oxbow_linkage, oxbow_delivery;
 GRANT CONNECT, TEMPORARY ON DATABASE oxbow_series TO oxbow_series;
 GRANT CONNECT ON DATABASE oxbow_series TO oxbow_series_ro;

@@ -1,6 +1,6 @@
 /** `oxbow doctor`: looks at settings, keys, disk, databases, clocks and counters, and says what to do. Changes nothing. */
 
-import { readFile, stat, statfs } from 'node:fs/promises'
+import { access, constants, readFile, stat, statfs } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Pool } from 'pg'
@@ -11,7 +11,7 @@ import { countOpenJobs } from '../fhir/jobs/open-jobs.ts'
 import { arrivalHours } from '../ingest/counters.ts'
 import { countOpenByReason } from '../ingest/quarantine/quarantine-rows.ts'
 import { ServiceError } from '../model/errors.ts'
-import { READINGS } from '../model/streams.ts'
+import { RAW, READINGS } from '../model/streams.ts'
 import { epochMs } from '../model/units.ts'
 import { readEnds } from '../platform/bus/embedded/tables.ts'
 import { inspectLogin } from '../platform/postgres/inspect.ts'
@@ -22,10 +22,12 @@ import { addressOf, type StoreAddress } from '../platform/postgres/store-address
 import { STORE_NAMES, STORES, type StoreName } from '../platform/postgres/stores.ts'
 import { storedByHour } from '../stores/series/counters.ts'
 import { resumePoints } from '../stores/series/state.ts'
+import { archivedTo, readHeads } from '../stores/archive/manifest-rows.ts'
 import { startRefusals } from '../config/start-refusals.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
 import { findKeyProblems } from '../platform/keys/open-key-ring.ts'
-import { findObjectsProblems } from '../platform/objects/open-objects.ts'
+import { archiveFolderOf, findObjectsProblems } from '../platform/objects/open-objects.ts'
+import { archiveCheck } from './doctor/archive-checks.ts'
 import { type Check, type NamedFinding, note, runChecks, wrong } from './doctor/check.ts'
 import { busCheck } from './doctor/bus-checks.ts'
 import { flowChecks } from './doctor/flow-checks.ts'
@@ -167,6 +169,7 @@ async function examineStores (config: Config, { urls }: ReachedDatabases, { now 
     pools.set(login, found)
     return found
   }
+  const endsOf = async (topic: string) => config['bus.kind'] === 'embedded' ? readEnds(pool('oxbow_bus'), topic) : (await kafka()).endsOf(config, topic)
   try {
     const findings = await runChecks([
       ...storeChecks({
@@ -177,9 +180,16 @@ async function examineStores (config: Config, { urls }: ReachedDatabases, { now 
         now
       }),
       busCheck({ kind: config['bus.kind'], differences: async () => (await kafka()).compareTopics(config) }),
+      archiveCheck({
+        folder: archiveFolderOf(config),
+        folderFault: () => access(archiveFolderOf(config), constants.R_OK | constants.W_OK | constants.X_OK).then(() => undefined, faultOf),
+        ends: () => endsOf(RAW),
+        archived: async () => new Map((await readHeads(pool('oxbow_archive'))).map(({ partition, next }) => [partition, next])),
+        archivedTo: () => archivedTo(pool('oxbow_archive'))
+      }),
       ...flowChecks({
         door: () => arrivalHours(pool('oxbow_ingest'), ALL_TIME.from, ALL_TIME.until),
-        ends: async () => config['bus.kind'] === 'embedded' ? readEnds(pool('oxbow_bus'), READINGS) : (await kafka()).endsOf(config, READINGS),
+        ends: () => endsOf(READINGS),
         resumePoints: () => resumePoints(pool('oxbow_series'), READINGS),
         stored: () => storedByHour(pool('oxbow_series'), ALL_TIME.from, ALL_TIME.until),
         openItems: () => countOpenByReason(pool('oxbow_ingest')),
@@ -191,6 +201,8 @@ async function examineStores (config: Config, { urls }: ReachedDatabases, { now 
     await Promise.all([...pools.values()].map(one => one.end()))
   }
 }
+
+function faultOf (error: NodeJS.ErrnoException): string { return error.code === 'ENOENT' ? 'missing' : error.code ?? 'unknown' }
 
 /** Loaded where it is asked. */
 const kafka = () => import('../platform/bus/kafka/govern-topics.ts')

@@ -2,6 +2,7 @@
 
 import { readFile } from 'node:fs/promises'
 import { ServiceError } from '../model/errors.ts'
+import { type EpochMs, epochMs } from '../model/units.ts'
 
 const WHY: Readonly<Record<string, string>> = {
   ENOENT: 'there is no such file', EISDIR: 'it is a directory', EACCES: 'reading it is not permitted', ENOTDIR: 'there is no such file'
@@ -43,3 +44,10 @@ export function givenNumber (text: string, name: string, { minimum, maximum, isW
 }
 
 export function wrongUse (message: string): ServiceError { return new ServiceError('incorrect', 'USAGE', message) }
+
+/** ISO 8601 with a zone. @throws ServiceError USAGE */
+export function timeOf (option: string, text: string): EpochMs {
+  const time = /T.*(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
+  if (Number.isNaN(time)) throw wrongUse(`${option} is a time as 2026-03-01T12:00:00Z`)
+  return epochMs(time)
+}

@@ -7,8 +7,8 @@ import { ITEM_STATES } from '../ingest/quarantine/quarantine-item.ts'
 import type { ListFilter, QuarantineReview, ShownItem } from '../ingest/quarantine/quarantine-review.ts'
 import { ServiceError } from '../model/errors.ts'
 import { REASONS, type ReasonCode } from '../model/reason.ts'
-import { type EpochMs, epochMs } from '../model/units.ts'
-import { wrongUse } from './given.ts'
+import type { EpochMs } from '../model/units.ts'
+import { timeOf, wrongUse } from './given.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 /** The operators' view on the databases of this deployment, whether a server runs or not. */
@@ -194,12 +194,6 @@ function operatingSystemUser (): string {
   } catch {
     return `os-user/${process.getuid?.() ?? 'unknown'}@${hostname()}`
   }
-}
-
-function timeOf (option: string, text: string): EpochMs {
-  const time = /T.*(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(time)) throw wrongUse(`${option} is a time as 2026-03-01T12:00:00Z`)
-  return epochMs(time)
 }
 
 /** Any number a device may send is shown; what is no date is shown as it is. */

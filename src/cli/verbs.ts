@@ -1,7 +1,8 @@
 /** Every verb, in the order in which `--help` lists them. */
 
 import { loadConfig } from '../config/load.ts'
-import { openRegistry, openReview, type SystemOptions } from '../system.ts'
+import { openArchiveView, openRegistry, openReview, type SystemOptions } from '../system.ts'
+import { createArchiveVerb } from './archive.ts'
 import { docsVerb } from './docs.ts'
 import { doctorVerb } from './doctor.ts'
 import { heldVerb } from './held.ts'
@@ -17,7 +18,11 @@ import type { CliContext, Verb } from './verb.ts'
 const quarantineVerb = createQuarantineVerb((context, configFile) => openReview(quietly('quarantine', context, configFile)))
 const schemaVerb = createSchemaVerb((context, configFile) => openRegistry(quietly('schema', context, configFile)))
 
-export const VERBS: readonly Verb[] = [serveVerb, replayVerb, simulateVerb, quarantineVerb, heldVerb, schemaVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb]
+const archiveVerb = createArchiveVerb((context, configFile) => openArchiveView(quietly('archive', context, configFile)))
+
+export const VERBS: readonly Verb[] = [
+  serveVerb, replayVerb, simulateVerb, quarantineVerb, heldVerb, archiveVerb, schemaVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb
+]
 
 function quietly (verb: string, context: CliContext, configFile: string | undefined): SystemOptions {
   return { config: loadConfig(context.env, configFile), now: context.now, writeLog: errorsInWords(verb, context.stderr), onLost: () => {} }

@@ -125,7 +125,12 @@ export const SETTINGS = {
   'bus.kind': choice('embedded', ['embedded', 'kafka'], '`embedded` keeps readings on their way in PostgreSQL; `kafka` on the cluster that the settings `kafka.*` name.'),
   'bus.partitions': whole(8, 1, 1024, 'Partitions of each topic; fixed when the topic is made.'),
   'bus.backlogMax': whole(2_000_000, 1, 1_000_000_000, 'Most records appended and not yet consumed; when reached the door answers 429 with `Retry-After`.'),
-  'bus.retain': duration(24 * 3_600_000, 'How long consumed readings stay on the bus. Raw records stay until an archive has them.'),
+  'bus.retain': duration(24 * 3_600_000, 'How long consumed readings stay on the bus. Raw records stay until the archive has them.'),
+
+  'archive.folder': text('', 'Folder of the archive of original bytes, on this machine; empty: `archive` below `dataDir`.'),
+  'archive.sliceTime': duration(10 * 60_000, 'Raw records of a partition are gathered at most this long before they are written as one object.', { minimum: 1_000, maximum: 86_400_000 }),
+  'archive.sliceBytes': whole(8 * 1024 * 1024, 1_024, 64 * 1024 * 1024, 'Raw records of a partition are written once they have so many bytes together, and before that when all partitions together hold 64 MiB.'),
+  'archive.backlogMax': whole(20_000_000, 1, 10_000_000_000, 'Most raw records that wait for the archive: it may stand still so long before the door answers 429.'),
 
   'kafka.brokers': text('', 'Addresses of some brokers of the cluster, `host:port`, with commas between.'),
   'kafka.topicPrefix': text('', 'Before the name of each topic and consumer group of ours, for example `ward-7.`: several deployments then share a cluster.'),
@@ -188,6 +193,7 @@ export const SETTINGS = {
   'postgres.busUrl': secret('Connection string of the server login on the bus database (external).'),
   'postgres.busOwnerUrl': secret('Connection string of the owner of the bus database, for migrations (external).'),
   'postgres.ingestUrl': secret('Connection string of the quarantine login on the bus database (external).'),
+  'postgres.archiveUrl': secret('Connection string of the archive login on the bus database (external).'),
   'postgres.linkageUrl': secret('Connection string of the server login on the linkage database (external).'),
   'postgres.linkageOwnerUrl': secret('Connection string of the owner of the linkage database, for migrations (external).'),
   'postgres.deliveryUrl': secret('Connection string of the delivery login on the linkage database (external).'),

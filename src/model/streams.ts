@@ -6,7 +6,7 @@ export interface Stream {
   writer: string
   readers: readonly string[]
   holds: string
-  /** `read`: as long as `bus.retain` says, once read. */
+  /** `read`: as long as `bus.retain` says, once read. `until archived`: its reader releases what stands in the archive for good, and that may go at once. */
   stays: 'until archived' | 'read'
 }
 
@@ -14,6 +14,6 @@ export const READINGS = 'oxbow.readings.v1'
 export const RAW = 'oxbow.raw.v1'
 
 export const STREAMS: readonly Stream[] = [
-  { topic: RAW, key: 'sid', writer: 'ingest/publish-groups', readers: [], holds: 'original bytes of each record, sealed with the key of its sid', stays: 'until archived' },
+  { topic: RAW, key: 'sid', writer: 'ingest/publish-groups', readers: ['stores/archive/writer'], holds: 'original bytes of each record, sealed with the key of its sid', stays: 'until archived' },
   { topic: READINGS, key: 'sid', writer: 'ingest/publish-groups', readers: ['stream/runner'], holds: 'checked readings by sid', stays: 'read' }
 ]

@@ -10,7 +10,7 @@ import { errorFields, type LogFields, type Logger } from './logger.ts'
 export type OperationalAlarm =
   | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
   | 'inlet-stopped' | 'inlet-lost' | 'gateway-limited' | 'device-limited' | 'reading-conflict' | 'firmware-unknown' | 'schema-refused'
-  | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
+  | 'archive-failed' | 'archive-behind' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {
   accepted (readings: number): void
@@ -29,6 +29,8 @@ export interface Events {
   windowsClosed (count: number): void
   windowsAmended (cause: AmendmentCause, count: number): void
   delivered (outcome: 'sent' | 'failed' | 'dead-letter', count: number): void
+  /** @param erased readings whose key was destroyed before they were archived · @param bytes of the object */
+  archived (readings: number, erased: number, bytes: number): void
   request (route: string, method: string, status: number, durationMs: number): void
   /** @param topic as the settings name it */
   arrivedFrom (topic: string, partition: number, messages: number): void
@@ -64,8 +66,21 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
   const closed = counter('oxbow_windows_closed_total', 'Windows written as revision 1')
   const amended = counter('oxbow_windows_amended_total', 'Windows written again', ['cause'])
   const delivered = counter('oxbow_bundles_total', 'Bundles handed to destinations', ['outcome'])
+  const archived = counter('oxbow_archived_readings_total', 'Readings whose original bytes stand in the archive')
+  const erased = counter('oxbow_archive_erased_readings_total', 'Readings that could not be archived because the key of their sid was destroyed')
+  const archivedObjects = counter('oxbow_archive_objects_total', 'Objects written to the archive')
+  const archivedBytes = counter('oxbow_archive_bytes_total', 'Bytes of the objects written to the archive')
   const alarms = counter('oxbow_operational_alarms_total', 'Operational alarms raised', ['alarm'])
   const seconds = new Histogram({ name: 'oxbow_http_seconds', help: 'Duration of HTTP requests', labelNames: ['route', 'method', 'status'], buckets: [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10], registers: [registry] })
+  const backlogs = new Map<string, () => number>()
+  // Registers itself.
+  void new Gauge({
+    name: 'oxbow_bus_backlog_records',
+    help: 'Records appended and not yet consumed',
+    labelNames: ['topic'],
+    registers: [registry],
+    collect () { for (const [topic, records] of backlogs) this.set({ topic }, records()) }
+  })
   /** By alarm: the parts that have it, and until when. */
   const raised = new Map<OperationalAlarm, Map<string, number>>()
   return {
@@ -94,7 +109,14 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
     windowsClosed: count => { closed.inc(count) },
     windowsAmended: (cause, count) => { amended.inc({ cause }, count) },
     delivered: (outcome, count) => { delivered.inc({ outcome }, count) },
-    request: (route, method, status, durationMs) => { seconds.observe({ route, method, status }, durationMs / 1_000) },
+    archived: (readings, lost, bytes) => {
+      archived.inc(readings)
+      erased.inc(lost)
+      archivedObjects.inc()
+      archivedBytes.inc(bytes)
+      log.debug('archived', { event: 'archive.sealed', count: readings })
+      if (lost > 0) log.warn('not archived: the key was destroyed', { event: 'archive.erased', count: lost })
+    },
     arrivedFrom: (topic, partition, messages) => { arrived.inc({ topic, partition }, messages) },
     watchLag: records => {
       // Registers itself.
@@ -106,16 +128,8 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
         collect () { for (const [topic, lag] of records()) this.set({ topic }, lag) }
       })
     },
-    watchBacklog: (topic, records) => {
-      // Registers itself.
-      void new Gauge({
-        name: 'oxbow_bus_backlog_records',
-        help: 'Records appended and not yet consumed',
-        labelNames: ['topic'],
-        registers: [registry],
-        collect () { this.set({ topic }, records()) }
-      })
-    },
+    request: (route, method, status, durationMs) => { seconds.observe({ route, method, status }, durationMs / 1_000) },
+    watchBacklog: (topic, records) => { backlogs.set(topic, records) },
     raise: (alarm, fields = {}, part = '') => {
       alarms.inc({ alarm })
       const parts = raised.get(alarm) ?? new Map<string, number>()

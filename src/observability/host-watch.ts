@@ -1,15 +1,22 @@
-/** The disk and the backlog of the bus, looked at by the clock → operational alarms and a gauge. */
+/** The disk and the backlogs of the bus, looked at by the clock → operational alarms and gauges. */
 
 import { statfs } from 'node:fs/promises'
 import type { Events } from './events.ts'
 
+type Watched = 'disk-low' | 'bus-behind' | 'archive-behind'
+
+export interface WatchedTopic {
+  topic: string
+  backlog: () => number
+  /** At half of it the alarm is raised; at all of it the door refuses. */
+  backlogMax: number
+  alarm: 'bus-behind' | 'archive-behind'
+}
+
 export interface HostWatchParts {
   /** Folder whose disk is watched. */
   folder: string
-  topic: string
-  backlog: () => number
-  /** At half of it `bus-behind` is raised; at all of it the door refuses. */
-  backlogMax: number
+  topics: readonly WatchedTopic[]
   events: Pick<Events, 'watchBacklog' | 'raise' | 'clear'>
 }
 
@@ -17,10 +24,10 @@ const EVERY_MS = 10_000
 /** Below this `disk-low` is raised: PostgreSQL stops when it cannot write its log. */
 const FREE_BYTES_MIN = 2 * 1024 ** 3
 
-export function startHostWatch ({ folder, topic, backlog, backlogMax, events }: HostWatchParts): { stop (): void } {
-  events.watchBacklog(topic, backlog)
-  const raised = new Set<'disk-low' | 'bus-behind'>()
-  const judge = (alarm: 'disk-low' | 'bus-behind', isWrong: boolean): void => {
+export function startHostWatch ({ folder, topics, events }: HostWatchParts): { stop (): void } {
+  for (const { topic, backlog } of topics) events.watchBacklog(topic, backlog)
+  const raised = new Set<Watched>()
+  const judge = (alarm: Watched, isWrong: boolean): void => {
     if (isWrong === raised.has(alarm)) return
     if (isWrong) {
       raised.add(alarm)
@@ -31,7 +38,7 @@ export function startHostWatch ({ folder, topic, backlog, backlogMax, events }: 
     }
   }
   const timer = setInterval(() => {
-    judge('bus-behind', backlog() > backlogMax / 2)
+    for (const { alarm, backlog, backlogMax } of topics) judge(alarm, backlog() > backlogMax / 2)
     statfs(folder).then(({ bavail, bsize }) => { judge('disk-low', bavail * bsize < FREE_BYTES_MIN) }, () => { /* a folder that went away is found by whatever writes there */ })
   }, EVERY_MS)
   return { stop: () => { clearInterval(timer) } }

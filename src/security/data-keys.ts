@@ -16,11 +16,16 @@ export interface DataKeysOptions {
   ttlMs?: number
 }
 
+/** A data key and the id by which the ring finds it. */
+export interface HeldKey { id: string, key: KeyObject }
+
 export interface DataKeys {
   /** Made at the first call. @throws ServiceError KEY_DESTROYED */
   forSid (sid: Sid): KeyObject | Promise<KeyObject>
   /** Brings all these keys to hand in one round; `undefined` when they are. Destroyed ones are passed over. */
   warm (sids: readonly Sid[]): Promise<void> | undefined
+  /** All of them in one round; `undefined` stands for a destroyed one. */
+  heldForSids (sids: readonly Sid[]): Promise<ReadonlyMap<Sid, HeldKey | undefined>>
   /** Key of the quarantined items that arrived on this day (`arrivalDay`). @throws ServiceError KEY_DESTROYED */
   forDay (day: string): KeyObject | Promise<KeyObject>
   /** Drops keys from memory, as after their destruction. */
@@ -34,28 +39,29 @@ export function arrivalDay (time: EpochMs): string { return new Date(time).toISO
 export function rawContext (sid: Sid): KeyContext { return { store: 'archive', object: sid, purpose: 'raw' } }
 
 // A sid and a day never look alike, so both stand in one memory under their own names.
-const OF_SID = (sid: string): KeyContext => ({ store: 'archive', object: sid, purpose: 'data-key' })
+/** Of the data key of a sid. */
+export const OF_SID = (sid: string): KeyContext => ({ store: 'archive', object: sid, purpose: 'data-key' })
 const OF_DAY = (day: string): KeyContext => ({ store: 'quarantine', object: day, purpose: 'data-key' })
 
 export function createDataKeys (options: DataKeysOptions): DataKeys {
   const { keyRing, now, sizeMax = 200_000, ttlMs = 5 * 60_000 } = options
   // KeyObjects, not bytes: whoever still holds a displaced one keeps a sound key, and OpenSSL clears it when it is freed.
-  const atHand = createBoundedMemory<KeyObject>({ sizeMax, now })
-  const loading = new Map<string, Promise<KeyObject | undefined>>()
+  const atHand = createBoundedMemory<HeldKey>({ sizeMax, now })
+  const loading = new Map<string, Promise<HeldKey | undefined>>()
 
-  function load (kek: KekName, contextOf: (name: string) => KeyContext, names: readonly string[]): Promise<KeyObject | undefined>[] {
+  function load (kek: KekName, contextOf: (name: string) => KeyContext, names: readonly string[]): Promise<HeldKey | undefined>[] {
     const missing = names.filter(name => !loading.has(name))
     if (missing.length > 0) {
       const round = keyRing.deks(kek, missing.map(contextOf))
-      missing.forEach((name, place) => { follow(name, round.then(keys => asKeyObject(keys[place]))) })
+      missing.forEach((name, place) => { follow(name, round.then(keys => asHeld(keys[place]))) })
     }
     return names.map(name => loading.get(name)!)
   }
 
   /** Keeps what a round brings, unless it was forgotten meanwhile. */
-  function follow (name: string, coming: Promise<KeyObject | undefined>): void {
+  function follow (name: string, coming: Promise<HeldKey | undefined>): void {
     loading.set(name, coming)
-    const arrived = (key: KeyObject | undefined) => {
+    const arrived = (key: HeldKey | undefined) => {
       if (loading.get(name) !== coming) return
       loading.delete(name)
       if (key !== undefined) atHand.set(name, key, now() + ttlMs)
@@ -64,11 +70,18 @@ export function createDataKeys (options: DataKeysOptions): DataKeys {
   }
 
   return {
-    forSid: sid => atHand.get(sid) ?? load('archive', OF_SID, [sid])[0]!.then(orDestroyed),
-    forDay: day => atHand.get(day) ?? load('quarantine', OF_DAY, [day])[0]!.then(orDestroyed),
+    forSid: sid => atHand.get(sid)?.key ?? load('archive', OF_SID, [sid])[0]!.then(orDestroyed),
+    forDay: day => atHand.get(day)?.key ?? load('quarantine', OF_DAY, [day])[0]!.then(orDestroyed),
     warm: sids => {
       const missing = [...new Set(sids.filter(sid => atHand.get(sid) === undefined))]
       return missing.length === 0 ? undefined : Promise.all(load('archive', OF_SID, missing)).then(() => {})
+    },
+    heldForSids: async sids => {
+      const held = new Map<Sid, HeldKey | undefined>(sids.map(sid => [sid, atHand.get(sid)]))
+      const missing = [...held].filter(([, key]) => key === undefined).map(([sid]) => sid)
+      const loaded = await Promise.all(load('archive', OF_SID, missing))
+      missing.forEach((sid, place) => { held.set(sid, loaded[place]) })
+      return held
     },
     forget: (...names) => {
       for (const name of names) {
@@ -79,16 +92,16 @@ export function createDataKeys (options: DataKeysOptions): DataKeys {
   }
 }
 
-function asKeyObject (dataKey: DataKey | undefined): KeyObject | undefined {
+function asHeld (dataKey: DataKey | undefined): HeldKey | undefined {
   if (dataKey === undefined) return undefined
   const key = createSecretKey(dataKey.key)
   dataKey.key.fill(0)
-  return key
+  return { id: dataKey.id, key }
 }
 
-function orDestroyed (key: KeyObject | undefined): KeyObject {
-  if (key === undefined) throw new ServiceError('not-found', 'KEY_DESTROYED', 'the data key was destroyed; what it sealed cannot be opened any more')
-  return key
+function orDestroyed (held: HeldKey | undefined): KeyObject {
+  if (held === undefined) throw new ServiceError('not-found', 'KEY_DESTROYED', 'the data key was destroyed; what it sealed cannot be opened any more')
+  return held.key
 }
 
 /** Behind a promise for what a key opens: `undefined` when that key was destroyed. */

@@ -326,10 +326,12 @@ function describeLimits (open: Open): void {
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(10)
   })
 
-  test('a topic that is kept is never full and has no backlog', async () => {
-    const bus = await open({ topics: [{ topic: A, partitions: 1, keep: true }], backlogMax: 5 })
+  test('a topic may have a limit of its own', async () => {
+    const bus = await open({ topics: [{ topic: A, partitions: 1, backlogMax: 50 }, { topic: B, partitions: 1 }], backlogMax: 5 })
     await bus.publish(Array.from({ length: 50 }, () => record(A, 'k', 'x')))
-    expect(bus.backlog(A)).toBe(0)
+    await expect(bus.publish([record(A, 'k', 'x')])).rejects.toEqual(full)
+    await expect(bus.publish(Array.from({ length: 6 }, () => record(B, 'k', 'x')))).rejects.toEqual(full)
+    expect(bus.backlog(A)).toBe(50)
   })
 
   test('what another process releases makes room here', async () => {
@@ -353,19 +355,19 @@ function describeLimits (open: Open): void {
 }
 
 function describeRetention (open: Open): void {
-  test('only what is released and past its time is removed, never of a topic that is kept', async () => {
+  test('only what is released and past its time is removed', async () => {
     let nowMs = Date.UTC(2026, 0, 1)
     const now = () => nowMs
-    const declared = [{ topic: 'kept', partitions: 1, keep: true }, { topic: 'unreleased', partitions: 1 }, { topic: 'released', partitions: 1, retainMs: DAY_MS }]
+    const declared = [{ topic: 'unreleased', partitions: 1, retainMs: 0 }, { topic: 'released', partitions: 1, retainMs: DAY_MS }]
     const bus = await open({ topics: declared, now })
-    const three = ['kept', 'unreleased', 'released']
-    await bus.publish(three.map(topic => record(topic, 'k', 'old')))
+    const both = ['unreleased', 'released']
+    await bus.publish(both.map(topic => record(topic, 'k', 'old')))
     nowMs += 2 * DAY_MS
-    await bus.publish(three.map(topic => record(topic, 'k', 'new')))
+    await bus.publish(both.map(topic => record(topic, 'k', 'new')))
     // Each turn releases all of it; a turn that finds the beginning gone ends the waiting.
     await expect.poll(() => releaseFrom(bus, 'released', 0), { timeout: 30_000, interval: 300 }).toBe('BUS_OFFSET_GONE')
     expect((await takeFrom(bus, 'released', 1)).map(({ value }) => value)).toEqual(['new'])
-    for (const topic of ['kept', 'unreleased']) expect((await takeFrom(bus, topic, 0)).map(({ value }) => value)).toEqual(['old', 'new'])
+    expect((await takeFrom(bus, 'unreleased', 0)).map(({ value }) => value)).toEqual(['old', 'new'])
   })
 
   test('an offset that was never written cannot be resumed', async () => {

@@ -14,6 +14,7 @@ import { RAW, READINGS } from '../../src/model/streams.ts'
 import { type EpochMs, epochMs } from '../../src/model/units.ts'
 import type { Bus } from '../../src/platform/bus/bus.ts'
 import { openEmbeddedBus } from '../../src/platform/bus/embedded/embedded-bus.ts'
+import type { KeyRing } from '../../src/platform/keys/key-ring.ts'
 import { createLocalKeyRing } from '../../src/platform/keys/local.ts'
 import { loadBlindIndex } from '../../src/security/blind-index.ts'
 import { createDataKeys, type DataKeys } from '../../src/security/data-keys.ts'
@@ -29,6 +30,7 @@ export interface IngestSystem {
   database: TestDatabase
   bus: Bus
   pool: Pool
+  keyRing: KeyRing
   dataKeys: DataKeys
   /** Registered devices and who wears them; what the resolver answers. */
   registered: Set<string>
@@ -46,19 +48,21 @@ export interface IngestSystem {
   close (): Promise<void>
 }
 
-export async function ingestSystem (): Promise<IngestSystem> {
+/** @param openBus absent: the embedded bus of its database, with both topics of ours */
+export async function ingestSystem (openBus: (url: string, now: () => EpochMs) => Promise<Bus> = embeddedBus): Promise<IngestSystem> {
   const [database, keys] = await Promise.all([testDatabase('bus'), testDatabase('keys')])
   const folder = temporaryFolder('ingest')
   const now = () => system.now
   const keyRing = await createLocalKeyRing({ file: join(folder, 'keys.json'), pool: keys.pool, now })
   const blindIndex = await loadBlindIndex(keyRing, 1)
   const fingerprint = await loadFingerprint(keyRing)
-  const bus = await openEmbeddedBus({ url: database.url, topics: [{ topic: READINGS, partitions: 4 }, { topic: RAW, partitions: 4 }], now })
+  const bus = await openBus(database.url, now)
   const opened: Ingest[] = []
   const system: IngestSystem = {
     database,
     bus,
     pool: database.poolOf('oxbow_ingest'),
+    keyRing,
     dataKeys: createDataKeys({ keyRing, now }),
     registered: new Set(),
     worn: [],
@@ -91,6 +95,10 @@ export async function ingestSystem (): Promise<IngestSystem> {
     }
   }
   return system
+}
+
+function embeddedBus (url: string, now: () => EpochMs): Promise<Bus> {
+  return openEmbeddedBus({ url, topics: [{ topic: READINGS, partitions: 4 }, { topic: RAW, partitions: 4 }], now })
 }
 
 function resolveIn ({ registered, worn, isLinkageUp }: IngestSystem, deviceId: string, takenAt: EpochMs, patientId: string | undefined): Resolution {

@@ -77,8 +77,8 @@ export interface TopicOptions {
   partitions: number
   /** How long released records stay. Default 24 h. */
   retainMs?: number
-  /** Never remove anything, and count no backlog: nobody reads it yet. Default false. */
-  keep?: boolean
+  /** Most records appended and not yet released; over it `publish` answers BUS_FULL. Default that of the bus. */
+  backlogMax?: number
 }
 
 /** Of `ConsumerOptions.bytesMax`. */

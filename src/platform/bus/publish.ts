@@ -8,7 +8,7 @@ import { KEY_BYTES_MAX, recordBytes } from './record-bytes.ts'
 import { backlogOf, type Head, topicOf, type TopicState } from './topic-state.ts'
 
 export interface PublishLimits {
-  /** Most records of a topic appended and not yet released; over it `publish` answers BUS_FULL. */
+  /** Most records of a topic appended and not yet released, where the topic has no limit of its own; over it `publish` answers BUS_FULL. */
   backlogMax: number
   /** Largest record, key and value. */
   recordBytesMax: number
@@ -109,7 +109,7 @@ function countByTopic<T extends TopicState> (topics: ReadonlyMap<string, T>, rec
 
 function fullTopic<T extends TopicState> (counts: ReadonlyMap<T, number>, backlogMax: number): T | undefined {
   for (const [topic, count] of counts) {
-    if (!topic.keep && backlogOf(topic) + topic.pendingCount + count > backlogMax) return topic
+    if (backlogOf(topic) + topic.pendingCount + count > (topic.backlogMax ?? backlogMax)) return topic
   }
   return undefined
 }

@@ -10,7 +10,8 @@ export interface Head {
   releasedOffset: number
 }
 
-export interface TopicState<H extends Head = Head> extends Required<TopicOptions> {
+export interface TopicState<H extends Head = Head> extends TopicOptions {
+  retainMs: number
   /** By partition. */
   heads: readonly H[]
   /** Records handed to `publish` and not durable yet. */
@@ -20,8 +21,8 @@ export interface TopicState<H extends Head = Head> extends Required<TopicOptions
 const RETAIN_MS = 24 * 3_600_000
 
 /** A topic of which nothing is known yet but its partitions. */
-export function newTopic<H extends Head> ({ topic, retainMs = RETAIN_MS, keep = false }: TopicOptions, heads: readonly H[]): TopicState<H> {
-  return { topic, partitions: heads.length, heads, retainMs, keep, pendingCount: 0 }
+export function newTopic<H extends Head> ({ retainMs = RETAIN_MS, ...options }: TopicOptions, heads: readonly H[]): TopicState<H> {
+  return { ...options, partitions: heads.length, heads, retainMs, pendingCount: 0 }
 }
 
 /** @throws ServiceError fault INTERNAL */
@@ -41,7 +42,7 @@ export function headsToTake<H extends Head> (topic: TopicState<H>, partitions: r
   })
 }
 
-/** Records appended and not released; 0 for a topic that is kept, which nobody reads yet. */
-export function backlogOf ({ keep, heads }: TopicState): number {
-  return keep ? 0 : heads.reduce((sum, head) => sum + Math.max(0, head.nextOffset - head.releasedOffset), 0)
+/** Records appended and not released. */
+export function backlogOf ({ heads }: TopicState): number {
+  return heads.reduce((sum, head) => sum + Math.max(0, head.nextOffset - head.releasedOffset), 0)
 }

@@ -6,5 +6,7 @@ import type { TopicOptions } from './bus.ts'
 
 export function topicsOf (config: Config): readonly TopicOptions[] {
   const partitions = config['bus.partitions']
-  return STREAMS.map(({ topic, stays }) => ({ topic, partitions, ...(stays === 'until archived' ? { keep: true } : { retainMs: config['bus.retain'] }) }))
+  return STREAMS.map(({ topic, stays }) => ({
+    topic, partitions, ...(stays === 'until archived' ? { retainMs: 0, backlogMax: config['archive.backlogMax'] } : { retainMs: config['bus.retain'] })
+  }))
 }

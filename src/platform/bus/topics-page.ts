@@ -19,6 +19,6 @@ export function topicsPage (): string {
 }
 
 function row ({ topic, key, writer, readers, holds, stays }: Stream): string {
-  const staying = stays === 'read' ? 'until it is read and `bus.retain` is over' : 'until an archive has it'
-  return `| \`${topic}\` | ${key} | \`src/${writer}.ts\` | ${readers.length === 0 ? 'nobody yet' : readers.map(reader => `\`src/${reader}.ts\``).join(', ')} | ${holds} | ${staying} |`
+  const staying = stays === 'read' ? 'until it is read and `bus.retain` is over' : 'until the archive has it'
+  return `| \`${topic}\` | ${key} | \`src/${writer}.ts\` | ${readers.map(reader => `\`src/${reader}.ts\``).join(', ')} | ${holds} | ${staying} |`
 }

@@ -1,5 +1,6 @@
 /** Settings → the store of objects they choose. */
 
+import { join } from 'node:path'
 import type { Config } from '../../config/schema.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { serviceSettings } from '../aws.ts'
@@ -7,16 +8,13 @@ import { openDiskStore } from './disk.ts'
 import type { ObjectStore } from './object-store.ts'
 import { bucketProblems, openS3Store, type S3Settings } from './s3.ts'
 
-export interface ObjectsParts {
-  /** Of the store on disk. */
-  folder: string
-  now: () => EpochMs
+/** @throws ServiceError unavailable STORE_UNAVAILABLE · incorrect CONFIG_INVALID */
+export function openObjects (config: Config, now: () => EpochMs): Promise<ObjectStore> {
+  return config['archive.store'] === 'disk' ? openDiskStore({ folder: archiveFolderOf(config), now }) : openS3Store({ settings: s3Settings(config), now })
 }
 
-/** @throws ServiceError unavailable STORE_UNAVAILABLE · incorrect CONFIG_INVALID */
-export function openObjects (config: Config, { folder, now }: ObjectsParts): Promise<ObjectStore> {
-  return config['archive.store'] === 'disk' ? openDiskStore({ folder, now }) : openS3Store({ settings: s3Settings(config), now })
-}
+/** Of the store on disk. */
+export function archiveFolderOf (config: Config): string { return config['archive.folder'] || join(config.dataDir, 'archive') }
 
 /** What keeps the bucket from serving, if one is set. */
 export async function findObjectsProblems (config: Config, now: () => EpochMs): Promise<readonly string[]> {

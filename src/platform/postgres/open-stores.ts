@@ -15,6 +15,7 @@ import { STORE_NAMES, STORES, type StoreName } from './stores.ts'
 const LOGINS = {
   oxbow_bus: ['bus', 'postgres.busUrl'],
   oxbow_ingest: ['bus', 'postgres.ingestUrl'],
+  oxbow_archive: ['bus', 'postgres.archiveUrl'],
   oxbow_linkage: ['linkage', 'postgres.linkageUrl'],
   oxbow_delivery: ['linkage', 'postgres.deliveryUrl'],
   oxbow_series: ['series', 'postgres.seriesUrl'],

@@ -9,7 +9,7 @@ export type StoreName = 'bus' | 'linkage' | 'series' | 'audit' | 'keys'
 
 export interface StoreLogin {
   role: string
-  /** May make temporary tables (staging of a writer). */
+  /** May make temporary tables (staging of a writer, gathering of a proof). */
   temporary: boolean
 }
 
@@ -40,7 +40,8 @@ function store (name: StoreName, logins: readonly StoreLogin[], rooms: readonly 
 const login = (role: string, options: { temporary?: boolean } = {}): StoreLogin => ({ role, temporary: options.temporary ?? false })
 
 export const STORES: Readonly<Record<StoreName, Store>> = {
-  bus: store('bus', [login('oxbow_bus'), login('oxbow_ingest')], ['platform/bus', 'ingest/quarantine', 'ingest/schemas', 'ingest/topics']),
+  bus: store('bus', [login('oxbow_bus'), login('oxbow_ingest'), login('oxbow_archive', { temporary: true })],
+    ['platform/bus', 'ingest/quarantine', 'ingest/schemas', 'ingest/topics', 'stores/archive']),
   linkage: store('linkage', [login('oxbow_linkage'), login('oxbow_delivery')], ['stores/linkage', 'fhir/egress'], ['btree_gist']),
   series: store('series', [login('oxbow_series', { temporary: true }), login('oxbow_series_ro')], ['stores/series']),
   audit: store('audit', [login('oxbow_audit')], ['audit']),

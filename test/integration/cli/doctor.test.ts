@@ -77,7 +77,7 @@ test('external databases are examined by their connection strings: shared ones a
     const urls = {
       OXBOW_POSTGRES_KIND: 'external',
       OXBOW_POSTGRES_BUS_URL: stores.bus.url, OXBOW_POSTGRES_BUS_OWNER_URL: stores.bus.ownerUrl, OXBOW_POSTGRES_INGEST_URL: stores.bus.urlOf('oxbow_ingest'),
-      OXBOW_POSTGRES_LINKAGE_URL: stores.linkage.url, OXBOW_POSTGRES_LINKAGE_OWNER_URL: stores.linkage.ownerUrl, OXBOW_POSTGRES_DELIVERY_URL: stores.linkage.urlOf('oxbow_delivery'),
+      OXBOW_POSTGRES_ARCHIVE_URL: stores.bus.urlOf('oxbow_archive'), OXBOW_POSTGRES_LINKAGE_URL: stores.linkage.url, OXBOW_POSTGRES_LINKAGE_OWNER_URL: stores.linkage.ownerUrl, OXBOW_POSTGRES_DELIVERY_URL: stores.linkage.urlOf('oxbow_delivery'),
       OXBOW_POSTGRES_SERIES_URL: stores.series.url, OXBOW_POSTGRES_SERIES_OWNER_URL: stores.series.ownerUrl,
       OXBOW_POSTGRES_AUDIT_URL: stores.audit.url, OXBOW_POSTGRES_AUDIT_OWNER_URL: stores.audit.ownerUrl,
       OXBOW_POSTGRES_KEYS_URL: stores.keys.url, OXBOW_POSTGRES_KEYS_OWNER_URL: stores.keys.ownerUrl

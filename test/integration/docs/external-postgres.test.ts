@@ -43,7 +43,7 @@ beforeAll(async () => {
   const [bus, linkage, series, audit, keys] = ['bus', 'linkage', 'series', 'audit', 'keys'].map(store => (role: string) => urlOf(role, `oxbow_${store}`))
   env = {
     OXBOW_MODE: 'production', OXBOW_DEMO: 'off', OXBOW_KEYS_ALLOW_LOCAL: 'yes', OXBOW_DATA_DIR: join(folder, 'oxbow'), OXBOW_POSTGRES_KIND: 'external',
-    OXBOW_POSTGRES_BUS_URL: bus!('oxbow_bus'), OXBOW_POSTGRES_INGEST_URL: bus!('oxbow_ingest'), OXBOW_POSTGRES_BUS_OWNER_URL: bus!('oxbow_bus_owner'),
+    OXBOW_POSTGRES_BUS_URL: bus!('oxbow_bus'), OXBOW_POSTGRES_INGEST_URL: bus!('oxbow_ingest'), OXBOW_POSTGRES_ARCHIVE_URL: bus!('oxbow_archive'), OXBOW_POSTGRES_BUS_OWNER_URL: bus!('oxbow_bus_owner'),
     OXBOW_POSTGRES_LINKAGE_URL: linkage!('oxbow_linkage'), OXBOW_POSTGRES_DELIVERY_URL: linkage!('oxbow_delivery'), OXBOW_POSTGRES_LINKAGE_OWNER_URL: linkage!('oxbow_linkage_owner'),
     OXBOW_POSTGRES_SERIES_URL: series!('oxbow_series'), OXBOW_POSTGRES_SERIES_OWNER_URL: series!('oxbow_series_owner'),
     OXBOW_POSTGRES_AUDIT_URL: audit!('oxbow_audit'), OXBOW_POSTGRES_AUDIT_OWNER_URL: audit!('oxbow_audit_owner'),

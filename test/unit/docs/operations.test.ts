@@ -51,7 +51,7 @@ describe('docs/operations.md', () => {
     const variables = new Set(names.flatMap(name => [environmentName(name), `${environmentName(name)}_FILE`]))
     const named = [...OPERATIONS.matchAll(/\b(OXBOW_[A-Z_]+)\b/g)].map(([, name]) => name!)
     expect(named.filter(name => !variables.has(name))).toEqual([])
-    const dotted = [...OPERATIONS.matchAll(/`((?:http|ingest|quarantine|bus|kafka|stream|series|fhir|egress|postgres|keys|auth)\.[a-zA-Z]+)`/g)].map(([, name]) => name!)
+    const dotted = [...OPERATIONS.matchAll(/`((?:http|ingest|quarantine|archive|bus|kafka|stream|series|fhir|egress|postgres|keys|auth)\.[a-zA-Z]+)`/g)].map(([, name]) => name!)
     expect(dotted.filter(name => !names.includes(name))).toEqual([])
   })
 

@@ -54,6 +54,19 @@ test('callers at the same time share a round', async () => {
   expect(rounds).toEqual([[one], [other]])
 })
 
+test('keys are held for many sids in one round, with the ids by which the ring finds them, and a destroyed one as none', async () => {
+  const { keys, rounds, destroyed } = underTest()
+  const [known, fresh, gone] = [drawSid(), drawSid(), drawSid()]
+  const ofKnown = await keys.forSid(known)
+  destroyed.add(gone)
+  const held = await keys.heldForSids([known, fresh, gone])
+  expect([...held.keys()]).toEqual([known, fresh, gone])
+  expect(held.get(known)!.key.equals(ofKnown)).toBe(true)
+  expect([held.get(known)!.id, held.get(fresh)!.id, held.get(gone)]).toEqual([known, fresh, undefined])
+  expect(rounds).toEqual([[known], [fresh, gone]])
+  expect((await keys.forSid(fresh)).equals(held.get(fresh)!.key)).toBe(true)
+})
+
 test('sid and day have different keys', async () => {
   const { keys } = underTest()
   const [ofSid, ofDay] = [await keys.forSid(drawSid()), await keys.forDay('2026-02-03')]

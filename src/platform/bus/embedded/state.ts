@@ -98,12 +98,10 @@ export async function saveOffsets (state: BusState): Promise<void> {
   }
 }
 
-/** Removes what is released and past its time, from topics that are not kept. */
+/** Removes what is released and past its time. */
 export async function removeExpired (state: BusState): Promise<void> {
   await saveOffsets(state)
-  for (const { topicId, keep, retainMs } of state.topics.values()) {
-    if (!keep) await removeReleased(state.pool, topicId, epochMs(state.now() - retainMs))
-  }
+  for (const { topicId, retainMs } of state.topics.values()) await removeReleased(state.pool, topicId, epochMs(state.now() - retainMs))
 }
 
 async function openTopic (pool: Pool, options: TopicOptions): Promise<Topic> {

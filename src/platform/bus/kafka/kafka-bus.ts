@@ -125,9 +125,7 @@ async function answeredWithin (ms: number, publisher: Publisher, records: Parame
 }
 
 async function removeExpired ({ admin, topics, now }: Parts): Promise<void> {
-  for (const { physical, groupId, keep, retainMs } of topics.values()) {
-    if (!keep) await cut(admin, physical, await releasedBy(admin, groupId, physical), epochMs(now() - retainMs))
-  }
+  for (const { physical, groupId, retainMs } of topics.values()) await cut(admin, physical, await releasedBy(admin, groupId, physical), epochMs(now() - retainMs))
 }
 
 async function consume (parts: Parts, options: ConsumerOptions): Promise<BusConsumer> {

@@ -37,8 +37,7 @@ export function newKafkaTopic (options: TopicOptions, prefix: string, { partitio
 export async function refresh ({ admin, topics, setReachable }: KafkaState): Promise<void> {
   for (const topic of topics.values()) {
     const spans = await spansOf(admin, topic.physical)
-    // Of a topic that is kept nothing counts as backlog, whatever is released.
-    const released = topic.keep ? new Map<number, number>() : await releasedBy(admin, topic.groupId, topic.physical)
+    const released = await releasedBy(admin, topic.groupId, topic.physical)
     for (const head of topic.heads) {
       const span = spans.get(head.partition)
       if (span === undefined) continue

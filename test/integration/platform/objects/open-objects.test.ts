@@ -16,7 +16,7 @@ beforeAll(() => { folder = temporaryFolder('open-objects') })
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
 test('without a setting objects stand in the folder', async () => {
-  const store = await openObjects(loadConfig({ OXBOW_DATA_DIR: folder }), { folder: `${folder}/archive`, now })
+  const store = await openObjects(loadConfig({ OXBOW_DATA_DIR: folder }), now)
   await store.put('a', Buffer.from('x'))
   expect([store.kind, (await store.get('a')).toString()]).toEqual(['disk', 'x'])
 })
@@ -39,7 +39,7 @@ describe.skipIf(missing !== undefined)(`objects by settings${missing === undefin
   afterAll(() => moto?.stop())
 
   test('they stand in the bucket that the settings name', async () => {
-    const store = await openObjects(loadConfig(env()), { folder, now })
+    const store = await openObjects(loadConfig(env()), now)
     await store.put('raw/a', Buffer.from('x'))
     expect([store.kind, (await store.get('raw/a')).toString()]).toEqual(['s3', 'x'])
   })

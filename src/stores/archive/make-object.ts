@@ -1,0 +1,126 @@
+/** Sealed records of the raw topic → one object: opened, gathered by sid, and sealed again, each sid under its own key. */
+
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { decodeRawFrame, type RawFrame } from '../../ingest/raw-frame.ts'
+import type { Sid } from '../../model/reading.ts'
+import { RAW } from '../../model/streams.ts'
+import type { EpochMs } from '../../model/units.ts'
+import { type DataKeys, type HeldKey, rawContext } from '../../security/data-keys.ts'
+import { open } from '../../security/envelope.ts'
+import type { Facts, Manifest } from './manifest.ts'
+import { sha256 } from './manifest.ts'
+import {
+  type Directory, directoryContext, encodeDirectory, encodeFrame, type FrameEntry, frameContext, joinObject, type OpenedRecord, type Parcel, sealPart
+} from './object-bytes.ts'
+
+export interface ArchiveKeys {
+  /** Seals the directories. */
+  directory: HeldKey
+  ofSids: DataKeys['heldForSids']
+}
+
+export interface RawRecord { offset: number, sid: Sid, value: Uint8Array }
+
+/** Where the object stands in the archive; its records are those of the offsets between. */
+export type Place = Pick<Facts, 'object' | 'partition' | 'first' | 'next' | 'previous' | 'oxbow'>
+
+export interface MadeObject { bytes: Buffer, manifest: Manifest }
+
+/** Records are opened so many at a time, so that requests at the door are answered between. */
+const AT_ONCE = 200
+
+/** @param records ascending in offset, without gaps. @throws ServiceError KEY_CONTEXT when one does not open; unavailable STORE_UNAVAILABLE */
+export async function makeObject (place: Place, records: readonly RawRecord[], keys: ArchiveKeys, now: EpochMs): Promise<MadeObject> {
+  const held = await keys.ofSids([...new Set(records.map(({ sid }) => sid))])
+  const tally = createTally()
+  const bySid = new Map<Sid, { key: HeldKey, opened: OpenedRecord[], parcels: Parcel[] }>()
+  const lost: Parcel[] = []
+  for (const [count, { offset, sid, value }] of records.entries()) {
+    if (count % AT_ONCE === AT_ONCE - 1) await nextTurn()
+    const frame = decodeRawFrame(value)
+    const key = held.get(sid)
+    const parcel = tally.count(offset, frame, key !== undefined)
+    if (key === undefined) { lost.push(parcel); continue }
+    const group = bySid.get(sid) ?? { key, opened: [], parcels: [] }
+    bySid.set(sid, group)
+    group.opened.push({ offset, frame, originals: open(key.key, rawContext(sid), frame.sealed) })
+    group.parcels.push(parcel)
+  }
+  const entries: FrameEntry[] = []
+  const frames: Buffer[] = []
+  let at = 0
+  for (const [sid, { key, opened, parcels }] of bySid) {
+    const sealed = await sealPart(key.key, frameContext(place.object, frames.length), encodeFrame(opened))
+    entries.push({ sid, key: key.id, at, length: sealed.length, parcels })
+    frames.push(sealed)
+    at += sealed.length
+  }
+  const facts: Facts = { v: 1, ...place, topic: RAW, madeAt: new Date(now).toISOString(), ...tally.facts() }
+  const directory: Directory = { ...facts, origins: tally.origins, frames: entries, lost }
+  const bytes = joinObject(await sealPart(keys.directory.key, directoryContext(place.object), encodeDirectory(directory)), frames)
+  return { bytes, manifest: manifestOf(directory, keys.directory.id, bytes) }
+}
+
+/** What the row of an object says, told by the object itself. */
+export function manifestOf ({ origins: _, frames: __, lost: ___, ...facts }: Directory, key: string, bytes: Buffer): Manifest {
+  return { ...facts, key, bytes: bytes.length, sha256: sha256(bytes) }
+}
+
+type Counted = Pick<Facts, 'receivedFrom' | 'receivedTo' | 'readings' | 'readingBytes' | 'erased' | 'schemas' | 'sources'>
+
+function createTally () {
+  const origins: (readonly [string, number, number])[] = []
+  const originIndex = new Map<string, number>()
+  const schemas = new Map<string, { content: RawFrame['content'], id: number, readings: number }>()
+  const sources = new Map<string, { inlet: string, from: number, to: number, readings: number }>()
+  const total = { readings: 0, readingBytes: 0, receivedFrom: Number.POSITIVE_INFINITY, receivedTo: Number.NEGATIVE_INFINITY }
+  const erased = { records: 0, readings: 0 }
+
+  function indexOf ({ inlet, number, records }: RawFrame['origins'][number]): number {
+    const name = `${inlet}/${number}`
+    const known = originIndex.get(name) ?? origins.push([inlet, number, records]) - 1
+    originIndex.set(name, known)
+    return known
+  }
+  function countSource ({ inlet, number }: RawFrame['origins'][number], readings: number): void {
+    const source = sources.get(inlet) ?? { inlet, from: number, to: number, readings: 0 }
+    sources.set(inlet, source)
+    source.from = Math.min(source.from, number)
+    source.to = Math.max(source.to, number)
+    source.readings += readings
+  }
+  function countSchema ({ content, schemaId, lengths }: RawFrame): void {
+    const name = `${content}/${schemaId}`
+    const schema = schemas.get(name) ?? { content, id: schemaId, readings: 0 }
+    schemas.set(name, schema)
+    schema.readings += lengths.length
+  }
+  return {
+    origins,
+    /** Gives what the directory says of the record. */
+    count (offset: number, frame: RawFrame, isOpen: boolean): Parcel {
+      total.receivedFrom = Math.min(total.receivedFrom, frame.receivedAt)
+      total.receivedTo = Math.max(total.receivedTo, frame.receivedAt)
+      const indexes = frame.origins.map(indexOf)
+      const [origin] = frame.origins
+      if (frame.runs.length === 0 && origin !== undefined) countSource(origin, frame.lengths.length)
+      for (const run of frame.runs) countSource(frame.origins[run.origin]!, run.count)
+      if (isOpen) {
+        countSchema(frame)
+        total.readings += frame.lengths.length
+        total.readingBytes += frame.lengths.reduce((sum, length) => sum + length, 0)
+      } else {
+        erased.records++
+        erased.readings += frame.lengths.length
+      }
+      const runs = frame.runs.flatMap(({ origin, first, count }) => [indexes[origin]!, first, count])
+      return [offset, frame.way === 'released' ? 1 : 0, frame.lengths.length, ...runs]
+    },
+    facts: (): Counted => ({
+      readings: total.readings, readingBytes: total.readingBytes, erased,
+      receivedFrom: new Date(total.receivedFrom).toISOString(), receivedTo: new Date(total.receivedTo).toISOString(),
+      schemas: [...schemas.values()].sort((a, b) => a.id - b.id || (a.content < b.content ? -1 : 1)),
+      sources: [...sources.values()].sort((a, b) => a.inlet < b.inlet ? -1 : 1)
+    })
+  }
+}

@@ -1,0 +1,159 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { encodeRawFrame } from '../../../../src/ingest/raw-frame.ts'
+import { ServiceError } from '../../../../src/model/errors.ts'
+import { RAW, READINGS } from '../../../../src/model/streams.ts'
+import { openEmbeddedBus } from '../../../../src/platform/bus/embedded/embedded-bus.ts'
+import { OF_SID } from '../../../../src/security/data-keys.ts'
+import type { Manifest } from '../../../../src/stores/archive/manifest.ts'
+import { commitObject, openHeads, type PartitionHead, type Reservation, reserve } from '../../../../src/stores/archive/manifest-rows.ts'
+import { type ArchiveSystem, archiveSystem } from '../../../support/archive-system.ts'
+
+let system: ArchiveSystem
+
+beforeAll(async () => { system = await archiveSystem() })
+afterAll(() => system?.close())
+
+test('what came in stands in the archive, each record once, and is released to the bus', async () => {
+  const writer = await system.start()
+  const worn = Array.from({ length: 5 }, () => system.worn1())
+  for (let request = 0; request < 20; request++) await system.post([...worn.map(({ deviceId }) => deviceId), 'nobody'], 12)
+  await system.archived()
+  await writer.stop()
+  const report = await system.verify()
+  expect(report.findings).toEqual([])
+  expect(report).toMatchObject({
+    ok: true, readings: { opened: 200, erased: 0 }, requests: { complete: 20, unanswered: 0, waiting: 0, unplaced: 0 }, underway: { objects: 0, records: 0 },
+    quarantine: { waiting: 40, held: 0 }
+  })
+  expect(system.bus.backlog(RAW)).toBe(0)
+})
+
+const lost = (): never => { throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'the test took it away') }
+
+/** Each happens once: the answer of a step is lost before it is done, or after. */
+const CRASHES = [
+  ['before the range is reserved', 'reserve', 'before'], ['after the range is reserved', 'reserve', 'after'],
+  ['before the object is written', 'put', 'before'], ['after the object is written', 'put', 'after'],
+  ['before the row is written', 'commit', 'before'], ['after the row is written', 'commit', 'after']
+] as const
+
+test.each(CRASHES)('a failure %s loses and doubles nothing', async (_, step, when) => {
+  const { deviceId } = system.worn1()
+  let isDue = true
+  const failing = <A extends unknown[], T>(name: typeof step, work: (...args: A) => Promise<T>) => async (...args: A): Promise<T> => {
+    const isNow = isDue && name === step
+    if (isNow) isDue = false
+    if (isNow && when === 'before') return lost()
+    const done = await work(...args)
+    return isNow ? lost() : done
+  }
+  system.reports.length = 0
+  await system.post([deviceId], 7)
+  const pool = system.database.poolOf('oxbow_archive')
+  const writer = await system.start({
+    objects: { get: system.objects.get, put: failing('put', system.objects.put) },
+    rows: {
+      openHeads: partitions => openHeads(pool, partitions),
+      reserve: failing('reserve', (head: PartitionHead, range: Reservation) => reserve(pool, head, range)),
+      commitObject: failing('commit', (head: PartitionHead, manifest: Manifest) => commitObject(pool, head, manifest))
+    }
+  })
+  await system.archived()
+  await system.post([deviceId], 3)
+  await system.archived()
+  await writer.stop()
+  expect(isDue).toBe(false)
+  expect(system.reports).toContain('failed STORE_UNAVAILABLE')
+  expect(system.reports.at(-1)).toBe('recovered')
+  const report = await system.verify()
+  expect(report.findings).toEqual([])
+  expect(report.underway).toEqual({ objects: 0, records: 0 })
+})
+
+test('two servers that archive the same partitions at once lose and double nothing: one of them is refused', async () => {
+  const worn = Array.from({ length: 4 }, () => system.worn1().deviceId)
+  const other = await openEmbeddedBus({ url: system.database.url, topics: [{ topic: READINGS, partitions: 4 }, { topic: RAW, partitions: 4 }], now: () => system.now })
+  system.reports.length = 0
+  const writers = [await system.start(), await system.start({ bus: other })]
+  for (let request = 0; request < 40; request++) await system.post(worn, 8)
+  await system.archived()
+  for (const writer of writers) await writer.stop()
+  await other.close()
+  expect((await system.verify()).findings).toEqual([])
+})
+
+test('what a sid whose key was destroyed sent is not archived, and it is said how many; the others are', async () => {
+  const [gone, there] = [system.worn1(), system.worn1()]
+  await system.post([gone.deviceId, there.deviceId], 10)
+  const before = await system.verify()
+  const { id } = await system.keyRing.dek('archive', OF_SID(gone.sid))
+  await system.keyRing.destroy(id, 'test')
+  system.dataKeys.forget(gone.sid)
+  system.reports.length = 0
+  const writer = await system.start()
+  await system.archived()
+  await writer.stop()
+  expect(system.reports.reduce((sum, text) => sum + Number(/^archived (\d+)$/.exec(text)?.[1] ?? 0), 0)).toBe(5)
+  const report = await system.verify()
+  expect(report.findings).toEqual([])
+  expect(report.readings).toEqual({ opened: before.readings.opened + 5, erased: before.readings.erased + 5 })
+  expect(report.requests!.complete).toBe(before.requests!.complete + 1)
+})
+
+test('what is released from quarantine is archived at the place where it came in, and once more when its mark was lost', async () => {
+  const waiting = { deviceId: 'waits-1', sid: system.worn1().sid }
+  system.registered.add(waiting.deviceId)
+  await system.post([system.worn1().deviceId, waiting.deviceId], 6)
+  const before = await system.verify()
+  const [, ...open] = await system.ingest.review.list({ deviceId: waiting.deviceId, limit: 10 })
+  expect(open.length).toBe(2)
+  system.worn.push({ ...waiting, from: 0 })
+  system.ingest.releaser.associationRecorded([waiting.deviceId])
+  await system.ingest.releaser.settled()
+  // As if the process had ended between the append and the mark of two of them.
+  await system.database.owner.query("UPDATE quarantine.item SET state = 'waiting', settled_at = NULL, sealed = $2 WHERE id = ANY($1)", [open.map(({ id }) => id), Buffer.alloc(40)])
+  const writer = await system.start()
+  await system.archived()
+  await writer.stop()
+  const report = await system.verify()
+  expect(report.findings).toEqual([])
+  expect(report.requests!.complete).toBe(before.requests!.complete + 1)
+  expect(report.quarantine).toMatchObject({ waiting: before.quarantine!.waiting - 1, released: before.quarantine!.released + 1 })
+})
+
+test('while the store of objects is away readings go on and wait on the bus, and it is said; then all of them are archived', async () => {
+  const { deviceId } = system.worn1()
+  let isAway = true
+  const away = <A extends unknown[], T>(work: (...args: A) => Promise<T>) => (...args: A): Promise<T> => isAway ? Promise.reject(new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'away')) : work(...args)
+  system.reports.length = 0
+  const writer = await system.start({ objects: { get: away(system.objects.get), put: away(system.objects.put) } })
+  for (let request = 0; request < 10; request++) await system.post([deviceId], 4)
+  await expect.poll(() => system.reports.filter(text => text === 'failed STORE_UNAVAILABLE').length).toBeGreaterThan(3)
+  expect(system.bus.backlog(RAW)).toBe(10)
+  expect(system.reports).not.toContain('archived 4')
+  isAway = false
+  await system.archived()
+  await writer.stop()
+  expect(system.reports.at(-1)).toBe('recovered')
+  expect((await system.verify()).findings).toEqual([])
+})
+
+test('stopping writes what is open', async () => {
+  const { deviceId } = system.worn1()
+  const writer = await system.start({ sliceMs: 3_600_000 })
+  await system.post([deviceId], 5)
+  await expect.poll(() => system.bus.backlog(RAW)).toBe(1)
+  await writer.stop()
+  expect(system.bus.backlog(RAW)).toBe(0)
+  expect(await system.verify()).toMatchObject({ ok: true, underway: { objects: 0, records: 0 } })
+})
+
+test('a record that does not open stops the archive, which says so and loses nothing', async () => {
+  const { sid } = system.worn1()
+  system.reports.length = 0
+  await system.bus.publish([{ topic: RAW, key: sid, value: encodeRawFrame({ content: 'json', schemaId: 1, receivedAt: system.now, way: 'arrived', origins: [{ inlet: 'http/test', number: 1, records: 0 }], runs: [] }, [], () => Buffer.alloc(64, 1)) }])
+  const writer = await system.start()
+  await expect.poll(() => system.reports.filter(text => text === 'failed KEY_CONTEXT').length).toBeGreaterThan(1)
+  await writer.stop()
+  expect(system.bus.backlog(RAW)).toBe(1)
+})
