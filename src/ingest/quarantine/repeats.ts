@@ -95,14 +95,14 @@ async function standingItems<R extends Marked> (db: Db, counted: readonly Counte
   return numbers
 }
 
-/** A field's record went on, and a returned reading has no place in a request. */
+/** Into the book of places. A field's record went on, and a returned reading has no place in a request. */
 async function keepPlaces (db: Db, repeats: readonly Marked[]): Promise<void> {
   const placed = repeats.map(({ item }) => item).filter(({ kind, isReturned }) => kind !== 'field' && isReturned !== true)
   if (placed.length === 0) return
   await storeQuery(db, `
-    INSERT INTO quarantine.repeat (source, places, seen_at)
-    SELECT source, range_agg(int4range(place, place, '[]')), max(seen_at) FROM unnest($1::text[], $2::int[], $3::timestamptz[]) AS new (source, place, seen_at)
-    GROUP BY source ORDER BY source
-    ON CONFLICT (source) DO UPDATE SET places = repeat.places + excluded.places, seen_at = greatest(repeat.seen_at, excluded.seen_at)`,
-  [placed.map(({ source }) => source), placed.map(({ place }) => place), placed.map(({ arrivedAt }) => new Date(arrivedAt))])
+    INSERT INTO quarantine.book (source, kind, state, request_records, places)
+    SELECT source, kind, 'repeated', max(records), range_agg(int4range(place, place + 1)) FROM unnest($1::text[], $2::text[], $3::int[], $4::int[]) AS new (source, kind, records, place)
+    GROUP BY source, kind ORDER BY source, kind
+    ON CONFLICT (source, kind, state) DO UPDATE SET places = book.places + excluded.places`,
+  [placed.map(({ source }) => source), placed.map(({ kind }) => kind), placed.map(({ requestRecords }) => requestRecords ?? null), placed.map(({ place }) => place)])
 }

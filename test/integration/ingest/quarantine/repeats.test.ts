@@ -40,7 +40,7 @@ async function books () {
     sum(times_seen)::int AS seen FROM quarantine.item WHERE kind <> 'field'`)
   const { rows: places } = await system.pool.query<{ source: string, place: number }>(`
     SELECT source, place FROM quarantine.item WHERE kind <> 'field' UNION ALL
-    SELECT source, generate_series(lower(part), upper(part) - 1) AS place FROM quarantine.repeat, unnest(places) AS part ORDER BY source, place`)
+    SELECT source, generate_series(lower(part), upper(part) - 1) AS place FROM quarantine.book, unnest(places) AS part ORDER BY source, place`)
   return { sums: sums!, ...items!, places: places.map(({ source, place }) => `${source}#${place}`) }
 }
 
@@ -70,6 +70,16 @@ test('twice in one body is one item and two places', async () => {
   const heads = await ingest.review.list({ reasons: ['malformed'], limit: 10 })
   expect(heads.map(({ timesSeen, place }) => [timesSeen, place])).toEqual([[2, 0], [1, 2]])
   await expectBalanced()
+})
+
+test('the book knows the places of repeats, and how many records their request had', async () => {
+  await post(json([record(), record({ timestamp_utc: TAKEN_AT + 1 })]))
+  const before = (await system.pool.query('SELECT source FROM quarantine.book')).rows.map(({ source }) => source)
+  await post(json([record({ timestamp_utc: TAKEN_AT + 2 }), record(), record({ timestamp_utc: TAKEN_AT + 1 }), record({ timestamp_utc: TAKEN_AT + 3 })]))
+  await post(Buffer.from('{"never'))
+  await post(Buffer.from('{"never'))
+  const { rows } = await system.pool.query('SELECT kind, state, request_records AS records, places FROM quarantine.book WHERE source <> ALL($1) ORDER BY kind', [before])
+  expect(rows).toEqual([{ kind: 'body', state: 'repeated', records: 1, places: '{[0,1)}' }, { kind: 'record', state: 'repeated', records: 4, places: '{[1,3)}' }])
 })
 
 test('other bytes never become one item, though device, time and sequence are the same', async () => {
