@@ -90,8 +90,8 @@ function sums ({ objects, bytes, records, readings, underway, requests, quaranti
   if (requests === undefined || quarantine === undefined) return [...lines, 'requests    not looked at: only a part of the archive was read']
   return [
     ...lines,
-    `requests    ${requests.complete} complete, ${requests.waiting} with records that wait on the bus, ${requests.unanswered} that were never acknowledged, ${requests.unplaced} from before places were written`,
-    `quarantine  ${quarantine.waiting} wait, ${quarantine.held} held, ${quarantine.released} released, ${quarantine.resubmitted} re-submitted, ${quarantine.discarded} discarded`
+    `requests    ${requests.complete} complete, ${requests.redelivered} complete and read again from their topic, ${requests.waiting} with records that wait on the bus, ${requests.unanswered} that were never acknowledged, ${requests.unplaced} from before places were written`,
+    `quarantine  ${quarantine.waiting} wait, ${quarantine.held} held, ${quarantine.released} released, ${quarantine.resubmitted} re-submitted, ${quarantine.discarded} discarded, ${quarantine.repeated} repeats of others`
   ]
 }
 

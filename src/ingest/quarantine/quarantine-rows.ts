@@ -6,6 +6,7 @@ import { type EpochMs, epochMs, hourOf } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import { RULE_VERSION } from '../check-reading.ts'
 import { type DeviceIndex, type ItemHead, type ItemKind, type ItemState, type NewItem, RETURNED_INLET, type SealedItem, SERVER } from './quarantine-item.ts'
+import { withoutRedelivered } from './redelivered.ts'
 import { type CanOpen, type Counted, countRepeats } from './repeats.ts'
 
 type Db = Pick<ClientBase | Pool, 'query'>
@@ -15,12 +16,14 @@ export interface NewRow { id: string, item: NewItem, device: DeviceIndex | undef
 
 const NO_DEVICE = Buffer.alloc(0)
 
-/** Keeps what is not there yet and counts the rest on the item that stands, with their counters. Gives the rows that were new. */
-export async function keepNew (db: Db, rows: readonly NewRow[], canOpen: CanOpen): Promise<readonly NewRow[]> {
-  const { fresh, repeats } = await countRepeats(db, rows, canOpen)
+/** Keeps what is not there yet and counts the rest on the item that stands, with their counters. Gives the rows that arrived, and of these the new ones. */
+export async function keepNew (db: Db, rows: readonly NewRow[], canOpen: CanOpen): Promise<{ arrived: readonly NewRow[], fresh: readonly NewRow[] }> {
+  const arrived = await withoutRedelivered(db, rows)
+  if (arrived.length === 0) return { arrived, fresh: [] }
+  const { fresh, repeats } = await countRepeats(db, arrived, canOpen)
   if (fresh.length > 0) await insertItems(db, fresh)
-  await countNew(db, rows, repeats)
-  return fresh.map(({ row }) => row)
+  await countNew(db, arrived, repeats)
+  return { arrived, fresh: fresh.map(({ row }) => row) }
 }
 
 async function insertItems (db: Db, fresh: readonly Counted<NewRow>[]): Promise<void> {

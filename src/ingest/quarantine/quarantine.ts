@@ -119,9 +119,9 @@ function createWriter (options: QuarantineOptions, onWritten: (rows: readonly Ne
     commit: async batch => {
       try {
         const rows = await sealAll(options, batch.flat())
-        const fresh = await transaction(options.pool, client => keepNew(client, rows, dayIsOpen(options)))
+        const { arrived, fresh } = await transaction(options.pool, client => keepNew(client, rows, dayIsOpen(options)))
         onWritten(fresh)
-        report(options, rows, rows.length - fresh.length)
+        report(options, arrived, arrived.length - fresh.length)
       } catch (error) {
         throw asStoreError(error)
       }

@@ -10,6 +10,7 @@ import { errorFields } from '../../observability/logger.ts'
 import type { PartitionBatch } from '../../platform/bus/bus.ts'
 import type { TopicSource, TopicSourceOptions } from '../../platform/bus/kafka/topic-source.ts'
 import type { AcceptMessages, IncomingMessage } from '../accept-messages.ts'
+import { TOPIC_INLET } from '../quarantine/quarantine-item.ts'
 import type { TopicOffsets } from './topic-offsets.ts'
 
 export type OpenTopic = (reader: Pick<TopicSourceOptions, 'topic' | 'resumeFrom' | 'onLost' | 'bytesMax' | 'signal'>) => Promise<TopicSource>
@@ -150,7 +151,7 @@ function messageOf ({ topic, content, schemaId }: TopicSetting, partition: numbe
   return {
     bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength), contentType: CONTENT_TYPE[content], contentEncoding: '',
     ...(content === 'confluent' || declared === undefined ? {} : { schemaId: declared }),
-    source: { inlet: `kafka/${topic}/${partition}`, number: offset }
+    source: { inlet: `${TOPIC_INLET}${topic}/${partition}`, number: offset }
   }
 }
 

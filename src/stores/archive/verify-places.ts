@@ -13,6 +13,8 @@ export type RequestVerdict =
   | 'unanswered'
   /** Written before places were. */
   | 'unplaced'
+  /** Whole, and taken in more than once: a message of a topic that was read again after a crash. The series store has its readings once. */
+  | 'redelivered'
   | 'place-missing' | 'place-doubled' | 'place-beyond' | 'release-missing' | 'release-unknown'
 
 export interface RequestCount { verdict: RequestVerdict, requests: number, places: number }
@@ -20,13 +22,14 @@ export interface NamedRequest { verdict: RequestVerdict, request: string, places
 
 export interface Snapshot {
   /** Arrivals in quarantine's book by what became of them. */
-  kept: { waiting: number, held: number, released: number, resubmitted: number, discarded: number }
+  kept: { waiting: number, held: number, released: number, resubmitted: number, discarded: number, repeated: number }
   /** Arrivals that quarantine counted in the transactions that wrote them; the book must have as many. */
   counted: number
 }
 
 const NUMBERED = "'^(.*)/([0-9]{1,14})$'"
 const RETURNED = "'series/'"
+const TOPIC = "'kafka/'"
 
 /** Makes the tables and fills that of quarantine. Inside of one transaction, with what else must be of the same moment. */
 export async function takeSnapshot (db: Pick<ClientBase, 'query'>): Promise<Snapshot> {
@@ -42,7 +45,7 @@ export async function takeSnapshot (db: Pick<ClientBase, 'query'>): Promise<Snap
   const { rows: states } = await storeQuery<{ state: keyof Snapshot['kept'], count: number }>(db, 'SELECT state, sum(count)::bigint AS count FROM kept_place GROUP BY state')
   const { rows: [counted] } = await storeQuery<{ count: number }>(db, `
     SELECT (coalesce((SELECT sum(records) FROM ingest.quarantined), 0) - (SELECT sum(records) FROM quarantine.unbooked))::bigint AS count`)
-  const kept = { waiting: 0, held: 0, released: 0, resubmitted: 0, discarded: 0 }
+  const kept = { waiting: 0, held: 0, released: 0, resubmitted: 0, discarded: 0, repeated: 0 }
   for (const { state, count } of states) kept[state] = count
   return { kept, counted: counted!.count }
 }
@@ -90,11 +93,12 @@ const JUDGED = `
     SELECT inlet, number, records, size, CASE
         WHEN records = 0 THEN 'unplaced'
         WHEN NOT there <@ whole THEN 'place-beyond'
-        WHEN entries <> size THEN 'place-doubled'
+        WHEN entries <> size AND NOT starts_with(inlet, ${TOPIC}) THEN 'place-doubled'
         WHEN there <> whole AND isempty(kept) AND isempty(released) THEN 'unanswered'
         WHEN there <> whole THEN 'place-missing'
         WHEN NOT is_archived <@ released THEN 'release-missing'
         WHEN NOT released <@ kept THEN 'release-unknown'
+        WHEN entries <> size THEN 'redelivered'
         ELSE 'complete' END AS verdict,
       CASE WHEN NOT there <@ whole THEN there - whole WHEN there <> whole THEN whole - there WHEN NOT is_archived <@ released THEN is_archived - released
         WHEN NOT released <@ kept THEN released - kept ELSE there END AS places

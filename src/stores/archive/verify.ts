@@ -11,7 +11,8 @@ import { type ObjectFindingKind, verifyObject } from './verify-object.ts'
 import { addPlaces, dropSnapshot, judgeRequests, nameRequests, type RequestVerdict, type Snapshot, takeSnapshot } from './verify-places.ts'
 
 export type FindingKind = ObjectFindingKind | 'object-unknown' | 'manifest-changed' | 'range-gap' | 'range-overlap' | 'bus-younger' | 'book-differs' | WrongRequest
-type WrongRequest = Exclude<RequestVerdict, 'complete' | 'unanswered' | 'unplaced'>
+type FineRequest = 'complete' | 'redelivered' | 'unanswered' | 'unplaced'
+type WrongRequest = Exclude<RequestVerdict, FineRequest>
 
 /** `object`: where one is at fault. No sid, no device. */
 export interface Finding { kind: FindingKind, object?: string, detail: string }
@@ -31,7 +32,7 @@ export interface Report {
   /** Objects that are being written, and records of the topic that no object has yet. */
   underway: { objects: number, records: number }
   /** Absent when only a part was asked for. */
-  requests: Readonly<Record<'complete' | 'unanswered' | 'waiting' | 'unplaced', number>> | undefined
+  requests: Readonly<Record<FineRequest | 'waiting', number>> | undefined
   quarantine: Snapshot['kept'] | undefined
 }
 
@@ -48,6 +49,8 @@ export interface VerifyParts {
 export interface VerifySpan { from?: EpochMs | undefined, to?: EpochMs | undefined }
 
 const NAMED_MAX = 100
+const FINE: ReadonlySet<string> = new Set(['complete', 'redelivered', 'unanswered', 'unplaced'] satisfies FineRequest[])
+const isFine = (verdict: RequestVerdict): verdict is FineRequest => FINE.has(verdict)
 const WRONG_REQUESTS: readonly WrongRequest[] = ['place-missing', 'place-doubled', 'place-beyond', 'release-missing', 'release-unknown']
 /** May be because the rest of the request waits on the bus. */
 const MAY_WAIT: ReadonlySet<RequestVerdict> = new Set(['place-missing', 'release-missing'])
@@ -193,10 +196,10 @@ const NAMES_AT_ONCE = 500
 async function verifyRequests (run: Run, { kept, counted }: Snapshot): Promise<Report['requests']> {
   const booked = Object.values(kept).reduce((sum, count) => sum + count, 0)
   if (booked !== counted) found(run, { kind: 'book-differs', detail: `quarantine counted ${counted} arrivals and has ${booked}` })
-  const requests = { complete: 0, unanswered: 0, waiting: 0, unplaced: 0 }
+  const requests = { complete: 0, redelivered: 0, unanswered: 0, waiting: 0, unplaced: 0 }
   const wrong = new Set<RequestVerdict>()
   for (const { verdict, requests: count } of await judgeRequests(run.db)) {
-    if (verdict === 'complete' || verdict === 'unanswered' || verdict === 'unplaced') requests[verdict] += count
+    if (isFine(verdict)) requests[verdict] += count
     else if (MAY_WAIT.has(verdict) && run.report.underway.records > 0) requests.waiting += count
     else {
       wrong.add(verdict)

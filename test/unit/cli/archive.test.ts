@@ -8,7 +8,7 @@ import type { Report } from '../../../src/stores/archive/verify.ts'
 
 const REPORT: Report = {
   ok: true, findings: [], counts: {}, objects: 3, bytes: 4_000, records: 20, readings: { opened: 200, erased: 4 }, underway: { objects: 1, records: 2 },
-  requests: { complete: 18, unanswered: 1, waiting: 2, unplaced: 0 }, quarantine: { waiting: 5, held: 0, released: 1, resubmitted: 0, discarded: 2 }
+  requests: { complete: 18, redelivered: 1, unanswered: 1, waiting: 2, unplaced: 0 }, quarantine: { waiting: 5, held: 0, released: 1, resubmitted: 0, discarded: 2, repeated: 3 }
 }
 const MANIFEST: Manifest = {
   v: 1, object: 'raw/ab/cd', topic: 'oxbow.raw.v1', partition: 1, first: 0, next: 20, previous: NO_DIGEST, oxbow: '0', madeAt: '2026-03-01T00:10:00.000Z', receivedFrom: '2026-03-01T00:00:00.000Z',
@@ -32,7 +32,7 @@ test('a whole archive ends with 0, in words and numbers', async () => {
   const { run, text, calls, wasClosed } = scene()
   expect(await run('verify')).toBe(0)
   expect([calls, wasClosed()]).toEqual([[{}], true])
-  for (const words of ['3 read, 4000 bytes', '200 opened, 4 erased', '2 records wait on the bus', '18 complete, 2 with records that wait on the bus, 1 that were never acknowledged', '5 wait, 0 held', 'All of it holds.']) expect(text()).toContain(words)
+  for (const words of ['3 read, 4000 bytes', '200 opened, 4 erased', '2 records wait on the bus', '18 complete, 1 complete and read again from their topic, 2 with records that wait on the bus, 1 that were never acknowledged', '5 wait, 0 held', 'All of it holds.']) expect(text()).toContain(words)
 })
 
 test('findings end with 1, each with its kind and its object', async () => {
