@@ -5,7 +5,7 @@ import type { EpochMs } from '../../model/units.ts'
 import { rowsOf } from './query.ts'
 import { timeParameter } from './sql-values.ts'
 
-/** Drops the partitions that end at or before `time`: UTC days of readings, UTC months of windows with all their revisions.
+/** Drops the partitions (in a hypertable the chunks) that end at or before `time`: UTC days of readings, UTC months of windows with all their revisions.
  *  Readings stay while the archive does not have them: nothing behind `archivedThrough` goes, and nothing at all when it is `undefined`.
  *  @returns names of what was dropped; a partition in use stays for the next call (55P03 is thrown and nothing was dropped) */
 export async function dropBefore (pool: Pool, kind: 'reading' | 'window', time: EpochMs, archivedThrough: EpochMs | undefined): Promise<readonly string[]> {

@@ -19,9 +19,10 @@ create function series.readings_by_hour (since timestamptz, before timestamptz) 
    where taken_at >= date_trunc('hour', since, 'UTC') and taken_at < date_trunc('hour', before, 'UTC') group by 1, 2
 $$;
 
--- Makes ordinary rows of the oldest `most` readings of the span (of all, when null) where they stand compressed: what is to be locked, moved, deleted.
--- The time of the last of them; null where nothing was compressed.
-create function series.loosen (series_in int, since timestamptz, before timestamptz, most int) returns timestamptz language sql as 'select null::timestamptz';
+-- Makes ordinary rows of the oldest `most` readings of the span (of all, when null) where they stand compressed: what is to be moved or deleted.
+-- Gives the times of the first and the last of them; nothing where nothing was compressed.
+create function series.loosen (series_in int, since timestamptz, before timestamptz, most int, out first_at timestamptz, out last_at timestamptz) language sql
+as 'select null::timestamptz, null::timestamptz';
 
 -- A move touches rows of both sides.
 alter function series.move_readings (int, int, timestamptz, timestamptz, int, int[], timestamptz, int) rename to move_loose_readings;
@@ -30,12 +31,9 @@ create function series.move_readings (source int, target int, since timestamptz,
 returns table (moved int, dropped int, conflicts int) language plpgsql security definer
 set search_path = pg_catalog, pg_temp set timezone = 'UTC' as $$
 declare
-  last_at timestamptz;
+  loose record := series.loosen(source, since, before, most);
 begin
-  perform series.loosen(source, since, before, most);
-  select max(taken_at) into last_at from (
-    select taken_at from series.reading r where r.series = source and taken_at >= since and taken_at < before order by taken_at, sequence limit most) picked;
-  perform series.loosen(target, since, last_at + interval '1 us', null);
+  if loose.last_at is not null then perform series.loosen(target, loose.first_at, loose.last_at + interval '1 us', null); end if;
   return query select * from series.move_loose_readings(source, target, since, before, most, sizes, at, lookback);
 end $$;
 
@@ -83,19 +81,19 @@ begin
   -- Chunks come with their first row.
   create or replace function series.ensure_day (wanted date) returns void language sql as 'select';
 
-  create or replace function series.loosen (series_in int, since timestamptz, before timestamptz, most int) returns timestamptz language plpgsql security definer
-  set search_path = pg_catalog, pg_temp set timezone = 'UTC' set timescaledb.max_tuples_decompressed_per_dml_transaction = 0 as $$
-  declare
-    first_at timestamptz;
-    last_at timestamptz;
+  create or replace function series.loosen (series_in int, since timestamptz, before timestamptz, most int, out first_at timestamptz, out last_at timestamptz)
+  language plpgsql security definer set search_path = pg_catalog, pg_temp set timezone = 'UTC' set timescaledb.max_tuples_decompressed_per_dml_transaction = 0 as $$
   begin
     select min(taken_at), max(taken_at) into first_at, last_at from (
       select taken_at from series.reading where series = series_in and taken_at >= since and taken_at < before order by taken_at, sequence limit most) picked;
     if not exists (select from timescaledb_information.chunks where hypertable_schema = 'series' and hypertable_name = 'reading' and is_compressed
-                     and range_start <= last_at and range_end > first_at) then return null; end if;
+                     and range_start <= last_at and range_end > first_at) then
+      first_at := null;
+      last_at := null;
+      return;
+    end if;
     -- TimescaleDB makes rows of what an UPDATE may meet; it is a statement of its own, so that the next ones meet ordinary rows alone.
     update series.reading set flags = flags where series = series_in and taken_at >= first_at and taken_at <= last_at;
-    return last_at;
   end $$;
 
   create or replace function series.drop_before (parent text, before timestamptz) returns text[] language plpgsql security definer
@@ -120,8 +118,8 @@ end $use$;
 
 alter function series.drop_before (text, timestamptz) rename to drop_partitions_before;
 revoke all on function series.drop_partitions_before (text, timestamptz) from oxbow_series;
-create function series.drop_before (parent text, before timestamptz) returns text[] language sql security definer set lock_timeout = '2s'
-as 'select series.drop_partitions_before(parent, before)';
+create function series.drop_before (parent text, before timestamptz) returns text[] language sql security definer
+set search_path = pg_catalog, pg_temp set lock_timeout = '2s' as 'select series.drop_partitions_before(parent, before)';
 
 grant select on series.hypertable to oxbow_series, oxbow_series_ro;
 revoke all on function series.use_hypertable (), series.assert_drops (bigint), series.readings_by_hour (timestamptz, timestamptz), series.loosen (int, timestamptz, timestamptz, int),
