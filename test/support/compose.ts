@@ -8,7 +8,7 @@ export interface ComposeService {
   build?: { context: string, dockerfile: string }
   command?: string[]
   environment?: Record<string, string>
-  secrets?: string[]
+  secrets?: (string | { source: string, target: string })[]
   volumes?: string[]
   networks?: string[]
   ports?: string[]
@@ -23,6 +23,8 @@ export interface Compose {
   volumes: Record<string, object>
   secrets: Record<string, { file: string }>
 }
+
+export function secretNames ({ secrets = [] }: ComposeService): string[] { return secrets.map(secret => typeof secret === 'string' ? secret : secret.source) }
 
 export const COMPOSE_FILE = 'docker/compose.yaml'
 export const COMPOSE = parseYaml(readFileSync(COMPOSE_FILE, 'utf8')) as Compose

@@ -5,14 +5,14 @@ import { existsSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { loadConfig } from '../../src/config/load.ts'
-import { SETTINGS } from '../../src/config/schema.ts'
+import { environmentName, SETTINGS, type SettingName } from '../../src/config/schema.ts'
 import { startRefusals } from '../../src/config/start-refusals.ts'
 import { parseDockerfile } from '../support/dockerfile.ts'
-import { COMPOSE } from '../support/compose.ts'
+import { COMPOSE, secretNames } from '../support/compose.ts'
 
 const SERVICES = Object.entries(COMPOSE.services)
 const ours = (environment: Record<string, string> = {}) => Object.entries(environment).filter(([name]) => name.startsWith('OXBOW_'))
-const settingOf = (variable: string) => Object.keys(SETTINGS).find(name => `OXBOW_${name.replace(/[A-Z]/g, letter => `_${letter}`).replaceAll('.', '_').toUpperCase()}` === variable)
+const settingOf = (variable: string) => (Object.keys(SETTINGS) as SettingName[]).find(name => environmentName(name) === variable)
 
 test('every service runs an image of one version', () => {
   expect(SERVICES.length).toBeGreaterThan(4)
@@ -24,9 +24,9 @@ test('every variable of ours is a setting, and a secret where it names a file', 
   const variables = SERVICES.flatMap(([, { environment }]) => ours(environment))
   expect(variables.length).toBeGreaterThan(20)
   for (const [variable] of variables) {
-    const setting = settingOf(variable.replace(/_FILE$/, '')) as keyof typeof SETTINGS | undefined
-    expect(setting, variable).toBeDefined()
-    if (variable.endsWith('_FILE') && SETTINGS[setting!].type === 'secret') expect(COMPOSE.services['oxbow']!.environment![variable]).toMatch(/^\/run\/secrets\//)
+    const secret = settingOf(variable.replace(/_FILE$/, ''))
+    if (variable.endsWith('_FILE')) expect(SETTINGS[secret!]?.type, variable).toBe('secret')
+    else expect(settingOf(variable), variable).toBeDefined()
   }
 })
 
@@ -42,13 +42,14 @@ test('with these settings the server may start in production, and the topics may
 })
 
 test('every secret that a service names is declared, every one declared is used, and none is kept with the project', () => {
-  const used = new Set(SERVICES.flatMap(([, { secrets = [] }]) => secrets))
+  const used = new Set(SERVICES.flatMap(([, service]) => secretNames(service)))
   expect([...used].sort()).toEqual(Object.keys(COMPOSE.secrets).sort())
-  for (const [name, { environment = {}, secrets = [] }] of SERVICES) {
-    const files = Object.values(environment).flatMap(value => /^\/run\/secrets\/(.+)$/.exec(value)?.[1] ?? [])
-    expect(files.filter(file => !secrets.includes(file)), name).toEqual([])
+  for (const [name, service] of SERVICES) {
+    const files = Object.values(service.environment ?? {}).flatMap(value => /^\/run\/secrets\/(.+)$/.exec(value)?.[1] ?? [])
+    expect(files.filter(file => !secretNames(service).includes(file)), name).toEqual([])
   }
   for (const { file } of Object.values(COMPOSE.secrets)) execFileSync('git', ['check-ignore', '--quiet', join('docker', file)])
+  expect(readFileSync('.dockerignore', 'utf8').split('\n')).toContain('docker/compose/secrets')
 })
 
 test('every file, volume and network that a service names is there, and every volume and network is used', () => {
