@@ -2,6 +2,9 @@
 --
 --   psql --set=ON_ERROR_STOP=1 --file=external-postgres.sql "postgres://ADMINISTRATOR@HOST/postgres"
 --
+-- On PostgreSQL 15 and 16 leave  LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8'  out of each line. TimescaleDB, where readings are to stand in a
+-- hypertable, is made in oxbow_series before Oxbow's first start:  CREATE EXTENSION timescaledb;
+--
 -- Replace every change-me first. In production use a separate server for each store (bus, linkage, series, audit,
 -- keys) with backups and administrators of its own, and run on each only the roles and the database of its store, and
 -- the grants below. Tables are made by Oxbow itself when it starts, as the owner of each database.
