@@ -47,6 +47,16 @@ export default defineConfig({
           globalSetup: noKafka === undefined ? ['test/support/global-setup.ts', 'test/support/kafka-setup.ts'] : [],
           sequence: { groupOrder: 1 }
         }
+      },
+      // The same with every store on PostgreSQL 15, readings in a hypertable: the ways on which they come in, are corrected, move and go out.
+      {
+        test: {
+          ...e2e,
+          name: 'e2e-timescale',
+          include: noTimescale === undefined ? ['first-reading', 'corrections', 'waiting', 'egress', 'slow-append'].map(name => `test/e2e/${name}.test.ts`) : [],
+          globalSetup: noTimescale === undefined ? ['test/support/timescale-setup.ts'] : [],
+          sequence: { groupOrder: 2 }
+        }
       }
     ]
   }

@@ -8,6 +8,7 @@ import { endsOf } from '../../src/platform/bus/kafka/govern-topics.ts'
 import { createPool } from '../../src/platform/postgres/pool.ts'
 import { runningCluster } from '../../src/platform/postgres/running-cluster.ts'
 import { STORES, type StoreName } from '../../src/platform/postgres/stores.ts'
+import { externalUrl, hasExternalDatabases } from './external-databases.ts'
 import { busEnvironment } from './oxbow-process.ts'
 
 export interface OwnerView {
@@ -19,7 +20,7 @@ export interface OwnerView {
 
 /** @throws when no PostgreSQL takes connections on the data directory */
 export async function ownerView (dataDir: string): Promise<OwnerView> {
-  const cluster = await runningCluster(dataDir)
+  const cluster = hasExternalDatabases ? { url: (store: StoreName, role: string) => externalUrl(dataDir, store, role) } : await runningCluster(dataDir)
   if (cluster === undefined) throw new Error('PostgreSQL does not take connections')
   const pools = new Map<StoreName, Pool>()
   function pool (store: StoreName): Pool {

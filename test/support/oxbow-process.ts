@@ -6,6 +6,7 @@ import { readFileSync, rmSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { inject } from 'vitest'
+import { externalEnvironment, makeExternalDatabases } from './external-databases.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
@@ -47,6 +48,7 @@ export interface StartOptions {
 
 /** Resolves at the line `oxbow ready …`. */
 export async function startOxbow ({ dataDir, env = {}, onSpawn }: StartOptions): Promise<Oxbow> {
+  await makeExternalDatabases(dataDir)
   const environment = serverEnvironment(dataDir, env)
   const child = spawn(process.execPath, ['src/main.ts', 'serve'], { cwd: ROOT, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
   onSpawn?.(child.pid!)
@@ -81,7 +83,7 @@ export async function startOxbow ({ dataDir, env = {}, onSpawn }: StartOptions):
 }
 
 function serverEnvironment (dataDir: string, env: Readonly<Record<string, string>>): Record<string, string> {
-  return { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...busEnvironment(dataDir), ...env }
+  return { ...plainEnvironment(), OXBOW_DATA_DIR: dataDir, OXBOW_HTTP_PORT: '0', OXBOW_DEMO: 'off', ...busEnvironment(dataDir), ...externalEnvironment(dataDir), ...env }
 }
 
 let brokerOfFile: string | undefined

@@ -25,6 +25,7 @@ async function run (...args: string[]): Promise<string> {
     env: {
       OXBOW_POSTGRES_KIND: 'external',
       OXBOW_POSTGRES_BUS_URL: bus.url, OXBOW_POSTGRES_BUS_OWNER_URL: bus.ownerUrl, OXBOW_POSTGRES_INGEST_URL: bus.urlOf('oxbow_ingest'),
+      OXBOW_POSTGRES_ARCHIVE_URL: bus.urlOf('oxbow_archive'),
       OXBOW_POSTGRES_LINKAGE_URL: linkage.url, OXBOW_POSTGRES_LINKAGE_OWNER_URL: linkage.ownerUrl, OXBOW_POSTGRES_DELIVERY_URL: linkage.urlOf('oxbow_delivery'),
       OXBOW_POSTGRES_SERIES_URL: series.url, OXBOW_POSTGRES_SERIES_OWNER_URL: series.ownerUrl,
       OXBOW_POSTGRES_AUDIT_URL: audit.url, OXBOW_POSTGRES_AUDIT_OWNER_URL: audit.ownerUrl,
