@@ -34,7 +34,7 @@ test('with these settings the server may start in production, and the topics may
   const image = Object.fromEntries(parseDockerfile(readFileSync('docker/Dockerfile', 'utf8')).at(-1)!.steps.filter(({ word }) => word === 'ENV')
     .flatMap(({ rest }) => rest.split(/\s+/)).map(pair => pair.split('=') as [string, string]).filter(([name]) => name.startsWith('OXBOW_')))
   const given = Object.fromEntries(ours(COMPOSE.services['oxbow']!.environment).map(([name, value]) =>
-    value.startsWith('/run/secrets/') ? [name.replace(/_FILE$/, ''), `postgres://a:b@postgres/${name}`] : [name, value]))
+    value.startsWith('/run/secrets/') ? [name.replace(/_FILE$/, ''), name.endsWith('_URL_FILE') ? `postgres://a:b@postgres/${name}` : 'secret'] : [name, value]))
   const config = loadConfig({ ...image, ...given })
   expect(config.mode).toBe('production')
   expect(startRefusals(config, config['keys.file'])).toEqual([])
