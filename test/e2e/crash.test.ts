@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
 import { loadDeviceModels } from '../../src/config/device-models.ts'
 import { freePort } from '../../src/platform/postgres/postmaster.ts'
+import type { Report } from '../../src/stores/archive/verify.ts'
 import { ledgerGaps, seriesSums, storedSeries, unrest, wrongWindows } from '../support/brute-force.ts'
 import { createFhirClient, eventually } from '../support/fhir-client.ts'
 import { type OwnBroker, startBroker } from '../support/kafka.ts'
@@ -39,7 +40,7 @@ const LONG_AGO_END = Date.UTC(2000, 0, 1)
 
 const chance = chanceOfRun()
 const dataDir = makeDataDir()
-const env = { OXBOW_STREAM_SILENCE: '2s', OXBOW_STREAM_LATENESS: '10s' }
+const env = { OXBOW_STREAM_SILENCE: '2s', OXBOW_STREAM_LATENESS: '10s', OXBOW_ARCHIVE_SLICE_TIME: '1s' }
 let oxbow: Oxbow
 let token: string
 let senders: Senders
@@ -222,4 +223,13 @@ test('law 4: what was accepted is stored or suppressed, and what was not is in q
     expect(items!.seen).toBeGreaterThanOrEqual(senders.sums.quarantined)
     expect(accepted).toBeGreaterThanOrEqual(senders.sums.accepted + items!.released)
   })
+})
+
+test('the archive holds all of it: every request is complete there and in quarantine, or was never acknowledged', async () => {
+  const verify = async () => JSON.parse((await oxbow.verb('archive', 'verify', '--json')).stdout) as Report
+  await eventually(async () => { expect((await verify()).underway.records).toBe(0) }, 60_000)
+  const report = await verify()
+  expect(report.findings).toEqual([])
+  expect(report.requests).toMatchObject({ waiting: 0, unplaced: 0 })
+  expect(report.readings.opened).toBeGreaterThanOrEqual(senders.sums.accepted)
 })

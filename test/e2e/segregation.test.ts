@@ -14,7 +14,7 @@ import { asOwner } from '../support/owner-view.ts'
 import { admitPlanted, askPlanted, type PlantedIds, plantedTexts, sendPlanted, withToken } from '../support/planted-ward.ts'
 
 const dataDir = makeDataDir()
-const env = { OXBOW_STREAM_SILENCE: '1s', OXBOW_STREAM_LATENESS: '5s', OXBOW_LOG_LEVEL: 'debug' }
+const env = { OXBOW_STREAM_SILENCE: '1s', OXBOW_STREAM_LATENESS: '5s', OXBOW_LOG_LEVEL: 'debug', OXBOW_ARCHIVE_SLICE_TIME: '1s' }
 const MINUTE = 60_000
 const M = Math.floor((Date.now() - 6 * 3_600_000) / MINUTE) * MINUTE
 // Letters only: a piece of a number or of a uuid can never be it by chance.
@@ -131,6 +131,15 @@ test('what was planted and belongs to the linkage store is found there', () => {
 
 test('none of it stands in the series store, nor an id of a linkage resource', () => {
   expect(findCanaries(haystacks('series'), [...everyText, ...Object.values(ids)])).toEqual([])
+})
+
+test('none of it stands in the archive, neither in objects nor in their names', async () => {
+  await eventually(async () => { expect(JSON.parse((await oxbow.verb('archive', 'verify', '--json')).stdout)).toMatchObject({ ok: true, underway: { records: 0 } }) }, 60_000)
+  const objects = filesBelow(join(dataDir, 'archive'))
+  expect(objects.reduce((sum, { bytes }) => sum + bytes.length, 0)).toBeGreaterThan(1_000)
+  const names = { name: 'names', bytes: Buffer.from(objects.map(({ name }) => name.slice(dataDir.length)).join('\n')) }
+  const { rows: sids } = await asOwner(dataDir, view => view.pool('series').query<{ sid: string }>('select sid from series.sid'))
+  expect(findCanaries([...objects, names], [...everyText, ...Object.values(ids), ...sids.map(({ sid }) => sid)])).toEqual([])
 })
 
 test.skipIf(inject('kafka') !== undefined && inject('kafkaPid') === undefined)('none of it stands in the bus, in quarantine or beside the keys; sealed bytes do not show it', () => {

@@ -26,8 +26,9 @@ export type Place = Pick<Facts, 'object' | 'partition' | 'first' | 'next' | 'pre
 
 export interface MadeObject { bytes: Buffer, manifest: Manifest }
 
-/** Records are opened so many at a time, so that requests at the door are answered between. */
-const AT_ONCE = 200
+/** So many are opened and sealed at a time: requests at the door are answered between. */
+const RECORDS_AT_ONCE = 200
+const FRAMES_AT_ONCE = 20
 
 /** @param records ascending in offset, without gaps. @throws ServiceError KEY_CONTEXT when one does not open; unavailable STORE_UNAVAILABLE */
 export async function makeObject (place: Place, records: readonly RawRecord[], keys: ArchiveKeys, now: EpochMs): Promise<MadeObject> {
@@ -36,7 +37,7 @@ export async function makeObject (place: Place, records: readonly RawRecord[], k
   const bySid = new Map<Sid, { key: HeldKey, opened: OpenedRecord[], parcels: Parcel[] }>()
   const lost: Parcel[] = []
   for (const [count, { offset, sid, value }] of records.entries()) {
-    if (count % AT_ONCE === AT_ONCE - 1) await nextTurn()
+    if (count % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await nextTurn()
     const frame = decodeRawFrame(value)
     const key = held.get(sid)
     const parcel = tally.count(offset, frame, key !== undefined)
@@ -50,6 +51,7 @@ export async function makeObject (place: Place, records: readonly RawRecord[], k
   const frames: Buffer[] = []
   let at = 0
   for (const [sid, { key, opened, parcels }] of bySid) {
+    if (frames.length % FRAMES_AT_ONCE === FRAMES_AT_ONCE - 1) await nextTurn()
     const sealed = await sealPart(key.key, frameContext(place.object, frames.length), encodeFrame(opened))
     entries.push({ sid, key: key.id, at, length: sealed.length, parcels })
     frames.push(sealed)

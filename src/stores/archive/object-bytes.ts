@@ -5,7 +5,7 @@
  *  offset u48 · length u32 of the head · length u32 of the originals · head of its raw frame (`ingest/raw-frame.ts`) · originals. */
 
 import { promisify } from 'node:util'
-import { constants, zstdCompress, zstdDecompress } from 'node:zlib'
+import { constants, zstdCompress, zstdCompressSync, zstdDecompress } from 'node:zlib'
 import { decodeRawFrame, type RawFrame } from '../../ingest/raw-frame.ts'
 import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
@@ -20,6 +20,9 @@ const STORED = 0x00
 const ZSTD = 0x01
 /** Less than this is not worth a compressor of its own. */
 const COMPRESSED_FROM_BYTES = 512
+/** From here on compressing is left to another thread; for less, going there costs several times the work. */
+const ASIDE_FROM_BYTES = 65_536
+const COMPRESSION = { params: { [constants.ZSTD_c_compressionLevel]: 3 } }
 /** What a sealed part may hold in clear; more is not unpacked. A slice is at most 64 MiB and a record of 16 MiB. */
 const CLEAR_BYTES_MAX = 134_217_728
 const PARCEL_BYTES = 6 + 4 + 4
@@ -63,7 +66,7 @@ export async function sealPart (key: SealingKey, context: KeyContext, clear: Buf
 
 async function packed (clear: Buffer): Promise<Buffer> {
   if (clear.length >= COMPRESSED_FROM_BYTES) {
-    const smaller = await compress(clear, { params: { [constants.ZSTD_c_compressionLevel]: 3 } })
+    const smaller = clear.length < ASIDE_FROM_BYTES ? zstdCompressSync(clear, COMPRESSION) : await compress(clear, COMPRESSION)
     if (smaller.length < clear.length) return Buffer.concat([Buffer.of(ZSTD), smaller])
   }
   return Buffer.concat([Buffer.of(STORED), clear])
