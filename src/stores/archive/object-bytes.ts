@@ -72,10 +72,11 @@ async function packed (clear: Buffer): Promise<Buffer> {
   return Buffer.concat([Buffer.of(STORED), clear])
 }
 
-/** @throws ServiceError KEY_CONTEXT when key, name or place differ, or a byte was changed */
+/** @throws ServiceError KEY_CONTEXT when key, name or place differ, or a byte was changed; fault INTERNAL when what opens was never sealed by us */
 export async function openPart (key: SealingKey, context: KeyContext, sealed: Uint8Array): Promise<Buffer> {
   const part = open(key, context, sealed)
-  return part[0] === ZSTD ? decompress(part.subarray(1), { maxOutputLength: CLEAR_BYTES_MAX }) : part.subarray(1)
+  if (part[0] !== ZSTD) return part.subarray(1)
+  return decompress(part.subarray(1), { maxOutputLength: CLEAR_BYTES_MAX }).catch((error: unknown) => { throw notOurs('does not unpack', error) })
 }
 
 export function joinObject (directory: Buffer, frames: readonly Buffer[]): Buffer {
@@ -97,11 +98,13 @@ export function splitObject (bytes: Buffer): { directory: Buffer, frames: Buffer
 
 export function encodeDirectory (directory: Directory): Buffer { return Buffer.from(JSON.stringify(directory), 'utf8') }
 
-/** @param clear opened: only who holds the key of the archive wrote it */
+/** @param clear opened: only who holds the key of the archive wrote it. @throws ServiceError fault INTERNAL */
 export function decodeDirectory (clear: Buffer): Directory {
-  const directory = JSON.parse(clear.toString('utf8')) as Directory
-  if (directory.v !== 1) throw notOurs('has a directory of another version')
-  return directory
+  try {
+    const directory = JSON.parse(clear.toString('utf8')) as Directory
+    if (directory.v === 1) return directory
+  } catch { /* said below */ }
+  throw notOurs('has no directory that this version reads')
 }
 
 export function encodeFrame (records: readonly OpenedRecord[]): Buffer {
@@ -132,4 +135,4 @@ export function decodeFrame (clear: Buffer): OpenedRecord[] {
   return records
 }
 
-function notOurs (what: string): ServiceError { return new ServiceError('fault', 'INTERNAL', `an object of the archive ${what}`) }
+function notOurs (what: string, cause?: unknown): ServiceError { return new ServiceError('fault', 'INTERNAL', `an object of the archive ${what}`, { cause }) }

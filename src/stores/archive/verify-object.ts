@@ -49,8 +49,8 @@ export async function verifyObject (parts: VerifyObjectParts, manifest: Manifest
   }
   const key = await keyOf(parts, manifest.key, DIRECTORY_KEY)
   if (typeof key === 'string') return notThat(key === 'wrong' ? 'wrong-key' : 'key-missing', `the key of its directory ${KEY_WORDS[key]}`)
-  const opened = await unlessSealed(openObject(bytes, manifest.object, key))
-  if (opened === undefined) return notThat('wrong-key', 'its bytes are unchanged, and its directory does not open')
+  const opened = await read(openObject(bytes, manifest.object, key), 'directory')
+  if ('kind' in opened) return notThat(opened.kind, opened.detail)
   if (manifestText(manifestOf(opened.directory, manifest.key, bytes)) !== text) return notThat('facts-differ', 'its directory says something else than its row')
   return verifyFrames(parts, opened)
 }
@@ -67,8 +67,8 @@ async function verifyFrames (parts: VerifyObjectParts, opened: OpenedObject): Pr
       continue
     }
     if (typeof key === 'string') { findings.push({ kind: key === 'wrong' ? 'wrong-key' : 'key-missing', detail: `the key of its frame ${place} ${KEY_WORDS[key]}` }); continue }
-    const records = await unlessSealed(openFrame(opened, entry, key))
-    if (records === undefined) { findings.push({ kind: 'wrong-key', detail: `its bytes are unchanged, and its frame ${place} does not open` }); continue }
+    const records = await read(openFrame(opened, entry, key), `frame ${place}`)
+    if ('kind' in records) { findings.push(records); continue }
     if (!holds(entry, records)) findings.push({ kind: 'facts-differ', detail: `its frame ${place} does not hold the records that its directory names` })
     for (const { frame, originals } of records) {
       sums.readings += frame.lengths.length
@@ -134,10 +134,13 @@ async function bytesOf ({ objects }: VerifyObjectParts, name: string): Promise<B
   }
 }
 
-/** `undefined`: it is sealed under another key, or holds something else than was written. */
-function unlessSealed<T> (opening: Promise<T>): Promise<T | undefined> {
-  return opening.catch(error => {
-    if (error instanceof ServiceError && error.category === 'fault') return undefined
-    throw error
-  })
+/** What opens, or why it does not although its bytes are those that were written. */
+async function read<T extends object> (opening: Promise<T>, part: string): Promise<T | ObjectFinding> {
+  try {
+    return await opening
+  } catch (error) {
+    if (!(error instanceof ServiceError && error.category === 'fault')) throw error
+    if (error.code === 'KEY_CONTEXT') return { kind: 'wrong-key', detail: `its bytes are unchanged, and its ${part} does not open` }
+    return { kind: 'facts-differ', detail: `its ${part} opens, and is nothing that was written there` }
+  }
 }

@@ -1,11 +1,13 @@
 import { chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import type { Sid } from '../../../../src/model/reading.ts'
 import { createLocalKeyRing } from '../../../../src/platform/keys/local.ts'
+import { OF_SID } from '../../../../src/security/data-keys.ts'
 import { seal } from '../../../../src/security/envelope.ts'
 import { loadDirectoryKey } from '../../../../src/stores/archive/directory-key.ts'
 import { type Manifest, manifestText, sha256 } from '../../../../src/stores/archive/manifest.ts'
-import { encodeDirectory, directoryContext, HEAD_BYTES, joinObject, sealPart } from '../../../../src/stores/archive/object-bytes.ts'
+import { decodeFrame, type Directory, directoryContext, encodeDirectory, encodeFrame, frameContext, HEAD_BYTES, joinObject, openPart, sealPart } from '../../../../src/stores/archive/object-bytes.ts'
 import { openObject } from '../../../../src/stores/archive/open-object.ts'
 import { type ArchiveSystem, archiveSystem } from '../../../support/archive-system.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
@@ -162,33 +164,59 @@ test('a frame under a wrong key is told from one whose key was destroyed', async
   expect(readings).toBeGreaterThan(0)
 })
 
+/** An object made anew under its name, by somebody who holds the keys, with a row that fits its bytes; for as long as `check` runs. */
+async function withMade (manifest: Manifest, change: (directory: Directory, frames: Buffer[]) => Promise<void> | void, check: () => Promise<void>): Promise<void> {
+  const key = await loadDirectoryKey(system.keyRing)
+  const { directory, frames } = await openObject(await readFile(pathOf(manifest.object)), manifest.object, key.key)
+  const parts = directory.frames.map(({ at, length }) => frames.subarray(at, at + length))
+  await change(directory, parts)
+  let at = 0
+  for (const [place, entry] of directory.frames.entries()) {
+    Object.assign(entry, { at, length: parts[place]!.length })
+    at += entry.length
+  }
+  const bytes = joinObject(await sealPart(key.key, directoryContext(manifest.object), encodeDirectory(directory)), parts)
+  const text = manifestText({ ...manifest, bytes: bytes.length, sha256: sha256(bytes) })
+  await withBytes(manifest.object, () => bytes, () => withRows([['UPDATE archive.object SET manifest = $1 WHERE name = $2', [text, manifest.object]]], check))
+}
+
+async function keyOfSid (sid: Sid) { return (await system.dataKeys.heldForSids([sid])).get(sid)!.key }
+
 test('a frame that was moved to another object does not open there, whatever the manifest says', async () => {
   const [one, other] = await neighbours()
-  const key = await loadDirectoryKey(system.keyRing)
-  const [opened, foreign] = await Promise.all([one, other].map(async ({ object }) => openObject(await readFile(pathOf(object)), object, key.key)))
-  const entry = opened!.directory.frames.findIndex(({ sid }) => foreign!.directory.frames.some(frame => frame.sid === sid))
-  expect(entry).not.toBe(-1)
-  const there = foreign!.directory.frames.find(({ sid }) => sid === opened!.directory.frames[entry]!.sid)!
-  const moved = foreign!.frames.subarray(there.at, there.at + there.length)
-  const frames = opened!.directory.frames.map(({ at, length }, place) => place === entry ? moved : opened!.frames.subarray(at, at + length))
-  let at = 0
-  const entries = opened!.directory.frames.map((frame, place) => { at += frames[place]!.length; return { ...frame, at: at - frames[place]!.length, length: frames[place]!.length } })
-  const directory = { ...opened!.directory, frames: entries }
-  const bytes = joinObject(await sealPart(key.key, directoryContext(one.object), encodeDirectory(directory)), frames)
-  const text = manifestText({ ...one, bytes: bytes.length, sha256: sha256(bytes) })
-  await withBytes(one.object, () => bytes, () => withRows([['UPDATE archive.object SET manifest = $1 WHERE name = $2', [text, one.object]]], async () => {
+  const foreign = await openObject(await readFile(pathOf(other.object)), other.object, (await loadDirectoryKey(system.keyRing)).key)
+  let place = -1
+  await withMade(one, ({ frames }, parts) => {
+    place = frames.findIndex(({ sid }) => foreign.directory.frames.some(frame => frame.sid === sid))
+    const { at, length } = foreign.directory.frames.find(({ sid }) => sid === frames[place]!.sid)!
+    parts[place] = foreign.frames.subarray(at, at + length)
+  }, async () => {
     const findings = await found()
-    expect(findings).toContainEqual({ kind: 'wrong-key', object: one.object, detail: `its bytes are unchanged, and its frame ${entry} does not open` })
+    expect(findings).toContainEqual({ kind: 'wrong-key', object: one.object, detail: `its bytes are unchanged, and its frame ${place} does not open` })
     expect(findings).toContainEqual(expect.objectContaining({ kind: 'manifest-changed', object: one.object }))
-  }))
+  })
+})
+
+test.each([
+  ['a directory that says something else than its row', (directory: Directory) => { Object.assign(directory, { readings: directory.readings + 1 }) }, 'its directory says something else than its row'],
+  ['a frame without one of its records', async ({ object, frames: [entry] }: Directory, parts: Buffer[]) => {
+    const key = await keyOfSid(entry!.sid)
+    const records = decodeFrame(await openPart(key, frameContext(object, 0), parts[0]!))
+    parts[0] = await sealPart(key, frameContext(object, 0), encodeFrame(records.slice(1)))
+  }, 'its frame 0 does not hold the records that its directory names'],
+  ['a frame of something else', async ({ object, frames: [entry] }: Directory, parts: Buffer[]) => {
+    parts[0] = await sealPart(await keyOfSid(entry!.sid), frameContext(object, 0), Buffer.from('something else'))
+  }, 'its frame 0 opens, and is nothing that was written there'],
+  ['a directory without one of its records', ({ frames: [entry] }: Directory) => { Object.assign(entry!, { parcels: entry!.parcels.slice(1) }) }, 'it does not hold each offset of its range once']
+] as const)('%s is found, though every seal is right', async (_, change, detail) => {
+  const [one] = await neighbours()
+  await withMade(one, change, async () => { expect(await found()).toContainEqual({ kind: 'facts-differ', object: one.object, detail }) })
 })
 
 test('a directory that is sealed for another name does not open', async () => {
-  const [{ object }] = await neighbours()
-  const key = await loadDirectoryKey(system.keyRing)
-  const bytes = joinObject(seal(key.key, directoryContext('raw/aa/bb'), Buffer.from('{}')), [])
-  const [manifest] = (await manifests()).filter(one => one.object === object)
-  const text = manifestText({ ...manifest!, bytes: bytes.length, sha256: sha256(bytes) })
+  const [{ object, ...manifest }] = await neighbours()
+  const bytes = joinObject(seal((await loadDirectoryKey(system.keyRing)).key, directoryContext('raw/aa/bb'), Buffer.from('{}')), [])
+  const text = manifestText({ object, ...manifest, bytes: bytes.length, sha256: sha256(bytes) })
   await withBytes(object, () => bytes, () => withRows([['UPDATE archive.object SET manifest = $1 WHERE name = $2', [text, object]]], async () => {
     expect(await found()).toContainEqual({ kind: 'wrong-key', object, detail: 'its bytes are unchanged, and its directory does not open' })
   }))
@@ -311,4 +339,11 @@ test('no finding holds a sid or a device', async () => {
   for (const { object, bytes } of kept) await writeFile(pathOf(object), bytes, { mode: 0o400 })
   expect(text).toContain('object-missing')
   for (const { sid, deviceId } of worn) expect([text.includes(sid), text.includes(deviceId)]).toEqual([false, false])
+})
+
+test('what a destroyed key sealed is erased and no finding; everything else opens, and its places are still proved', async () => {
+  const { sid } = worn[0]!
+  await system.keyRing.destroy((await system.keyRing.dek('archive', OF_SID(sid))).id, 'test')
+  system.dataKeys.forget(sid)
+  expect(await system.verify()).toMatchObject({ ok: true, readings: { opened: 120, erased: 24 }, requests: { complete: 12 } })
 })
