@@ -44,7 +44,7 @@ export async function benchCrash (context: BenchContext): Promise<Outcomes> {
   }
   return {
     P13: {
-      ours: 0, against: { kind: 'none', name: '-' }, note: `${rounds} rounds; no alarms are built; off: archive, audit`, counts: sum,
+      ours: 0, against: { kind: 'none', name: '-' }, note: `${rounds} rounds; no alarms are built; off: audit`, counts: sum,
       conditions: { rounds, victims: VICTIMS, load: 'P1j', check: 'every reading acknowledged, and no other, in series once; stored + suppressed = taken' }
     }
   }

@@ -12,7 +12,7 @@ import { load1, openStand, type StandPlan, type Stretch } from './stand.ts'
 
 export const INGEST_BARS = ['P1j', 'P1a', 'P2s', 'P2p', 'M1j', 'M1a'] as const
 export const SINGLE_BARS = ['P3a'] as const
-const OFF = 'off, not built: archive, alarm rules, audit'
+const OFF = 'off, not built: alarm rules, audit'
 const DAY_MS = 86_400_000
 
 /** Before the first round: a server that has just started is still compiling its code, for as long as ten thousand requests. */
