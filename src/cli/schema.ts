@@ -120,10 +120,10 @@ function problemsOf ({ reasons, message }: SchemaRefusal): readonly string[] { r
 async function check (openRegistry: OpenRegistry, schema: SchemaText, values: Values, context: CliContext): Promise<number> {
   const compilation = compileSchema(schema)
   const problems = compilation.problems ?? await checkAgainst(openRegistry, schema, compilation.compiled, { values, context })
-  const delivers = compilation.problems === undefined ? deliveryLines(compilation.compiled) : []
+  const delivers = compilation.problems === undefined ? deliveredParts(compilation.compiled) : []
   context.stdout(values.json
     ? `${JSON.stringify({ ok: problems.length === 0, problems, delivers })}\n`
-    : `${delivers.map(line => `delivers ${line}\n`).join('')}${problems.length === 0 ? 'it may be registered\n' : refusalText(problems)}`)
+    : `${delivers.length === 0 ? '' : `delivers ${delivers.join(', ')}\n`}${problems.length === 0 ? 'it may be registered\n' : refusalText(problems)}`)
   return problems.length === 0 ? EXIT.done : EXIT.notSo
 }
 
@@ -148,9 +148,6 @@ function productVersions (subject: string | undefined): Version[] {
   return SCHEMAS.filter(schema => schema.subject === subject).map(({ version, schema }) => ({ version, type, text: JSON.stringify(schema) }))
 }
 
-function deliveryLines ({ deliveries }: CompiledSchema): string[] {
-  return [...deliveries].map(([record, { roles, channels }]) => {
-    const parts = [...[...roles].map(roleName), ...channels.map(({ metric, kind, unit }) => `${metric} (${kind}, ${unit})`)]
-    return `${record === '' ? '' : `${record}: `}${parts.join(', ')}`
-  })
+function deliveredParts ({ delivery }: CompiledSchema): string[] {
+  return [...[...delivery.roles].map(roleName), ...delivery.channels.map(({ metric, kind, unit }) => `${metric} (${kind}, ${unit})`)]
 }

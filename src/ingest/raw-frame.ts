@@ -1,5 +1,5 @@
 /** The record of `oxbow.raw.v1`: original bytes of one sid from one append, sealed, behind a head that says how to read them and where they came in.
- *  Big-endian: 0x02 · content u8 (1 JSON, 2 Avro) · schema id u32 · receivedAt u48 (ms) · way u8 (1 arrived, 2 released) ·
+ *  Big-endian: 0x02 · content u8 (1 JSON, 2 Avro, 3 Protobuf) · schema id u32 · receivedAt u48 (ms) · way u8 (1 arrived, 2 released) ·
  *  count u16 of origins, each: inlet length u8, text, number u48, records of the request u32 (0: not known) ·
  *  count u32 of runs, each: origin u16, place of the first record u32, count of records u32 ·
  *  count u32 of records, length u32 of each · sealed bytes.
@@ -11,7 +11,7 @@ import type { ContentKind, RecordBytes } from './decode/record.ts'
 
 const FORMAT = 0x02
 const FORMAT_WITHOUT_PLACES = 0x01
-const CONTENT_CODE: Readonly<Record<ContentKind, number>> = { json: 1, avro: 2 }
+const CONTENT_CODE: Readonly<Record<ContentKind, number>> = { json: 1, avro: 2, protobuf: 3 }
 /** `arrived`: straight from its request. `released`: out of quarantine, where its place in the request stood since; after a crash a second time. */
 export type Way = 'arrived' | 'released'
 const WAY_CODE: Readonly<Record<Way, number>> = { arrived: 1, released: 2 }
@@ -151,7 +151,7 @@ function decodeWithoutPlaces (frame: Buffer): RawFrame {
 }
 
 function readable (frame: Buffer): Pick<RawHead, 'content' | 'schemaId' | 'receivedAt'> {
-  return { content: frame[1] === CONTENT_CODE.avro ? 'avro' : 'json', schemaId: frame.readUInt32BE(2), receivedAt: epochMs(frame.readUIntBE(6, 6)) }
+  return { content: frame[1] === CONTENT_CODE.avro ? 'avro' : frame[1] === CONTENT_CODE.protobuf ? 'protobuf' : 'json', schemaId: frame.readUInt32BE(2), receivedAt: epochMs(frame.readUIntBE(6, 6)) }
 }
 
 /** From the count of records on. */

@@ -28,29 +28,52 @@ function avroWith (name: string, change: Readonly<Record<string, unknown>>): str
   return avro(AVRO_FIELDS.map(field => field.name === name ? { ...field, ...change } : field))
 }
 
+interface ProtoLine { number: number, type: string, name: string, annotation?: string }
+
+const PROTO_LINES: readonly ProtoLine[] = [
+  { number: 1, type: 'string', name: 'device_id' },
+  { number: 2, type: 'int64', name: 'timestamp_utc' },
+  { number: 3, type: 'int32', name: 'sequence' },
+  { number: 4, type: 'optional double', name: 'po2', annotation: 'metric=tissue-po2 kind=tissue-po2 unit=mm[Hg]' },
+  { number: 5, type: 'optional double', name: 'o2hb', annotation: 'metric=o2hb-relative kind=o2hb-relative unit=1' },
+  { number: 6, type: 'optional int32', name: 'battery_mv' }
+]
+
+function proto (lines: readonly ProtoLine[]): string {
+  const fields = lines.map(({ number, type, name, annotation }) => `  ${type} ${name} = ${number}${annotation === undefined ? '' : ` [(oxbow) = "${annotation}"]`};`)
+  return `syntax = "proto3";\npackage com.example;\nmessage Patch {\n${fields.join('\n')}\n}\n`
+}
+
+function protoWith (name: string, change: Partial<ProtoLine>): string { return proto(PROTO_LINES.map(line => line.name === name ? { ...line, ...change } : line)) }
+
+const PROTO_STO2: ProtoLine = { number: 7, type: 'optional double', name: 'sto2', annotation: 'metric=tissue-sto2 kind=tissue-sto2 unit=%' }
+
 const STO2 = channel('tissue-sto2', 'tissue-sto2', '%')
 
-export const BASE: Readonly<Partial<Record<SchemaType, string>>> = { AVRO: avro(AVRO_FIELDS) }
+export const BASE: Readonly<Partial<Record<SchemaType, string>>> = { AVRO: avro(AVRO_FIELDS), PROTOBUF: proto(PROTO_LINES) }
 
 export const CHANGES: readonly Change[] = [
-  { name: 'add an optional channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: ['null', 'double'], default: null, ...STO2 }]) } },
+  { name: 'add an optional channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: ['null', 'double'], default: null, ...STO2 }]), PROTOBUF: proto([...PROTO_LINES, PROTO_STO2]) } },
   { name: 'add a required channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: 'double', ...STO2 }]) } },
-  { name: 'add a channel that no model has', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'deep', type: ['null', 'double'], default: null, ...channel('tissue-po2-deep', 'tissue-po2', 'mm[Hg]') }]) } },
-  { name: 'add a field that says nothing', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null }]) } },
-  { name: 'add a field to be ignored', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null, 'oxbow.ignore': true }]) } },
+  { name: 'add a channel that no model has', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'deep', type: ['null', 'double'], default: null, ...channel('tissue-po2-deep', 'tissue-po2', 'mm[Hg]') }]), PROTOBUF: proto([...PROTO_LINES, { ...PROTO_STO2, annotation: 'metric=tissue-po2-deep kind=tissue-po2 unit=mm[Hg]' }]) } },
+  { name: 'add a field that says nothing', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null }]), PROTOBUF: proto([...PROTO_LINES, { number: 7, type: 'int32', name: 'rssi' }]) } },
+  { name: 'add a field to be ignored', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null, 'oxbow.ignore': true }]), PROTOBUF: proto([...PROTO_LINES, { number: 7, type: 'int32', name: 'rssi', annotation: 'ignore' }]) } },
   { name: 'rename a field, with its old name as alias', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2', aliases: ['po2'] }) } },
-  { name: 'rename a field', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2' }) } },
-  { name: 'widen int to long', schemas: { AVRO: avroWith('sequence', { type: 'long' }) } },
-  { name: 'narrow double to float', schemas: { AVRO: avroWith('po2', { type: 'float' }) } },
+  { name: 'rename a field', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2' }), PROTOBUF: protoWith('po2', { name: 'tissue_po2' }) } },
+  { name: 'widen int to long', schemas: { AVRO: avroWith('sequence', { type: 'long' }), PROTOBUF: protoWith('sequence', { type: 'int64' }) } },
+  { name: 'narrow double to float', schemas: { AVRO: avroWith('po2', { type: 'float' }), PROTOBUF: protoWith('po2', { type: 'optional float' }) } },
   { name: 'make a channel optional', schemas: { AVRO: avroWith('po2', { type: ['null', 'double'], default: null }) } },
   { name: 'remove a default', schemas: { AVRO: avroWith('o2hb', { default: undefined }) } },
-  { name: 'change a unit', schemas: { AVRO: avroWith('o2hb', { 'oxbow.unit': 'umol/L' }) } },
-  { name: 'change a unit to one that the kind does not have', schemas: { AVRO: avroWith('po2', { 'oxbow.unit': 'kPa' }) } },
-  { name: 'change a kind', schemas: { AVRO: avroWith('o2hb', { 'oxbow.kind': 'hhb-relative' }) } },
-  { name: 'change the name of a metric', schemas: { AVRO: avroWith('po2', { 'oxbow.metric': 'tissue-po2-surface' }) } },
-  { name: 'remove a channel', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'o2hb')) } },
-  { name: 'remove the sequence', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'sequence')) } },
-  { name: 'make a number a text', schemas: { AVRO: avroWith('po2', { type: 'string' }) } }
+  { name: 'change a unit', schemas: { AVRO: avroWith('o2hb', { 'oxbow.unit': 'umol/L' }), PROTOBUF: protoWith('o2hb', { annotation: 'metric=o2hb-relative kind=o2hb-relative unit=umol/L' }) } },
+  { name: 'change a unit to one that the kind does not have', schemas: { AVRO: avroWith('po2', { 'oxbow.unit': 'kPa' }), PROTOBUF: protoWith('po2', { annotation: 'metric=tissue-po2 kind=tissue-po2 unit=kPa' }) } },
+  { name: 'change a kind', schemas: { AVRO: avroWith('o2hb', { 'oxbow.kind': 'hhb-relative' }), PROTOBUF: protoWith('o2hb', { annotation: 'metric=o2hb-relative kind=hhb-relative unit=1' }) } },
+  { name: 'change the name of a metric', schemas: { AVRO: avroWith('po2', { 'oxbow.metric': 'tissue-po2-surface' }), PROTOBUF: protoWith('po2', { annotation: 'metric=tissue-po2-surface kind=tissue-po2 unit=mm[Hg]' }) } },
+  { name: 'remove a channel', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'o2hb')), PROTOBUF: proto(PROTO_LINES.filter(({ name }) => name !== 'o2hb')) } },
+  { name: 'remove the sequence', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'sequence')), PROTOBUF: proto(PROTO_LINES.filter(({ name }) => name !== 'sequence')) } },
+  { name: 'take away optional', schemas: { PROTOBUF: protoWith('po2', { type: 'double' }) } },
+  { name: 'give a field another number', schemas: { PROTOBUF: protoWith('po2', { number: 9 }) } },
+  { name: 'give the message another name', schemas: { PROTOBUF: proto(PROTO_LINES).replace('message Patch', 'message Strap') } },
+  { name: 'make a number a text', schemas: { AVRO: avroWith('po2', { type: 'string' }), PROTOBUF: protoWith('po2', { type: 'optional string' }) } }
 ]
 
 export function compiledOf (schema: SchemaText): CompiledSchema {

@@ -20,6 +20,8 @@ interface Sink { records: DecodedRecord[], rejected: RejectedRecord[], next: num
 
 const NO_FORM: DecodedBody = { unreadable: 'malformed', detail: 'the body is neither an Avro object container file nor 0x00, a 4-byte schema id and records' }
 
+const OTHER_TYPE: DecodedBody = { unreadable: 'malformed', detail: 'the schema of this id is not one of Avro' }
+
 function isContainer (body: Buffer): boolean { return body.length >= MAGIC.length && MAGIC.equals(body.subarray(0, MAGIC.length)) }
 
 function isFramed (body: Buffer): boolean { return body.length >= FRAME_LENGTH && body[0] === 0 }
@@ -42,6 +44,7 @@ export function decodeAvroRecords (bytes: Buffer, answer: SchemaAnswer, limits: 
 
 function decodeFrom (bytes: Buffer, from: number, answer: SchemaAnswer, limits: DecodeLimits): DecodedBody {
   if (answer.unreadable !== undefined) return answer
+  if (answer.reader.type !== 'AVRO') return OTHER_TYPE
   const sink: Sink = { records: [], rejected: [], next: 0, limits }
   readRecords(bytes, from, answer.reader, Number.POSITIVE_INFINITY, sink)
   return sink
@@ -57,6 +60,7 @@ function decodeContainer (body: Buffer, answer: SchemaAnswer = UNKNOWN_FORM, lim
   }
   if (answer.unreadable !== undefined) return answer
   const { reader } = answer
+  if (reader.type !== 'AVRO') return OTHER_TYPE
   const sink: Sink = { records: [], rejected: [], next: 0, limits }
   let inflatedLeft = inflatedMax
   while (cursor.position < body.length) {

@@ -14,7 +14,8 @@ export interface IncomingBody {
   schemaId?: number | undefined
 }
 
-export type BodyKind = 'json' | 'ndjson' | 'avro'
+/** `protobuf-delimited`: many messages, each behind its length. */
+export type BodyKind = 'json' | 'ndjson' | 'avro' | 'protobuf' | 'protobuf-delimited'
 
 export interface ContentLimits {
   /** Bytes as sent. */
@@ -26,7 +27,7 @@ export interface ContentLimits {
 export const CONTENT_LIMITS: ContentLimits = { bodyBytesMax: 10 * 1024 * 1024, inflatedBytesMax: 64 * 1024 * 1024 }
 
 const KINDS: ReadonlyMap<string, BodyKind> = new Map([
-  ['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro']
+  ['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro'], ['application/x-protobuf', 'protobuf'], ['application/protobuf', 'protobuf']
 ])
 
 const inflateGzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
@@ -37,8 +38,10 @@ export function bodyKind (contentType: string): BodyKind {
   const [type = '', ...parameters] = contentType.split(';')
   const kind = KINDS.get(type.trim().toLowerCase())
   const charset = parameters.map(parameter => parameter.trim().toLowerCase()).find(parameter => parameter.startsWith('charset='))
-  if (kind !== undefined && (charset === undefined || /^charset="?utf-?8"?$/.test(charset))) return kind
-  throw new ServiceError('unsupported', 'INPUT_TYPE', 'telemetry is application/json, application/x-ndjson (UTF-8) or application/avro')
+  if (kind === undefined || !(charset === undefined || /^charset="?utf-?8"?$/.test(charset))) {
+    throw new ServiceError('unsupported', 'INPUT_TYPE', 'telemetry is application/json, application/x-ndjson (UTF-8), application/avro or application/x-protobuf')
+  }
+  return kind === 'protobuf' && parameters.some(parameter => /^encoding="?delimited"?$/.test(parameter.trim().toLowerCase())) ? 'protobuf-delimited' : kind
 }
 
 /** `undefined` when the compressed bytes are cut short or damaged; the body itself, without waiting, when it is not compressed.

@@ -3,6 +3,7 @@
 import { avroSchemaOf, decodeAvro, decodeAvroRecords } from './avro.ts'
 import { type BodyKind, type ContentLimits, type IncomingBody, inflated } from './content.ts'
 import { decodeJson, decodeNdjson } from './json.ts'
+import { decodeProtobuf, protobufSchemaOf } from './protobuf.ts'
 import type { DecodedBody, DecodeLimits } from './record.ts'
 import type { SchemaAnswer, SchemaName, Schemas } from './schemas.ts'
 
@@ -27,7 +28,14 @@ function find (bytes: Buffer, kind: BodyKind, limits: BodyLimits, schemas: Schem
   return decode(bytes, kind, limits, answer, declared !== undefined)
 }
 
-function nameIn (bytes: Buffer, kind: BodyKind): SchemaName | undefined { return kind === 'avro' ? avroSchemaOf(bytes) : undefined }
+function nameIn (bytes: Buffer, kind: BodyKind): SchemaName | undefined {
+  switch (kind) {
+    case 'avro': return avroSchemaOf(bytes)
+    case 'protobuf':
+    case 'protobuf-delimited': return protobufSchemaOf(bytes)
+    default: return undefined
+  }
+}
 
 /** @param isBare the bytes carry no frame, and the answer is that for the schema named beside them */
 function decode (bytes: Buffer, kind: BodyKind, limits: BodyLimits, answer: SchemaAnswer | undefined, isBare: boolean): DecodedBody {
@@ -35,5 +43,7 @@ function decode (bytes: Buffer, kind: BodyKind, limits: BodyLimits, answer: Sche
     case 'json': return decodeJson(bytes, limits)
     case 'ndjson': return decodeNdjson(bytes, limits)
     case 'avro': return isBare ? decodeAvroRecords(bytes, answer!, limits) : decodeAvro(bytes, answer, limits, limits.inflatedBytesMax)
+    case 'protobuf':
+    case 'protobuf-delimited': return decodeProtobuf(bytes, answer, limits, { isDelimited: kind === 'protobuf-delimited', isBare })
   }
 }

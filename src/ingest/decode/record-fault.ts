@@ -23,13 +23,12 @@ function hasNoValue ({ spo2, tissueO2, battery, quality }: DecodedRecord): boole
   return spo2 === undefined && tissueO2 === undefined && battery === undefined && quality === undefined
 }
 
-/** @param fault of `faultOf`, or that the record is too large */
+/** @param fault of `faultOf`, or a reason of its own */
 export function rejectionOf (record: DecodedRecord, fault: string): RejectedRecord {
   const { index, source, start, end, content, schemaId, deviceId, takenAt } = record
   return {
     index, source, start, end, content, schemaId,
-    reason: fault === 'record-too-large' ? fault : 'malformed',
-    field: fault === 'record-too-large' ? undefined : fault,
+    ...(fault === 'record-too-large' || fault === 'duplicate-key' ? { reason: fault, field: undefined } : { reason: 'malformed', field: fault }),
     deviceId: isIdentifierText(deviceId, TEXT_MAX.deviceId) ? deviceId : undefined,
     takenAt: Number.isSafeInteger(takenAt) ? takenAt : undefined
   }

@@ -4,7 +4,7 @@ import type { ReasonCode } from '../../model/reason.ts'
 import type { EpochMs } from '../../model/units.ts'
 
 /** How the bytes of one record are to be read again. */
-export type ContentKind = 'json' | 'avro'
+export type ContentKind = 'json' | 'avro' | 'protobuf'
 
 /** One element of `channels` (schema v2). `value` is NaN when what was sent is no number. */
 export interface SentChannel { metric: string, kind: string, unit: string, value: number }

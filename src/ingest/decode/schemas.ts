@@ -9,7 +9,18 @@ export type AvroRead = (cursor: AvroCursor) => DecodedRecord
 /** `id`: under which records are kept; the same schema for ever. */
 export interface AvroReader { type: 'AVRO', id: number, read: AvroRead }
 
-export type SchemaReader = AvroReader
+/** What one message holds. `record`: `undefined` when the bytes are no message; `fault`: what makes it malformed, as of `faultOf`. */
+export type ProtobufRead = (bytes: Buffer, start: number, end: number) => { record: DecodedRecord | undefined, fault: string | undefined }
+
+export interface ProtobufReader {
+  type: 'PROTOBUF'
+  id: number
+  /** Place in its file of the message that is a reading. */
+  indexes: readonly number[]
+  read: ProtobufRead
+}
+
+export type SchemaReader = AvroReader | ProtobufReader
 
 /** What a body says of its schema: an id of the registry in use, or the fingerprint of an Avro schema (`canonical-form.ts`). */
 export type SchemaName = { id: number } | { form: string }

@@ -54,7 +54,9 @@ export interface QuarantineReview {
 
 const NOTE_LENGTH_MAX = 200
 const RECORDS_AT_ONCE = 500
-const CONTENT_TYPES: Readonly<Record<BodyKind, string>> = { json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro' }
+const CONTENT_TYPES: Readonly<Record<BodyKind, string>> = {
+  json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro', protobuf: 'application/x-protobuf', 'protobuf-delimited': 'application/x-protobuf; encoding=delimited'
+}
 
 export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
   const { pool, quarantine } = deps

@@ -9,6 +9,7 @@ import { itemOf } from '../accept.ts'
 import { fractionsByBody } from '../check-reading.ts'
 import { decodeAvroRecords } from '../decode/avro.ts'
 import { decodeJson } from '../decode/json.ts'
+import { decodeProtobufRecord } from '../decode/protobuf.ts'
 import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.ts'
 import type { Schemas } from '../decode/schemas.ts'
 import type { Failure, Identify } from '../identify.ts'
@@ -140,6 +141,9 @@ export interface ItemDecoding { limits: DecodeLimits, schemas: Schemas }
 
 /** The one record of an item of kind `record` or `field`. */
 export async function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId' | 'source'>, bytes: Buffer, { limits, schemas }: ItemDecoding): Promise<DecodedBody> {
-  if (item.content !== 'avro') return decodeJson(bytes, limits, wasStored(item))
-  return decodeAvroRecords(bytes, await schemas.kept(item.schemaId), limits)
+  switch (item.content) {
+    case 'avro': return decodeAvroRecords(bytes, await schemas.kept(item.schemaId), limits)
+    case 'protobuf': return decodeProtobufRecord(bytes, await schemas.kept(item.schemaId), limits)
+    default: return decodeJson(bytes, limits, wasStored(item))
+  }
 }

@@ -61,7 +61,7 @@ function compileRecord (node: Node, type: avro.Type): Compilation {
   const form = fingerprint(node)
   return {
     compiled: {
-      type: 'AVRO', avro: type, form, meaning: JSON.stringify([form, fields.map(({ purpose }) => purpose)]), deliveries: new Map([['', delivery]]), reader
+      type: 'AVRO', avro: type, form, meaning: JSON.stringify([form, fields.map(({ purpose }) => purpose)]), delivery, reader
     }
   }
 }

@@ -1,6 +1,7 @@
-/** Whether schemas read each other's data, by the mode of their subject: of Avro by its rules of resolution. */
+/** Whether schemas read each other's data, by the mode of their subject. */
 
 import type { CompiledAvro, CompiledSchema } from './compiled-schema.ts'
+import { unreadableProtobuf } from './protobuf-compatibility.ts'
 
 /** As Confluent's registry names them; NONE is not offered. */
 export const MODES = ['BACKWARD', 'BACKWARD_TRANSITIVE', 'FORWARD', 'FORWARD_TRANSITIVE', 'FULL', 'FULL_TRANSITIVE'] as const
@@ -20,10 +21,12 @@ export function compatibilityProblems (next: CompiledSchema, earlier: readonly E
 }
 
 function unreadable (reader: CompiledSchema, writer: CompiledSchema): string[] {
-  if (reader.type !== writer.type) return [`one is ${reader.type}, the other ${writer.type}`]
-  return unreadableAvro(reader, writer)
+  if (reader.type === 'PROTOBUF' && writer.type === 'PROTOBUF') return unreadableProtobuf(reader.file, writer.file)
+  if (reader.type === 'AVRO' && writer.type === 'AVRO') return unreadableAvro(reader, writer)
+  return [`one is ${reader.type}, the other ${writer.type}`]
 }
 
+/** By the resolution of Avro's own rules. */
 function unreadableAvro (reader: CompiledAvro, writer: CompiledAvro): string[] {
   try {
     reader.avro.createResolver(writer.avro)

@@ -3,15 +3,15 @@
 import type { Type } from 'avsc'
 import type { SchemaReader } from '../decode/schemas.ts'
 import type { Delivery } from './plan.ts'
+import type { ProtoFile } from './proto-file.ts'
 
-export type SchemaType = 'AVRO'
+export type SchemaType = 'AVRO' | 'PROTOBUF'
 
 /** A schema as it is sent and kept. */
 export interface SchemaText { type: SchemaType, text: string }
 
 interface Compiled {
-  /** By name of the record: one in Avro and JSON (`''`), in Protobuf each message that is a reading. */
-  deliveries: ReadonlyMap<string, Delivery>
+  delivery: Delivery
   /** @param id under which its records are kept */
   reader: (id: number) => SchemaReader
 }
@@ -25,7 +25,12 @@ export interface CompiledAvro extends Compiled {
   avro: Type
 }
 
-export type CompiledSchema = CompiledAvro
+export interface CompiledProtobuf extends Compiled {
+  type: 'PROTOBUF'
+  file: ProtoFile
+}
+
+export type CompiledSchema = CompiledAvro | CompiledProtobuf
 
 export type Compilation = { compiled: CompiledSchema, problems?: undefined } | { problems: readonly string[] }
 

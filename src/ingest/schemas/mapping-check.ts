@@ -7,14 +7,9 @@ import { type ChannelName, type Delivery, type Role, roleName } from './plan.ts'
 /** Why `next` may not become the active version: what `active` delivers and it would not, and what no model in use could take. [] when it may.
  *  @param active the version before it; absent: there is none, and nothing is fed yet */
 export function mappingProblems (next: CompiledSchema, active: CompiledSchema | undefined, models: DeviceModels): string[] {
-  const problems = [...next.deliveries.values()].flatMap(({ channels }) => channels.flatMap(channel => contradiction(channel, models)))
-  for (const [record, before] of active?.deliveries ?? []) {
-    const after = next.deliveries.get(record)
-    const label = record === '' ? '' : `${record}: `
-    if (after === undefined) problems.push(`${label}the record is no reading any more`)
-    else problems.push(...[...lostRoles(before, after), ...lostChannels(before, after, models)].map(problem => label + problem))
-  }
-  return [...new Set(problems)]
+  const contradictions = next.delivery.channels.flatMap(channel => contradiction(channel, models))
+  const lost = active === undefined ? [] : [...lostRoles(active.delivery, next.delivery), ...lostChannels(active.delivery, next.delivery, models)]
+  return [...contradictions, ...lost]
 }
 
 function describe ({ metric, kind, unit }: ChannelName): string { return `channel ${metric} (${kind}, ${unit})` }

@@ -141,7 +141,7 @@ async function activate (db: Db, deps: RegistryDeps, subject: string, schema: Sc
   if (versions.length === 0 && await countSubjects(db) >= SUBJECTS_MAX) throw new SchemaRefusal(42201, `the registry holds at most ${SUBJECTS_MAX} subjects`)
   const reasons = await judge(db, deps, { subject, compiled, versions, against: undefined })
   if (reasons.length > 0) throw new SchemaRefusal(409, 'Schema being registered is incompatible with an earlier schema or with a mapping in use', reasons)
-  const id = await selectByDigest(db, digestOf(schema)) ?? await insertSchema(db, schema, compiled.form)
+  const id = await selectByDigest(db, digestOf(schema)) ?? await insertSchema(db, schema, compiled.type === 'AVRO' ? compiled.form : undefined)
   const version = (versions.at(-1)?.version ?? 0) + 1
   await insertVersion(db, subject, version, id)
   return { version: { ...schema, id, subject, version }, isNew: true }
@@ -160,10 +160,12 @@ async function judge (db: Db, { models }: RegistryDeps, { subject, compiled, ver
 }
 
 /** A container file names its schema by names and types alone, which must not mean two things. */
-async function formProblems (db: Db, { form, meaning }: CompiledSchema): Promise<string[]> {
+async function formProblems (db: Db, compiled: CompiledSchema): Promise<string[]> {
+  if (compiled.type !== 'AVRO') return []
+  const { form, meaning } = compiled
   const twin = await selectByForm(db, form)
   if (twin === undefined) return []
   const compilation = compileSchema(twin)
-  if (compilation.problems !== undefined || compilation.compiled.meaning === meaning) return []
+  if (compilation.problems !== undefined || compilation.compiled.type !== 'AVRO' || compilation.compiled.meaning === meaning) return []
   return [`schema ${twin.id} has the same names and types in the same order and says otherwise what they mean: container files could not tell them apart; give the record another name`]
 }

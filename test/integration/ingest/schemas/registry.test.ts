@@ -1,4 +1,5 @@
 import avro from 'avsc'
+import protobuf from 'protobufjs'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { fingerprint } from '../../../../src/ingest/decode/canonical-form.ts'
 import { SCHEMAS } from '../../../../src/ingest/decode/fixed-schemas.ts'
@@ -82,6 +83,37 @@ test('a record of a registered schema that waits is read in its schema again whe
   ingest.releaser.associationRecorded(['patch-2'])
   await ingest.releaser.settled()
   expect((await ingest.review.show(head!.id))!.head.state).toBe('released')
+})
+
+const STRAP = `syntax = "proto3"; message Strap { string device_id = 1; int64 timestamp_utc = 2;
+  optional double po2 = 3 [(oxbow) = "metric=tissue-po2 kind=tissue-po2 unit=mm[Hg]"]; optional double spo2 = 4; }`
+const STRAP_TYPE = protobuf.parse(STRAP, new protobuf.Root(), { keepCase: true }).root.lookupType('Strap')
+const strap = (po2: number, spo2: number, at: number, device = 'patch-1') => STRAP_TYPE.create({ device_id: device, timestamp_utc: TAKEN_AT + at, po2, spo2 })
+
+test('Protobuf goes the same way: kept while unknown, one message or many, read again when it is released, a bad field apart', async () => {
+  const probe = await registry.register('Probe', given(schemaOf('Probe', PO2)))
+  const id = probe.id + 1
+  const head = framed(id, [Buffer.from([0])])
+  const one = Buffer.concat([head, STRAP_TYPE.encode(strap(41, Number.NaN, 100)).finish()])
+  const many = Buffer.concat([head, ...[101, 102].map(at => STRAP_TYPE.encodeDelimited(strap(42, 98, at)).finish()), STRAP_TYPE.encodeDelimited(strap(43, 98, 103, 'strap-2')).finish()])
+  const send = (bytes: Buffer, contentType: string) => ingest.accept({ bytes, contentType, contentEncoding: '' })
+  for (const [bytes, type] of [[one, 'application/x-protobuf'], [many, 'application/x-protobuf; encoding=delimited']] as const) {
+    expect((await send(bytes, type)).body.rejected.map(({ reason }) => reason)).toEqual(['schema-unknown'])
+  }
+  expect(await registry.register('Strap', { type: 'PROTOBUF', text: STRAP })).toMatchObject({ id })
+  const ids = (await ingest.review.list({ reasons: ['schema-unknown'], states: ['held'], limit: 10 })).map(head => head.id)
+  expect(await ingest.review.resubmit(ids)).toEqual({ resubmitted: 2, remaining: [] })
+  const mine = (await system.batches()).filter(({ schemaId }) => schemaId === id)
+  expect(mine.flatMap(({ readings }) => readings).map(({ takenAt, values }) => [takenAt - TAKEN_AT, values]).sort()).toEqual([[100, [41]], [101, [42, 98]], [102, [42, 98]]])
+  const [field] = await ingest.review.list({ reasons: ['not-a-number'], limit: 1 })
+  expect(field).toMatchObject({ kind: 'field', field: 'spo2', content: 'protobuf', schemaId: id })
+  const [waiting] = await ingest.review.list({ deviceId: 'strap-2', limit: 1 })
+  expect(waiting).toMatchObject({ reason: 'device-unknown', content: 'protobuf', schemaId: id })
+  system.registered.add('strap-2')
+  system.worn.push({ deviceId: 'strap-2', sid: drawSid(), from: TAKEN_AT - 60_000 })
+  ingest.releaser.associationRecorded(['strap-2'])
+  await ingest.releaser.settled()
+  expect((await ingest.review.show(waiting!.id))!.head.state).toBe('released')
 })
 
 test('the same schema has one id: in its subject, in another, and whatever white space it has', async () => {

@@ -9,6 +9,12 @@ test('three content types are taken, with or without a UTF-8 charset', () => {
   expect(['application/json', 'Application/JSON; charset=UTF-8', 'application/x-ndjson', 'application/avro'].map(bodyKind)).toEqual(['json', 'json', 'ndjson', 'avro'])
 })
 
+test('Protobuf is one message, or many where it says so', () => {
+  expect(['application/x-protobuf', 'application/protobuf', 'application/x-protobuf; encoding=delimited', 'application/x-protobuf;Encoding="Delimited"'].map(bodyKind))
+    .toEqual(['protobuf', 'protobuf', 'protobuf-delimited', 'protobuf-delimited'])
+  expect(bodyKind('application/avro; encoding=delimited')).toBe('avro')
+})
+
 test('any other type or charset is refused', () => {
   for (const type of ['', 'text/plain', 'application/fhir+json', 'application/json; charset=utf-16', 'application/x-www-form-urlencoded', '__proto__']) {
     expect(() => bodyKind(type)).toThrowError(code('INPUT_TYPE'))
