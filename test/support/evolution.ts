@@ -48,32 +48,69 @@ function protoWith (name: string, change: Partial<ProtoLine>): string { return p
 
 const PROTO_STO2: ProtoLine = { number: 7, type: 'optional double', name: 'sto2', annotation: 'metric=tissue-sto2 kind=tissue-sto2 unit=%' }
 
+interface Property { type: string | string[], [word: string]: unknown }
+
+const x = (metric: string, kind: string, unit: string) => ({ 'x-oxbow-metric': metric, 'x-oxbow-kind': kind, 'x-oxbow-unit': unit })
+
+const PROPERTIES: Readonly<Record<string, Property>> = {
+  deviceId: { type: 'string' },
+  timestamp_utc: { type: 'integer' },
+  sequence: { type: 'integer' },
+  po2: { type: 'number', ...x('tissue-po2', 'tissue-po2', 'mm[Hg]') },
+  o2hb: { type: ['integer', 'null'], ...x('o2hb-relative', 'o2hb-relative', '1') },
+  battery_mv: { type: 'integer' }
+}
+const REQUIRED = ['deviceId', 'timestamp_utc', 'sequence', 'po2', 'battery_mv']
+
+/** Properties that are `undefined` are left out. */
+function json (change: Readonly<Record<string, Property | undefined>>, required: readonly string[] = REQUIRED): string {
+  return JSON.stringify({ $schema: 'http://json-schema.org/draft-07/schema#', type: 'object', additionalProperties: false, properties: { ...PROPERTIES, ...change }, required })
+}
+const jsonWith = (name: string, change: Readonly<Record<string, unknown>>) => json({ [name]: { ...PROPERTIES[name]!, ...change } })
+
 const STO2 = channel('tissue-sto2', 'tissue-sto2', '%')
 
-export const BASE: Readonly<Partial<Record<SchemaType, string>>> = { AVRO: avro(AVRO_FIELDS), PROTOBUF: proto(PROTO_LINES) }
+export const BASE: Readonly<Partial<Record<SchemaType, string>>> = { AVRO: avro(AVRO_FIELDS), PROTOBUF: proto(PROTO_LINES), JSON: json({}) }
 
 export const CHANGES: readonly Change[] = [
-  { name: 'add an optional channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: ['null', 'double'], default: null, ...STO2 }]), PROTOBUF: proto([...PROTO_LINES, PROTO_STO2]) } },
-  { name: 'add a required channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: 'double', ...STO2 }]) } },
-  { name: 'add a channel that no model has', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'deep', type: ['null', 'double'], default: null, ...channel('tissue-po2-deep', 'tissue-po2', 'mm[Hg]') }]), PROTOBUF: proto([...PROTO_LINES, { ...PROTO_STO2, annotation: 'metric=tissue-po2-deep kind=tissue-po2 unit=mm[Hg]' }]) } },
-  { name: 'add a field that says nothing', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null }]), PROTOBUF: proto([...PROTO_LINES, { number: 7, type: 'int32', name: 'rssi' }]) } },
-  { name: 'add a field to be ignored', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null, 'oxbow.ignore': true }]), PROTOBUF: proto([...PROTO_LINES, { number: 7, type: 'int32', name: 'rssi', annotation: 'ignore' }]) } },
+  { name: 'add an optional channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: ['null', 'double'], default: null, ...STO2 }]), PROTOBUF: proto([...PROTO_LINES, PROTO_STO2]),
+    JSON: json({ sto2: { type: 'number', ...x('tissue-sto2', 'tissue-sto2', '%') } }) } },
+  { name: 'add a required channel', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'sto2', type: 'double', ...STO2 }]),
+    JSON: json({ sto2: { type: 'number', ...x('tissue-sto2', 'tissue-sto2', '%') } }, [...REQUIRED, 'sto2']) } },
+  { name: 'add a channel that no model has', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'deep', type: ['null', 'double'], default: null, ...channel('tissue-po2-deep', 'tissue-po2', 'mm[Hg]') }]), PROTOBUF: proto([...PROTO_LINES, { ...PROTO_STO2, annotation: 'metric=tissue-po2-deep kind=tissue-po2 unit=mm[Hg]' }]),
+    JSON: json({ deep: { type: 'number', ...x('tissue-po2-deep', 'tissue-po2', 'mm[Hg]') } }) } },
+  { name: 'add a field that says nothing', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null }]), PROTOBUF: proto([...PROTO_LINES, { number: 7, type: 'int32', name: 'rssi' }]),
+    JSON: json({ rssi: { type: 'integer' } }) } },
+  { name: 'add a field to be ignored', schemas: { AVRO: avro([...AVRO_FIELDS, { name: 'rssi', type: ['null', 'int'], default: null, 'oxbow.ignore': true }]), PROTOBUF: proto([...PROTO_LINES, { number: 7, type: 'int32', name: 'rssi', annotation: 'ignore' }]),
+    JSON: json({ rssi: { type: 'integer', 'x-oxbow-ignore': true } }) } },
   { name: 'rename a field, with its old name as alias', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2', aliases: ['po2'] }) } },
-  { name: 'rename a field', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2' }), PROTOBUF: protoWith('po2', { name: 'tissue_po2' }) } },
+  { name: 'rename a field', schemas: { AVRO: avroWith('po2', { name: 'tissue_po2' }), PROTOBUF: protoWith('po2', { name: 'tissue_po2' }),
+    JSON: json({ po2: undefined, tissue_po2: PROPERTIES['po2'] }, REQUIRED.map(name => name === 'po2' ? 'tissue_po2' : name)) } },
   { name: 'widen int to long', schemas: { AVRO: avroWith('sequence', { type: 'long' }), PROTOBUF: protoWith('sequence', { type: 'int64' }) } },
   { name: 'narrow double to float', schemas: { AVRO: avroWith('po2', { type: 'float' }), PROTOBUF: protoWith('po2', { type: 'optional float' }) } },
-  { name: 'make a channel optional', schemas: { AVRO: avroWith('po2', { type: ['null', 'double'], default: null }) } },
+  { name: 'make a channel optional', schemas: { AVRO: avroWith('po2', { type: ['null', 'double'], default: null }),
+    JSON: json({}, REQUIRED.filter(name => name !== 'po2')) } },
   { name: 'remove a default', schemas: { AVRO: avroWith('o2hb', { default: undefined }) } },
-  { name: 'change a unit', schemas: { AVRO: avroWith('o2hb', { 'oxbow.unit': 'umol/L' }), PROTOBUF: protoWith('o2hb', { annotation: 'metric=o2hb-relative kind=o2hb-relative unit=umol/L' }) } },
-  { name: 'change a unit to one that the kind does not have', schemas: { AVRO: avroWith('po2', { 'oxbow.unit': 'kPa' }), PROTOBUF: protoWith('po2', { annotation: 'metric=tissue-po2 kind=tissue-po2 unit=kPa' }) } },
-  { name: 'change a kind', schemas: { AVRO: avroWith('o2hb', { 'oxbow.kind': 'hhb-relative' }), PROTOBUF: protoWith('o2hb', { annotation: 'metric=o2hb-relative kind=hhb-relative unit=1' }) } },
-  { name: 'change the name of a metric', schemas: { AVRO: avroWith('po2', { 'oxbow.metric': 'tissue-po2-surface' }), PROTOBUF: protoWith('po2', { annotation: 'metric=tissue-po2-surface kind=tissue-po2 unit=mm[Hg]' }) } },
-  { name: 'remove a channel', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'o2hb')), PROTOBUF: proto(PROTO_LINES.filter(({ name }) => name !== 'o2hb')) } },
-  { name: 'remove the sequence', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'sequence')), PROTOBUF: proto(PROTO_LINES.filter(({ name }) => name !== 'sequence')) } },
+  { name: 'change a unit', schemas: { AVRO: avroWith('o2hb', { 'oxbow.unit': 'umol/L' }), PROTOBUF: protoWith('o2hb', { annotation: 'metric=o2hb-relative kind=o2hb-relative unit=umol/L' }),
+    JSON: jsonWith('o2hb', x('o2hb-relative', 'o2hb-relative', 'umol/L')) } },
+  { name: 'change a unit to one that the kind does not have', schemas: { AVRO: avroWith('po2', { 'oxbow.unit': 'kPa' }), PROTOBUF: protoWith('po2', { annotation: 'metric=tissue-po2 kind=tissue-po2 unit=kPa' }),
+    JSON: jsonWith('po2', x('tissue-po2', 'tissue-po2', 'kPa')) } },
+  { name: 'change a kind', schemas: { AVRO: avroWith('o2hb', { 'oxbow.kind': 'hhb-relative' }), PROTOBUF: protoWith('o2hb', { annotation: 'metric=o2hb-relative kind=hhb-relative unit=1' }),
+    JSON: jsonWith('o2hb', x('o2hb-relative', 'hhb-relative', '1')) } },
+  { name: 'change the name of a metric', schemas: { AVRO: avroWith('po2', { 'oxbow.metric': 'tissue-po2-surface' }), PROTOBUF: protoWith('po2', { annotation: 'metric=tissue-po2-surface kind=tissue-po2 unit=mm[Hg]' }),
+    JSON: jsonWith('po2', x('tissue-po2-surface', 'tissue-po2', 'mm[Hg]')) } },
+  { name: 'remove a channel', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'o2hb')), PROTOBUF: proto(PROTO_LINES.filter(({ name }) => name !== 'o2hb')),
+    JSON: json({ o2hb: undefined }) } },
+  { name: 'remove the sequence', schemas: { AVRO: avro(AVRO_FIELDS.filter(({ name }) => name !== 'sequence')), PROTOBUF: proto(PROTO_LINES.filter(({ name }) => name !== 'sequence')),
+    JSON: json({ sequence: undefined }, REQUIRED.filter(name => name !== 'sequence')) } },
+  { name: 'widen integer to number', schemas: { JSON: jsonWith('o2hb', { type: ['number', 'null'] }) } },
+  { name: 'narrow the limits', schemas: { JSON: jsonWith('po2', { maximum: 160 }) } },
+  { name: 'open it to other members', schemas: { JSON: json({}).replace('"additionalProperties":false', '"additionalProperties":true') } },
   { name: 'take away optional', schemas: { PROTOBUF: protoWith('po2', { type: 'double' }) } },
   { name: 'give a field another number', schemas: { PROTOBUF: protoWith('po2', { number: 9 }) } },
   { name: 'give the message another name', schemas: { PROTOBUF: proto(PROTO_LINES).replace('message Patch', 'message Strap') } },
-  { name: 'make a number a text', schemas: { AVRO: avroWith('po2', { type: 'string' }), PROTOBUF: protoWith('po2', { type: 'optional string' }) } }
+  { name: 'make a number a text', schemas: { AVRO: avroWith('po2', { type: 'string' }), PROTOBUF: protoWith('po2', { type: 'optional string' }),
+    JSON: jsonWith('po2', { type: 'string' }) } }
 ]
 
 export function compiledOf (schema: SchemaText): CompiledSchema {

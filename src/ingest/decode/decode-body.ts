@@ -2,7 +2,7 @@
 
 import { avroSchemaOf, decodeAvro, decodeAvroRecords } from './avro.ts'
 import { type BodyKind, type ContentLimits, type IncomingBody, inflated } from './content.ts'
-import { decodeJson, decodeNdjson } from './json.ts'
+import { decodeJson, decodeJsonBySchema, decodeNdjson, jsonSchemaOf } from './json.ts'
 import { decodeProtobuf, protobufSchemaOf } from './protobuf.ts'
 import type { DecodedBody, DecodeLimits } from './record.ts'
 import type { SchemaAnswer, SchemaName, Schemas } from './schemas.ts'
@@ -33,15 +33,18 @@ function nameIn (bytes: Buffer, kind: BodyKind): SchemaName | undefined {
     case 'avro': return avroSchemaOf(bytes)
     case 'protobuf':
     case 'protobuf-delimited': return protobufSchemaOf(bytes)
-    default: return undefined
+    case 'json':
+    case 'ndjson': return jsonSchemaOf(bytes)
   }
 }
 
 /** @param isBare the bytes carry no frame, and the answer is that for the schema named beside them */
 function decode (bytes: Buffer, kind: BodyKind, limits: BodyLimits, answer: SchemaAnswer | undefined, isBare: boolean): DecodedBody {
   switch (kind) {
-    case 'json': return decodeJson(bytes, limits)
-    case 'ndjson': return decodeNdjson(bytes, limits)
+    case 'json':
+    case 'ndjson':
+      if (answer !== undefined) return decodeJsonBySchema(bytes, answer, limits, { isLines: kind === 'ndjson', isBare })
+      return kind === 'json' ? decodeJson(bytes, limits) : decodeNdjson(bytes, limits)
     case 'avro': return isBare ? decodeAvroRecords(bytes, answer!, limits) : decodeAvro(bytes, answer, limits, limits.inflatedBytesMax)
     case 'protobuf':
     case 'protobuf-delimited': return decodeProtobuf(bytes, answer, limits, { isDelimited: kind === 'protobuf-delimited', isBare })

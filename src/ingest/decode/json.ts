@@ -2,19 +2,14 @@
 
 import { isUtf8 } from 'node:buffer'
 import { ServiceError } from '../../model/errors.ts'
-import type { ReasonCode } from '../../model/reason.ts'
 import { type EpochMs, epochMs } from '../../model/units.ts'
-import { type Spans, scanBody, scanLines } from './json-scan.ts'
+import { type Spans, scanBody, scanLines, skipSpace } from './json-scan.ts'
 import {
-  type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RecordBytes, type RejectedRecord,
-  type SentChannel, TEXT_MAX
+  type DecodedBody, type DecodedRecord, type DecodeLimits, isFirmwareText, isIdentifierText, type RejectedRecord, type SentChannel, TEXT_MAX
 } from './record.ts'
+import type { JsonFields, JsonKnown, JsonRead, JsonReading, SchemaAnswer, SchemaName } from './schemas.ts'
 
 type Fields = Readonly<Record<string, unknown>>
-
-/** What a record of the schema holds, before it has a place; or why it is none. */
-type Read = { reason: undefined, fields: ReadFields } | { reason: ReasonCode, field: string | undefined }
-type ReadFields = Omit<DecodedRecord, keyof RecordBytes | 'index' | 'content'>
 
 /** A calendar time without zone: said apart, because a zone is all it lacks. */
 const LOCAL_TIME = /^\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?)?$/
@@ -25,8 +20,30 @@ const NO_VALUE = 'no_value'
 
 const UNREADABLE: DecodedBody = { unreadable: 'malformed', detail: 'the body is not valid JSON in UTF-8 without a byte order mark' }
 
-/** `application/json`: one object or one array of objects. @param mayBeEmpty a record of schema v2 without any value is read too */
-export function decodeJson (body: Buffer, limits: DecodeLimits, mayBeEmpty = false): DecodedBody {
+const FRAME_LENGTH = 5
+const OPEN_OBJECT = 0x7b
+const OPEN_LIST = 0x5b
+
+/** What a framed body says of its schema: `0x00`, which no JSON begins with, and 4 bytes. JSON must follow: UTF-16 may begin so too. */
+export function jsonSchemaOf (body: Buffer): SchemaName | undefined {
+  if (body[0] !== 0 || body.length <= FRAME_LENGTH) return undefined
+  const first = body[skipSpace(body, FRAME_LENGTH, body.length)]
+  return first === OPEN_OBJECT || first === OPEN_LIST ? { id: body.readUInt32BE(1) } : undefined
+}
+
+/** A body in a registered schema. @param isBare it carries no frame: its schema was named beside it */
+export function decodeJsonBySchema (body: Buffer, answer: SchemaAnswer, limits: DecodeLimits, { isLines, isBare }: { isLines: boolean, isBare: boolean }): DecodedBody {
+  if (answer.unreadable !== undefined) return answer
+  if (answer.reader.type !== 'JSON') return { unreadable: 'malformed', detail: 'the schema of this id is not one of JSON' }
+  const json = isBare ? body : body.subarray(FRAME_LENGTH)
+  return isLines ? decodeNdjson(json, limits, answer.reader.read) : decodeJson(json, limits, answer.reader.read)
+}
+
+/** A record of schema v2 without any value is read too: it was stored before. */
+export const readStored: JsonRead = (value, members) => readRecord(value, members, true)
+
+/** `application/json`: one object or one array of objects. @param bySchema absent: by the schemas of the product */
+export function decodeJson (body: Buffer, limits: DecodeLimits, bySchema?: JsonRead): DecodedBody {
   const spans = scanBody(body, limits.recordsMax)
   assertCount(spans, limits)
   if (spans.depths.some(depth => depth > limits.depthMax)) {
@@ -38,24 +55,24 @@ export function decodeJson (body: Buffer, limits: DecodeLimits, mayBeEmpty = fal
   if (typeof parsed !== 'object' || parsed === null || values.length !== spans.starts.length) {
     return { unreadable: 'malformed', detail: 'the body is neither a JSON object nor an array of objects' }
   }
-  return readAll(body, spans, values, limits, mayBeEmpty)
+  return readAll(body, spans, values, limits, bySchema)
 }
 
 /** `application/x-ndjson`: one object per line; a bad line is one malformed record. */
-export function decodeNdjson (body: Buffer, limits: DecodeLimits): DecodedBody {
+export function decodeNdjson (body: Buffer, limits: DecodeLimits, bySchema?: JsonRead): DecodedBody {
   const { spans, regular } = scanLines(body, limits.recordsMax)
   assertCount(spans, limits)
   if (spans.starts.length === 0) return { unreadable: 'malformed', detail: 'the body holds no line' }
   if (regular && isUtf8(body) && !spans.depths.some(depth => depth > limits.depthMax)) {
     const text = body.toString('utf8').trimEnd()
     const values = parse(`[${text.replaceAll('\n', ',')}]`)
-    if (Array.isArray(values) && values.length === spans.starts.length) return readAll(body, spans, values, limits)
+    if (Array.isArray(values) && values.length === spans.starts.length) return readAll(body, spans, values, limits, bySchema)
   }
   const values = spans.starts.map((start, index) => {
     const line = body.subarray(start, spans.ends[index])
     return spans.depths[index]! > limits.depthMax || !isUtf8(line) ? undefined : parse(line)
   })
-  return readAll(body, spans, values, limits)
+  return readAll(body, spans, values, limits, bySchema)
 }
 
 /** `undefined` when it is no JSON. */
@@ -72,14 +89,14 @@ function assertCount (spans: Spans, limits: DecodeLimits): void {
   throw new ServiceError('incorrect', 'INPUT_TOO_LARGE', `a body holds at most ${limits.recordsMax} records: send several requests`)
 }
 
-function readAll (source: Buffer, spans: Spans, values: readonly unknown[], limits: DecodeLimits, mayBeEmpty = false): DecodedBody {
+function readAll (source: Buffer, spans: Spans, values: readonly unknown[], limits: DecodeLimits, bySchema: JsonRead | undefined): DecodedBody {
   const records: DecodedRecord[] = []
   const rejected: RejectedRecord[] = []
   for (let index = 0; index < values.length; index++) {
     const start = spans.starts[index]!
     const end = spans.ends[index]!
     const value = values[index]
-    const read = end - start > limits.recordBytesMax ? TOO_LARGE : readRecord(value, spans.members[index]!, mayBeEmpty)
+    const read = end - start > limits.recordBytesMax ? TOO_LARGE : bySchema === undefined ? readRecord(value, spans.members[index]!, false) : bySchema(value, spans.members[index]!)
     if (read.reason === undefined) {
       const f = read.fields
       records.push({
@@ -87,18 +104,18 @@ function readAll (source: Buffer, spans: Spans, values: readonly unknown[], limi
         sequence: f.sequence, channels: f.channels, spo2: f.spo2, tissueO2: f.tissueO2, battery: f.battery, quality: f.quality, firmware: f.firmware
       })
     } else {
-      rejected.push({ index, source, start, end, content: 'json', reason: read.reason, field: read.field, ...whatIsKnown(value) })
+      rejected.push({ index, source, start, end, content: 'json', reason: read.reason, field: read.field, ...read.known ?? whatIsKnown(value) })
     }
   }
   return { records, rejected }
 }
 
-const TOO_LARGE: Read = { reason: 'record-too-large', field: undefined }
+const TOO_LARGE: JsonReading = { reason: 'record-too-large', field: undefined }
 
-function malformed (field?: string): Read { return { reason: 'malformed', field } }
+function malformed (field?: string): JsonReading { return { reason: 'malformed', field } }
 
 /** Device, time and schema of a record that is refused, so that it can be found again. */
-function whatIsKnown (value: unknown): Pick<RejectedRecord, 'schemaId' | 'deviceId' | 'takenAt'> {
+function whatIsKnown (value: unknown): JsonKnown {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return { schemaId: 0, deviceId: undefined, takenAt: undefined }
   const record = value as Fields
   const deviceId = record['deviceId']
@@ -111,7 +128,7 @@ function whatIsKnown (value: unknown): Pick<RejectedRecord, 'schemaId' | 'device
 }
 
 /** Fields that are null are absent; one that the schema does not have makes the record malformed, so that nothing misspelled is lost in silence. */
-function readRecord (value: unknown, members: number, mayBeEmpty: boolean): Read {
+function readRecord (value: unknown, members: number, mayBeEmpty: boolean): JsonReading {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return malformed()
   const record = value as Fields
   const deviceId = record['deviceId']
@@ -129,7 +146,7 @@ function readRecord (value: unknown, members: number, mayBeEmpty: boolean): Read
     if (hasUnknownField(record, rest)) return malformed(UNKNOWN_FIELD)
     if (countMembers(record) !== members) return { reason: 'duplicate-key', field: undefined }
   }
-  const fields: ReadFields = {
+  const fields: JsonFields = {
     schemaId: rest.channels === undefined ? 1 : 2,
     deviceId,
     patientId: patientId as string | undefined ?? undefined,
@@ -145,7 +162,7 @@ function readRecord (value: unknown, members: number, mayBeEmpty: boolean): Read
   return hasValue(fields) || (mayBeEmpty && fields.channels !== undefined) ? { reason: undefined, fields } : malformed(NO_VALUE)
 }
 
-function noTime (time: unknown): Read {
+function noTime (time: unknown): JsonReading {
   const lacksZone = typeof time === 'string' && LOCAL_TIME.test(time)
   return lacksZone ? { reason: 'time-zone-missing', field: 'timestamp_utc' } : malformed('timestamp_utc')
 }
@@ -153,7 +170,7 @@ function noTime (time: unknown): Read {
 /** The fields in which the versions differ, and how many fields and members a record with these should have. */
 interface Values extends Pick<DecodedRecord, 'sequence' | 'channels' | 'spo2' | 'tissueO2'> { fieldCount: number, memberCount: number }
 
-function hasValue ({ spo2, tissueO2, channels, battery, quality }: ReadFields): boolean {
+function hasValue ({ spo2, tissueO2, channels, battery, quality }: JsonFields): boolean {
   return spo2 !== undefined || tissueO2 !== undefined || (channels?.length ?? 0) > 0 || battery !== undefined || quality !== undefined
 }
 
@@ -192,7 +209,7 @@ function hasUnknownField (record: Fields, { fieldCount, channels }: Values): boo
   return Object.keys(record).length !== fieldCount || (channels ?? []).some(channel => Object.keys(channel).length !== CHANNEL_FIELDS)
 }
 
-function isChannel (channel: Fields | null): channel is Fields & { value: unknown } {
+export function isChannel (channel: Fields | null): channel is Fields & { value: unknown } {
   if (typeof channel !== 'object' || channel === null) return false
   const value = channel['value']
   if (value === undefined || (typeof value === 'object' && value !== null)) return false
@@ -213,7 +230,7 @@ function wholeNumber (value: unknown): number | undefined {
 }
 
 /** Members of all objects in a parsed value; its depth was bounded by the scan. */
-function countMembers (value: unknown): number {
+export function countMembers (value: unknown): number {
   if (typeof value !== 'object' || value === null) return 0
   const values = Object.values(value)
   let count = Array.isArray(value) ? 0 : values.length

@@ -1,7 +1,8 @@
 /** The schemas by which records are read, as decoding asks for them. */
 
+import type { ReasonCode } from '../../model/reason.ts'
 import type { AvroCursor } from './avro-cursor.ts'
-import type { DecodedRecord } from './record.ts'
+import type { DecodedRecord, RecordBytes, RejectedRecord } from './record.ts'
 
 /** Reads one record from where the cursor stands, whatever it holds: it is judged afterwards. */
 export type AvroRead = (cursor: AvroCursor) => DecodedRecord
@@ -20,7 +21,17 @@ export interface ProtobufReader {
   read: ProtobufRead
 }
 
-export type SchemaReader = AvroReader | ProtobufReader
+/** What an object holds, before it has a place; or why it is none, and what is known of it all the same. */
+export type JsonFields = Omit<DecodedRecord, keyof RecordBytes | 'index' | 'content'>
+export type JsonKnown = Pick<RejectedRecord, 'schemaId' | 'deviceId' | 'takenAt'>
+export type JsonReading = { reason: undefined, fields: JsonFields } | { reason: ReasonCode, field: string | undefined, known?: JsonKnown }
+
+/** @param members of all objects in it as they were sent: more than the parsed value has means that a key stands there twice */
+export type JsonRead = (value: unknown, members: number) => JsonReading
+
+export interface JsonReader { type: 'JSON', id: number, read: JsonRead }
+
+export type SchemaReader = AvroReader | ProtobufReader | JsonReader
 
 /** What a body says of its schema: an id of the registry in use, or the fingerprint of an Avro schema (`canonical-form.ts`). */
 export type SchemaName = { id: number } | { form: string }

@@ -8,7 +8,8 @@ import { undefinedWhenDestroyed } from '../../security/data-keys.ts'
 import { itemOf } from '../accept.ts'
 import { fractionsByBody } from '../check-reading.ts'
 import { decodeAvroRecords } from '../decode/avro.ts'
-import { decodeJson } from '../decode/json.ts'
+import { FIXED_ID_MAX } from '../decode/fixed-schemas.ts'
+import { decodeJson, decodeJsonBySchema, readStored } from '../decode/json.ts'
 import { decodeProtobufRecord } from '../decode/protobuf.ts'
 import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.ts'
 import type { Schemas } from '../decode/schemas.ts'
@@ -144,6 +145,8 @@ export async function decodeItem (item: Pick<SealedItem, 'content' | 'schemaId' 
   switch (item.content) {
     case 'avro': return decodeAvroRecords(bytes, await schemas.kept(item.schemaId), limits)
     case 'protobuf': return decodeProtobufRecord(bytes, await schemas.kept(item.schemaId), limits)
-    default: return decodeJson(bytes, limits, wasStored(item))
+    default:
+      if (item.schemaId > FIXED_ID_MAX) return decodeJsonBySchema(bytes, await schemas.kept(item.schemaId), limits, { isLines: false, isBare: true })
+      return decodeJson(bytes, limits, wasStored(item) ? readStored : undefined)
   }
 }

@@ -1,6 +1,7 @@
 /** Whether schemas read each other's data, by the mode of their subject. */
 
 import type { CompiledAvro, CompiledSchema } from './compiled-schema.ts'
+import { unreadableJson } from './json-compatibility.ts'
 import { unreadableProtobuf } from './protobuf-compatibility.ts'
 
 /** As Confluent's registry names them; NONE is not offered. */
@@ -23,6 +24,7 @@ export function compatibilityProblems (next: CompiledSchema, earlier: readonly E
 function unreadable (reader: CompiledSchema, writer: CompiledSchema): string[] {
   if (reader.type === 'PROTOBUF' && writer.type === 'PROTOBUF') return unreadableProtobuf(reader.file, writer.file)
   if (reader.type === 'AVRO' && writer.type === 'AVRO') return unreadableAvro(reader, writer)
+  if (reader.type === 'JSON' && writer.type === 'JSON') return unreadableJson(reader.properties, writer.properties)
   return [`one is ${reader.type}, the other ${writer.type}`]
 }
 

@@ -2,10 +2,11 @@
 
 import type { Type } from 'avsc'
 import type { SchemaReader } from '../decode/schemas.ts'
+import type { JsonProperty } from './json-property.ts'
 import type { Delivery } from './plan.ts'
 import type { ProtoFile } from './proto-file.ts'
 
-export type SchemaType = 'AVRO' | 'PROTOBUF'
+export type SchemaType = 'AVRO' | 'PROTOBUF' | 'JSON'
 
 /** A schema as it is sent and kept. */
 export interface SchemaText { type: SchemaType, text: string }
@@ -30,7 +31,12 @@ export interface CompiledProtobuf extends Compiled {
   file: ProtoFile
 }
 
-export type CompiledSchema = CompiledAvro | CompiledProtobuf
+export interface CompiledJson extends Compiled {
+  type: 'JSON'
+  properties: readonly JsonProperty[]
+}
+
+export type CompiledSchema = CompiledAvro | CompiledProtobuf | CompiledJson
 
 export type Compilation = { compiled: CompiledSchema, problems?: undefined } | { problems: readonly string[] }
 

@@ -116,6 +116,33 @@ test('Protobuf goes the same way: kept while unknown, one message or many, read 
   expect((await ingest.review.show(waiting!.id))!.head.state).toBe('released')
 })
 
+test('JSON in a registered schema goes the same way: the id in a header or a frame, kept while unknown, read again when it is released', async () => {
+  const schema = JSON.stringify({ type: 'object', additionalProperties: false, required: ['serial', 'timestamp_utc'], properties: {
+    serial: { type: 'string', 'x-oxbow-field': 'deviceId' }, timestamp_utc: { type: 'integer' }, po2: { type: 'number', 'x-oxbow-metric': 'tissue-po2', 'x-oxbow-kind': 'tissue-po2', 'x-oxbow-unit': 'mm[Hg]' }
+  } })
+  const record = (at: number, serial = 'patch-1') => ({ serial, timestamp_utc: TAKEN_AT + at, po2: 51 })
+  const id = (await registry.register('Before JSON', given(schemaOf('BeforeJson', PO2)))).id + 1
+  const send = (bytes: Buffer, contentType: string, schemaId?: number) => ingest.accept({ bytes, contentType, contentEncoding: '', schemaId })
+  const bodies = [
+    await send(Buffer.from(JSON.stringify([record(200), record(201)])), 'application/json', id),
+    await send(Buffer.from(`${JSON.stringify(record(202))}\n${JSON.stringify(record(203, 'ring-2'))}\n`), 'application/x-ndjson', id),
+    await send(framed(id, [Buffer.from(JSON.stringify(record(204)))]), 'application/json')
+  ]
+  expect(bodies.map(({ body }) => body.rejected.map(({ reason }) => reason))).toEqual([['schema-unknown'], ['schema-unknown'], ['schema-unknown']])
+  expect(await registry.register('Ring', { type: 'JSON', text: schema })).toMatchObject({ id })
+  const ids = (await ingest.review.list({ reasons: ['schema-unknown'], states: ['held'], limit: 10 })).map(head => head.id)
+  expect(await ingest.review.resubmit(ids)).toEqual({ resubmitted: 3, remaining: [] })
+  const mine = (await system.batches()).filter(({ schemaId }) => schemaId === id)
+  expect(mine.flatMap(({ readings }) => readings).map(({ takenAt, values }) => [takenAt - TAKEN_AT, values]).sort()).toEqual([[200, [51]], [201, [51]], [202, [51]], [204, [51]]])
+  const [waiting] = await ingest.review.list({ deviceId: 'ring-2', limit: 1 })
+  expect(waiting).toMatchObject({ reason: 'device-unknown', content: 'json', schemaId: id })
+  system.registered.add('ring-2')
+  system.worn.push({ deviceId: 'ring-2', sid: drawSid(), from: TAKEN_AT - 60_000 })
+  ingest.releaser.associationRecorded(['ring-2'])
+  await ingest.releaser.settled()
+  expect((await ingest.review.show(waiting!.id))!.head.state).toBe('released')
+})
+
 test('the same schema has one id: in its subject, in another, and whatever white space it has', async () => {
   const schema = schemaOf('Same', PO2)
   const first = await registry.register('Same', given(schema))
