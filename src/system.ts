@@ -26,8 +26,10 @@ import { quarantinedOf } from './ingest/counters.ts'
 import { type Ingest, openIngest } from './ingest/open-ingest.ts'
 import { schemaName } from './ingest/decode/fixed-schemas.ts'
 import type { QuarantineReview } from './ingest/quarantine/quarantine-review.ts'
+import type { ForeignRegistrySettings } from './ingest/schemas/confluent-client.ts'
+import { createForeignView, type RegistryView } from './ingest/schemas/foreign-view.ts'
+import { createRegistry } from './ingest/schemas/registry.ts'
 import { startTopicInlets } from './ingest/topics/open-topic-inlets.ts'
-import { createRegistry, type Registry } from './ingest/schemas/registry.ts'
 import { registryRoutes } from './ingest/schemas/registry.routes.ts'
 import { startUpkeep } from './ingest/upkeep.ts'
 import type { DeviceModels } from './model/device-model.ts'
@@ -124,11 +126,22 @@ export async function openReview (options: SystemOptions): Promise<{ review: Qua
 }
 
 /** The schemas that are registered in this deployment, whether or not a server runs on it. @throws ServiceError unavailable STORE_UNAVAILABLE */
-export async function openRegistry (options: SystemOptions): Promise<{ registry: Registry, close (): Promise<void> }> {
+export async function openRegistry (options: SystemOptions): Promise<{ registry: RegistryView, close (): Promise<void> }> {
   const { config, events } = groundOf(options)
   const models = await loadModels(config)
   const stores = await reachStores(config)
-  return { registry: createRegistry({ pool: stores.pool('oxbow_ingest'), models, events }), close: stores.close }
+  const pool = stores.pool('oxbow_ingest')
+  const foreign = foreignRegistryOf(config)
+  return { registry: foreign === undefined ? createRegistry({ pool, models, events }) : createForeignView({ pool, models, registry: foreign.url }), close: stores.close }
+}
+
+/** `undefined`: schemas are registered here. */
+function foreignRegistryOf (config: Config): ForeignRegistrySettings | undefined {
+  const { 'schemas.registry': url, 'schemas.username': username, 'schemas.password': password, 'schemas.token': token } = config
+  if (url === 'built-in') return undefined
+  if (!URL.canParse(url)) throw new ServiceError('incorrect', 'CONFIG_INVALID', 'schemas.registry must be built-in, or an http(s) address')
+  const authorization = token !== '' ? `Bearer ${token}` : username !== '' ? `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}` : ''
+  return { url: url.replace(/\/+$/, ''), authorization }
 }
 
 /** What stands in the archive of this deployment, whether or not a server runs. @throws ServiceError unavailable STORE_UNAVAILABLE */
@@ -338,6 +351,7 @@ async function openDoor ({ config, events, now, running }: Ground, { stores, bus
     futureMaxMs: config['ingest.futureMax'],
     gatewayRate: config['ingest.ratePerGateway'] ?? undefined,
     deviceRate: config['ingest.ratePerDevice'] ?? undefined,
+    foreignRegistry: foreignRegistryOf(config),
     quarantineItemsMax: config['quarantine.itemsMax'],
     expiry: { retainMs: config['quarantine.retain'], retainWaitingMs: config['quarantine.retainWaiting'] }
   })
@@ -382,7 +396,7 @@ async function openApp (ground: Ground, deps: AppDeps): Promise<string> {
     bodyMax: config['fhir.bodyMax'],
     routes: [
       ingestRoutes({ accept: ingest.accept, counters: ingest.counters, events, now, bodyBytesMax: config['ingest.bodyMax'] }),
-      registryRoutes(ingest.registry),
+      ...ingest.registry === undefined ? [] : [registryRoutes(ingest.registry)],
       fhirRoutes({
         store,
         searchObservations: fhir.observations.search,

@@ -11,14 +11,14 @@ import { DEFAULT_MODE } from '../ingest/schemas/compatibility.ts'
 import { compileSchema, SCHEMA_TYPES } from '../ingest/schemas/compile-schema.ts'
 import type { CompiledSchema, SchemaText, SchemaType } from '../ingest/schemas/compiled-schema.ts'
 import { roleName } from '../ingest/schemas/plan.ts'
-import type { Registry } from '../ingest/schemas/registry.ts'
+import type { RegistryView } from '../ingest/schemas/foreign-view.ts'
 import { SchemaRefusal } from '../ingest/schemas/schema-refusal.ts'
 import { hasCluster } from '../platform/postgres/running-cluster.ts'
 import { readGivenFile, wrongUse } from './given.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 /** The registry of this deployment, whether a server runs or not. */
-export type OpenRegistry = (context: CliContext, configFile?: string) => Promise<{ registry: Registry, close (): Promise<void> }>
+export type OpenRegistry = (context: CliContext, configFile?: string) => Promise<{ registry: RegistryView, close (): Promise<void> }>
 
 const USAGE = `Usage: oxbow schema check    FILE [--subject S] [--type T] [--json]
        oxbow schema register FILE --subject S [--type T] [--json]
@@ -86,7 +86,7 @@ async function givenSchema (file: string | undefined, values: Values): Promise<S
   return { type, text: await readGivenFile(file, 'FILE') }
 }
 
-async function withRegistry (openRegistry: OpenRegistry, context: CliContext, values: Values, work: (registry: Registry) => Promise<number>): Promise<number> {
+async function withRegistry (openRegistry: OpenRegistry, context: CliContext, values: Values, work: (registry: RegistryView) => Promise<number>): Promise<number> {
   const { registry, close } = await openRegistry(context, values.config)
   try {
     return await work(registry)
@@ -95,7 +95,7 @@ async function withRegistry (openRegistry: OpenRegistry, context: CliContext, va
   }
 }
 
-async function list (registry: Registry, values: Values, context: CliContext): Promise<number> {
+async function list (registry: RegistryView, values: Values, context: CliContext): Promise<number> {
   const all = await registry.all()
   const shown = all.map(({ subject, version, id, type }) => ({ subject, version, id, type }))
   const width = Math.max(0, ...shown.map(({ subject }) => subject.length))
@@ -103,7 +103,7 @@ async function list (registry: Registry, values: Values, context: CliContext): P
   return EXIT.done
 }
 
-async function register (registry: Registry, subject: string, schema: SchemaText, { values, context }: { values: Values, context: CliContext }): Promise<number> {
+async function register (registry: RegistryView, subject: string, schema: SchemaText, { values, context }: { values: Values, context: CliContext }): Promise<number> {
   try {
     const { id, version } = await registry.register(subject, schema)
     context.stdout(values.json ? `${JSON.stringify({ subject, version, id })}\n` : `registered: ${subject} version ${version}, id ${id}\n`)

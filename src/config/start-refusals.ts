@@ -22,6 +22,7 @@ export function startRefusals (config: Config, keyFile: string): string[] {
     ...kmsRefusals(config, isProduction),
     ...rateRefusals(config),
     ...s3Refusals(config, isProduction),
+    ...registryRefusals(config, isProduction),
     ...(keyFile.startsWith(`${config.dataDir}${sep}`) ? ['keys.file lies inside dataDir: whoever copies the data would copy the keys'] : [])
   ]
 }
@@ -87,6 +88,19 @@ function rateRefusals (config: Config): string[] {
   const names = ['ingest.ratePerGateway', 'ingest.ratePerDevice'] as const
   return names.filter(name => (config[name]?.burst ?? Number.POSITIVE_INFINITY) < config['ingest.recordsMax'])
     .map(name => `${name}: burst is below ingest.recordsMax, a full request could not come through: raise the one or lower the other`)
+}
+
+function registryRefusals (config: Config, isProduction: boolean): string[] {
+  const setting = config['schemas.registry']
+  if (setting === 'built-in') return []
+  const url = URL.parse(setting)
+  if (url === null || !/^https?:$/.test(url.protocol) || url.username !== '' || url.search !== '' || url.hash !== '') {
+    return ['schemas.registry must be built-in, or an http(s) address without user and query']
+  }
+  return [
+    ...(isProduction && url.protocol === 'http:' && !isOnLoopback(url.hostname) ? ['schemas.registry is plain HTTP off loopback in production: use https'] : []),
+    ...(config['schemas.token'] !== '' && config['schemas.username'] !== '' ? ['schemas.token and schemas.username are both set: set one'] : [])
+  ]
 }
 
 const BROKER = /^(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9.-]+):\d{1,5}$/

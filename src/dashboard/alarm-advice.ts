@@ -15,6 +15,7 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'reading-conflict': 'A device sent two different readings under one time and sequence; the first stands: ask its maker.',
   'firmware-unknown': 'Readings name a firmware that the device model does not list: add it to the registry.',
   'schema-refused': 'Readings came in a schema that is unknown or cannot be read, and are kept: oxbow schema register, then oxbow quarantine resubmit --reason schema-unknown.',
+  'schema-registry-failed': 'The schema registry does not answer; readings in schemas never seen before are kept: bring it back, then oxbow quarantine resubmit --reason schema-unavailable.',
   'egress-failing': 'A destination does not take Bundles; they are tried again without end: look at the receiver.',
   'egress-dead-letter': 'A destination refuses a Bundle for good, it is kept aside: see the log for why.',
   'job-failing': 'A job in the background fails and is tried again: see the code in the log.',

@@ -27,6 +27,8 @@ import { createReleaser, type Releaser } from './quarantine/release.ts'
 import { createReleaseItems, type ReleaseItems } from './quarantine/release-items.ts'
 import { requarantine, type ReturnedReading } from './quarantine/requarantine.ts'
 import type { Rate } from './rate-limit.ts'
+import { createConfluentClient, type ForeignRegistrySettings } from './schemas/confluent-client.ts'
+import { createForeignSchemas } from './schemas/foreign-schemas.ts'
 import { createRegistry, type Registry } from './schemas/registry.ts'
 import { createSchemaLookup } from './schemas/schema-lookup.ts'
 
@@ -44,6 +46,8 @@ export interface IngestOptions {
   models: DeviceModels
   events: Pick<Events, 'accepted' | 'quarantined' | 'repeated' | 'released' | 'discarded' | 'limited' | 'schema' | 'raise' | 'clear'>
   now: () => EpochMs
+  /** Where schemas are registered, if not here. */
+  foreignRegistry?: ForeignRegistrySettings | undefined
   /** Of decoding; what is missing has its default. */
   limits?: Partial<BodyLimits>
   /** How far ahead of the server a reading may lie, in ms. Default 5 min. */
@@ -72,7 +76,8 @@ export interface Ingest {
   /** Call `start` before the door opens; a process that only reviews does not start it. */
   releaser: Releaser
   review: QuarantineReview
-  registry: Registry
+  /** The built-in one; absent where schemas are registered elsewhere. */
+  registry: Registry | undefined
   /** Of everything that identifies readings here and appends them. */
   inFlight: Pick<InFlight, 'mark'>
   /** To be run about hourly. */
@@ -112,8 +117,14 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const identify = createIdentify({
     resolve: options.resolve, firmwareNumber: options.firmwareNumber, models: options.models, checkLimits, onUnknownFirmware: raiseOnce(events)
   })
-  const schemas = createSchemaLookup({ pool, now })
-  const registry = createRegistry({ pool, models: options.models, events, onRegistered: schemas.forgetMisses })
+  const { models, foreignRegistry } = options
+  const schemas = createSchemaLookup({
+    pool, now,
+    ...(foreignRegistry === undefined ? {} : {
+      foreign: kept => createForeignSchemas({ pool, models, events, registry: foreignRegistry.url, fetch: createConfluentClient(foreignRegistry), kept })
+    })
+  })
+  const registry = foreignRegistry === undefined ? createRegistry({ pool, models, events, onRegistered: schemas.forgetMisses }) : undefined
   const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
   const inFlight = createInFlight()
   const sidNow = async (deviceId: string) => (await options.resolve(deviceId, now())).sid

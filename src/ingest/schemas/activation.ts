@@ -14,7 +14,8 @@ export interface Candidate {
   versions: readonly Version[]
   /** Only this version is compared on the wire; absent: those that the mode says. */
   against?: Version | undefined
-  mode: Mode
+  /** NONE: the wire is not judged here. */
+  mode: Mode | 'NONE'
   models: DeviceModels
 }
 
@@ -28,5 +29,5 @@ export function activationProblems ({ compiled, versions, against, mode, models 
     else reasons.push(`version ${stored.version} cannot be read any more: ${compilation.problems.join('; ')}`)
   }
   const compared = against === undefined ? earlier : earlier.filter(({ version }) => version === against.version)
-  return [...reasons, ...compatibilityProblems(compiled, compared, mode), ...mappingProblems(compiled, earlier.at(-1)?.compiled, models)]
+  return [...reasons, ...mode === 'NONE' ? [] : compatibilityProblems(compiled, compared, mode), ...mappingProblems(compiled, earlier.at(-1)?.compiled, models)]
 }

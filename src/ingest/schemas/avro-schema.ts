@@ -13,9 +13,9 @@ const HOW = 'name the channel by "oxbow.metric", "oxbow.kind" and "oxbow.unit", 
 export function compileAvro (text: string): Compilation {
   const node = parse(text)
   if (node === undefined) return { problems: ['the schema is not JSON'] }
+  if (node['type'] !== 'record') return { problems: ['the schema is no record'] }
   const type = typeOf(node)
   if (typeof type === 'string') return { problems: [type] }
-  if (node['type'] !== 'record') return { problems: ['the schema is no record'] }
   try {
     return compileRecord(node, type)
   } catch (error) {

@@ -83,3 +83,31 @@ export async function selectMode (db: Db, subject: string): Promise<Mode | undef
 export async function upsertMode (db: Db, subject: string, mode: Mode): Promise<void> {
   await storeQuery(db, 'INSERT INTO registry.config (subject, compatibility) VALUES ($1, $2) ON CONFLICT (subject) DO UPDATE SET compatibility = excluded.compatibility', [subject, mode])
 }
+
+/** Our id of a schema of an external registry, if it was taken. */
+export async function selectForeign (db: Db, registry: string, foreignId: number): Promise<number | undefined> {
+  const { rows } = await storeQuery<{ id: number }>(db, 'SELECT schema_id AS id FROM registry.foreign_schema WHERE registry = $1 AND foreign_id = $2 LIMIT 1', [registry, foreignId])
+  return rows[0]?.id
+}
+
+/** The newest version of the subject before this one that was taken. @param version absent: of all */
+export async function selectForeignBefore (db: Db, registry: string, subject: string, version?: number): Promise<SchemaText & { version: number } | undefined> {
+  const { rows } = await storeQuery<{ version: number, type: SchemaType, text: string }>(db, `
+    SELECT f.version, s.type, s.text FROM registry.foreign_schema f JOIN registry.schema s ON s.id = f.schema_id
+    WHERE f.registry = $1 AND f.subject = $2 AND ($3::int IS NULL OR f.version < $3) ORDER BY f.version DESC LIMIT 1`, [registry, subject, version ?? null])
+  return rows[0]
+}
+
+export async function insertForeign (db: Db, registry: string, foreignId: number, subjects: readonly { subject: string, version: number }[], id: number): Promise<void> {
+  await storeQuery(db, `
+    INSERT INTO registry.foreign_schema (registry, foreign_id, subject, version, schema_id) SELECT $1, $2, subject, version, $5
+    FROM unnest($3::text[], $4::int[]) AS t (subject, version) ON CONFLICT DO NOTHING`,
+  [registry, foreignId, subjects.map(({ subject }) => subject), subjects.map(({ version }) => version), id])
+}
+
+/** What was taken from an external registry, by its subjects and versions. */
+export async function selectAllForeign (db: Db, registry: string): Promise<Omit<StoredVersion, 'text'>[]> {
+  const { rows } = await storeQuery<{ subject: string, version: number, id: number, type: SchemaType }>(db, `
+    SELECT f.subject, f.version, s.id, s.type FROM registry.foreign_schema f JOIN registry.schema s ON s.id = f.schema_id WHERE f.registry = $1 ORDER BY f.subject, f.version`, [registry])
+  return rows
+}

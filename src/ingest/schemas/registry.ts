@@ -107,7 +107,7 @@ function pick (versions: readonly StoredVersion[], version: VersionName, subject
 }
 
 /** Without what makes no difference: white space between the parts of JSON. */
-function normal ({ type, text }: SchemaText): SchemaText {
+export function normal ({ type, text }: SchemaText): SchemaText {
   try {
     return { type, text: JSON.stringify(JSON.parse(text)) }
   } catch {
@@ -141,10 +141,18 @@ async function activate (db: Db, deps: RegistryDeps, subject: string, schema: Sc
   if (versions.length === 0 && await countSubjects(db) >= SUBJECTS_MAX) throw new SchemaRefusal(42201, `the registry holds at most ${SUBJECTS_MAX} subjects`)
   const reasons = await judge(db, deps, { subject, compiled, versions, against: undefined })
   if (reasons.length > 0) throw new SchemaRefusal(409, 'Schema being registered is incompatible with an earlier schema or with a mapping in use', reasons)
-  const id = await selectByDigest(db, digestOf(schema)) ?? await insertSchema(db, schema, compiled.type === 'AVRO' ? compiled.form : undefined)
+  const id = await idOf(db, schema)
   const version = (versions.at(-1)?.version ?? 0) + 1
   await insertVersion(db, subject, version, id)
   return { version: { ...schema, id, subject, version }, isNew: true }
+}
+
+/** That of the same schema, or a new one. @param schema can be compiled */
+export async function idOf (db: Db, schema: SchemaText): Promise<number> {
+  const known = await selectByDigest(db, digestOf(schema))
+  if (known !== undefined) return known
+  const { compiled } = compileSchema(schema) as { compiled: CompiledSchema }
+  return insertSchema(db, schema, compiled.type === 'AVRO' ? compiled.form : undefined)
 }
 
 interface Question {
@@ -160,7 +168,7 @@ async function judge (db: Db, { models }: RegistryDeps, { subject, compiled, ver
 }
 
 /** A container file names its schema by names and types alone, which must not mean two things. */
-async function formProblems (db: Db, compiled: CompiledSchema): Promise<string[]> {
+export async function formProblems (db: Db, compiled: CompiledSchema): Promise<string[]> {
   if (compiled.type !== 'AVRO') return []
   const { form, meaning } = compiled
   const twin = await selectByForm(db, form)

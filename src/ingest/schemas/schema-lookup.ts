@@ -7,6 +7,7 @@ import { fixedByForm, fixedById } from '../decode/fixed-readers.ts'
 import { FIXED_ID_MAX } from '../decode/fixed-schemas.ts'
 import { type SchemaAnswer, type SchemaName, type Schemas, UNKNOWN_FORM, UNKNOWN_ID } from '../decode/schemas.ts'
 import { compileSchema } from './compile-schema.ts'
+import type { ForeignSchema } from './foreign-schemas.ts'
 import { selectByForm, selectSchema, type StoredSchema } from './registry-rows.ts'
 
 export interface SchemaLookup extends Schemas {
@@ -20,6 +21,8 @@ export interface SchemaLookupOptions {
   now: () => EpochMs
   /** Most answers remembered. Default 10,000. */
   rememberedMax?: number
+  /** An external registry whose ids are those in frames; absent: the built-in one. @param kept by the id under which records are kept */
+  foreign?: (kept: Schemas['kept']) => ForeignSchema
   /** How long a schema that is not there is not asked for again: another process may register it. Default 2 s. */
   missMs?: number
 }
@@ -32,16 +35,12 @@ export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup 
   let misses = createBoundedMemory<SchemaAnswer>({ sizeMax: rememberedMax, now })
   const asking = new Map<string, Promise<SchemaAnswer>>()
 
-  function answer (key: string, select: () => Promise<StoredSchema | undefined>, unknown: SchemaAnswer): SchemaAnswer | Promise<SchemaAnswer> {
+  function answer (key: string, find: () => Promise<SchemaAnswer>): SchemaAnswer | Promise<SchemaAnswer> {
     const known = memory.get(key) ?? misses.get(key) ?? asking.get(key)
     if (known !== undefined) return known
-    const asked = select().then(stored => {
-      if (stored === undefined) {
-        misses.set(key, unknown, now() + missMs)
-        return unknown
-      }
-      const found = readerOf(stored)
-      memory.set(key, found, Number.POSITIVE_INFINITY)
+    const asked = find().then(found => {
+      if (found.unreadable === undefined) memory.set(key, found, Number.POSITIVE_INFINITY)
+      else misses.set(key, found, now() + missMs)
       return found
     }).finally(() => { asking.delete(key) })
     asking.set(key, asked)
@@ -50,18 +49,29 @@ export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup 
 
   function byId (id: number): SchemaAnswer | Promise<SchemaAnswer> {
     if (id <= FIXED_ID_MAX || id > PG_INT_MAX) return fixedById(id) ?? UNKNOWN_ID
-    return answer(`id ${id}`, () => selectSchema(pool, id), UNKNOWN_ID)
+    return answer(`id ${id}`, async () => readerOf(await selectSchema(pool, id), UNKNOWN_ID))
+  }
+
+  const foreign = options.foreign?.(byId)
+
+  /** An id in a frame. The fixed ids are ours, and mean something else elsewhere. */
+  function inFrame (id: number): SchemaAnswer | Promise<SchemaAnswer> {
+    if (foreign === undefined) return byId(id)
+    return id < 1 || id > PG_INT_MAX ? UNKNOWN_ID : answer(`foreign ${id}`, () => foreign(id))
   }
 
   return {
-    named: (name: SchemaName) => 'id' in name ? byId(name.id) : fixedByForm(name.form) ?? answer(`form ${name.form}`, () => selectByForm(pool, name.form), UNKNOWN_FORM),
+    named: (name: SchemaName) => 'id' in name
+      ? inFrame(name.id)
+      : fixedByForm(name.form) ?? answer(`form ${name.form}`, async () => readerOf(await selectByForm(pool, name.form), UNKNOWN_FORM)),
     kept: byId,
     forgetMisses: () => { misses = createBoundedMemory({ sizeMax: rememberedMax, now }) }
   }
 }
 
 /** What was registered under rules that have become stricter is not read in another way than it was meant. */
-export function readerOf (stored: StoredSchema): SchemaAnswer {
+function readerOf (stored: StoredSchema | undefined, unknown: SchemaAnswer): SchemaAnswer {
+  if (stored === undefined) return unknown
   const compilation = compileSchema(stored)
   if (compilation.problems !== undefined) return { unreadable: 'schema-incompatible', detail: `the schema cannot be read as readings: ${compilation.problems.join('; ')}` }
   return { reader: compilation.compiled.reader(stored.id) }

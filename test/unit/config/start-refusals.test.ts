@@ -65,3 +65,18 @@ test('settings of KMS and S3 are not looked at while they are not chosen', () =>
   expect(refusals({ OXBOW_KMS_ENDPOINT: 'kms.example', OXBOW_KMS_ACCESS_KEY_ID: 'a', OXBOW_S3_ENDPOINT: 's3.example' })).toEqual([])
   expect(refusals(S3)).toEqual([])
 })
+
+test.each([
+  ['no address', { OXBOW_SCHEMAS_REGISTRY: 'registry' }, /schemas\.registry must be built-in, or an http/],
+  ['another protocol', { OXBOW_SCHEMAS_REGISTRY: 'ftp://registry.example' }, /schemas\.registry must be built-in/],
+  ['a user in the address', { OXBOW_SCHEMAS_REGISTRY: 'https://u:p@registry.example' }, /schemas\.registry must be built-in/],
+  ['two ways to log in', { OXBOW_SCHEMAS_REGISTRY: 'https://registry.example', OXBOW_SCHEMAS_TOKEN: 't', OXBOW_SCHEMAS_USERNAME: 'u' }, /are both set/],
+  ['plain HTTP in production', { ...PRODUCTION, OXBOW_SCHEMAS_REGISTRY: 'http://registry.example:8081' }, /use https/]
+])('an external schema registry with %s: one refusal', (_what, env, reason) => {
+  expect(refusals(env)).toEqual([expect.stringMatching(reason)])
+})
+
+test('an external schema registry over https, or on loopback, may be', () => {
+  expect(refusals({ ...PRODUCTION, OXBOW_SCHEMAS_REGISTRY: 'https://registry.example' })).toEqual([])
+  expect(refusals({ ...PRODUCTION, OXBOW_SCHEMAS_REGISTRY: 'http://127.0.0.1:8081' })).toEqual([])
+})

@@ -21,7 +21,7 @@ beforeAll(async () => {
   system.worn.push({ deviceId: 'patch-1', sid: drawSid(), from: TAKEN_AT - 60_000 })
   ingest = await system.open()
   await ingest.releaser.start()
-  registry = ingest.registry
+  registry = ingest.registry!
 })
 afterAll(() => system?.close())
 

@@ -114,7 +114,8 @@ const problemsOf = (text: string) => compileSchema({ type: 'AVRO', text }).probl
 
 test.each([
   ['{', 'the schema is not JSON'],
-  ['"string"', 'the schema is no Avro schema: '],
+  ['"string"', 'the schema is no record'],
+  ['{"type": "record", "name": "R", "fields": [{"name": "a", "type": "strin"}]}', 'the schema is no Avro schema: undefined type name: strin'],
   ['{"type": "enum", "name": "E", "symbols": ["A"]}', 'the schema is no record'],
   [fields(), 'no field is measured'],
   [fields({ name: 'rssi', type: 'int' }), 'field rssi is no field of ours, and does not say what it is: name the channel by "oxbow.metric"'],
