@@ -3,7 +3,8 @@ import { encodeRawFrame } from '../../../../src/ingest/raw-frame.ts'
 import { ServiceError } from '../../../../src/model/errors.ts'
 import { RAW, READINGS } from '../../../../src/model/streams.ts'
 import { openEmbeddedBus } from '../../../../src/platform/bus/embedded/embedded-bus.ts'
-import { OF_SID } from '../../../../src/security/data-keys.ts'
+import { OF_SID, rawContext } from '../../../../src/security/data-keys.ts'
+import { seal } from '../../../../src/security/envelope.ts'
 import type { Manifest } from '../../../../src/stores/archive/manifest.ts'
 import { commitObject, openHeads, type PartitionHead, type Reservation, reserve } from '../../../../src/stores/archive/manifest-rows.ts'
 import { type ArchiveSystem, archiveSystem } from '../../../support/archive-system.ts'
@@ -147,6 +148,36 @@ test('stopping writes what is open', async () => {
   expect(system.bus.backlog(RAW)).toBe(0)
   expect(await system.verify()).toMatchObject({ ok: true, underway: { objects: 0, records: 0 } })
 })
+
+test('raw records from before places were written are archived as they are', async () => {
+  const { sid } = system.worn1()
+  const before = await system.verify()
+  const originals = Buffer.from('{"a":1}{"b":2}')
+  const head = Buffer.alloc(18)
+  head.set([0x01, 1])
+  head.writeUInt32BE(2, 2)
+  head.writeUIntBE(system.now, 6, 6)
+  head.writeUIntBE(77, 12, 6)
+  const lengths = Buffer.alloc(12)
+  lengths.writeUInt32BE(2)
+  lengths.writeUInt32BE(7, 4)
+  lengths.writeUInt32BE(7, 8)
+  const value = Buffer.concat([head, Buffer.of(8), Buffer.from('http/old'), lengths, seal(await system.dataKeys.forSid(sid), rawContext(sid), originals)])
+  await system.bus.publish([{ topic: RAW, key: sid, value }])
+  const writer = await system.start()
+  await system.archived()
+  await writer.stop()
+  const report = await system.verify()
+  expect(report.findings).toEqual([])
+  expect([report.readings.opened - before.readings.opened, report.requests]).toEqual([2, before.requests])
+  const [manifest] = (await owned()).filter(({ sources }) => sources[0]?.inlet === 'http/old')
+  expect(manifest).toMatchObject({ readings: 2, readingBytes: 14, sources: [{ inlet: 'http/old', from: 77, to: 77, readings: 2 }], schemas: [{ content: 'json', id: 2, readings: 2 }] })
+})
+
+async function owned (): Promise<Manifest[]> {
+  const { rows } = await system.database.owner.query<{ manifest: string }>('SELECT manifest FROM archive.object WHERE manifest IS NOT NULL')
+  return rows.map(({ manifest }) => JSON.parse(manifest) as Manifest)
+}
 
 test('a record that does not open stops the archive, which says so and loses nothing', async () => {
   const { sid } = system.worn1()
