@@ -2,8 +2,9 @@
 
 import { createSecretKey } from 'node:crypto'
 import { ServiceError } from '../../model/errors.ts'
-import type { KeyContext, KeyRing } from '../../platform/keys/key-ring.ts'
+import { contextText, type KeyContext, type KeyRing } from '../../platform/keys/key-ring.ts'
 import type { ObjectStore } from '../../platform/objects/object-store.ts'
+import type { BoundedMemory } from '../../security/bounded-memory.ts'
 import { OF_SID } from '../../security/data-keys.ts'
 import type { SealingKey } from '../../security/envelope.ts'
 import { DIRECTORY_KEY } from './directory-key.ts'
@@ -29,6 +30,8 @@ export interface VerifiedObject {
 export interface VerifyObjectParts {
   objects: Pick<ObjectStore, 'get'>
   keyRing: Pick<KeyRing, 'unwrap'>
+  /** Keys that were asked for before, by id and context: most sids stand in many objects. */
+  known: BoundedMemory<SealingKey | NoKey>
   /** Which object of the manifest has this digest. */
   objectOf: (digest: string) => Promise<string | undefined>
 }
@@ -106,12 +109,20 @@ function sameNumbers (some: readonly number[], others: readonly number[]): boole
 
 function countOf (parcels: readonly Parcel[]): number { return parcels.reduce((sum, [, , count]) => sum + count!, 0) }
 
-type NoKey = 'destroyed' | 'missing' | 'wrong'
+/** Why there is no key to open with. */
+export type NoKey = 'destroyed' | 'missing' | 'wrong'
 const KEY_WORDS: Readonly<Record<NoKey, string>> = {
   destroyed: 'was destroyed', missing: 'is not in the key ring', wrong: 'does not unwrap: the key ring is another one, or its entry was changed'
 }
 
-async function keyOf ({ keyRing }: VerifyObjectParts, id: string, context: KeyContext): Promise<SealingKey | NoKey> {
+async function keyOf ({ keyRing, known }: VerifyObjectParts, id: string, context: KeyContext): Promise<SealingKey | NoKey> {
+  const name = `${id} ${contextText(context)}`
+  const key = known.get(name) ?? await askedFor(keyRing, id, context)
+  known.set(name, key, Number.POSITIVE_INFINITY)
+  return key
+}
+
+async function askedFor (keyRing: VerifyObjectParts['keyRing'], id: string, context: KeyContext): Promise<SealingKey | NoKey> {
   try {
     return createSecretKey(await keyRing.unwrap(id, context))
   } catch (error) {

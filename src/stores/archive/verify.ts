@@ -5,9 +5,10 @@ import { type EpochMs, epochMs } from '../../model/units.ts'
 import type { KeyRing } from '../../platform/keys/key-ring.ts'
 import { KEPT, type ObjectStore } from '../../platform/objects/object-store.ts'
 import { storeQuery, withClient } from '../../platform/postgres/pool.ts'
+import { createBoundedMemory } from '../../security/bounded-memory.ts'
 import { digestOf, type Manifest, NO_DIGEST } from './manifest.ts'
 import { knownObjects, type ManifestRow, manifestRows, objectOfDigest, type PartitionHead, readHeads } from './manifest-rows.ts'
-import { type ObjectFindingKind, verifyObject } from './verify-object.ts'
+import { type ObjectFindingKind, verifyObject, type VerifyObjectParts } from './verify-object.ts'
 import { addPlaces, dropSnapshot, judgeRequests, nameRequests, type RequestVerdict, type Snapshot, takeSnapshot } from './verify-places.ts'
 
 export type FindingKind = ObjectFindingKind | 'object-unknown' | 'manifest-changed' | 'range-gap' | 'range-overlap' | 'bus-younger' | 'book-differs' | WrongRequest
@@ -62,7 +63,10 @@ const REQUEST_WORDS: Readonly<Record<WrongRequest, string>> = {
   'release-unknown': 'archived as released, and quarantine does not know of them'
 }
 
-interface Run extends VerifyParts {
+/** Keys in memory, about 400 bytes each. */
+const KEYS_MAX = 100_000
+
+interface Run extends VerifyParts, Pick<VerifyObjectParts, 'known'> {
   db: PoolClient
   span: VerifySpan
   heads: ReadonlyMap<number, PartitionHead>
@@ -76,7 +80,7 @@ export function verifyArchive (parts: VerifyParts, span: VerifySpan = {}): Promi
   return withClient(parts.pool, async db => {
     const { heads, snapshot } = await snapshotOf(db)
     const run: Run = {
-      ...parts, db, span, heads: new Map(heads.map(head => [head.partition, head])), counts: {}, findings: [],
+      ...parts, db, span, known: createBoundedMemory({ sizeMax: KEYS_MAX, now: () => epochMs(0) }), heads: new Map(heads.map(head => [head.partition, head])), counts: {}, findings: [],
       report: { objects: 0, bytes: 0, records: 0, readings: { opened: 0, erased: 0 }, underway: { objects: 0, records: 0 } }
     }
     try {
