@@ -69,7 +69,7 @@ export function statusOf (missing: readonly string[], alarms: readonly Operation
       part('Bus', `${plural(sources.backlog(), 'record')} waiting`, ['bus-failed'], ['bus-behind']),
       part('Stream', plural(writerCount, 'writer'), ['stream-stopped'], ['job-failing']),
       { name: 'Stores', state: missing.some(name => name.startsWith('store ')) ? 'down' : 'up', detail: 'linkage and series, apart' },
-      part('Quarantine', 'sealed, with reasons', ['quarantine-full'], ['quarantine-expiring']),
+      part('Quarantine', 'sealed, with reasons', ['quarantine-full'], ['quarantine-expiring', 'schema-refused', 'schema-registry-failed']),
       part('Bundle egress', destinationCount === 0 ? 'no destinations' : plural(destinationCount, 'destination'), [], ['egress-failing', 'egress-dead-letter'])
     ]
   }

@@ -124,7 +124,12 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
       foreign: kept => createForeignSchemas({ pool, models, events, registry: foreignRegistry.url, fetch: createConfluentClient(foreignRegistry), kept })
     })
   })
-  const registry = foreignRegistry === undefined ? createRegistry({ pool, models, events, onRegistered: schemas.forgetMisses }) : undefined
+  // What still comes in a schema that is not known raises it again.
+  const onRegistered = (): void => {
+    schemas.forgetMisses()
+    events.clear('schema-refused')
+  }
+  const registry = foreignRegistry === undefined ? createRegistry({ pool, models, events, onRegistered }) : undefined
   const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
   const inFlight = createInFlight()
   const sidNow = async (deviceId: string) => (await options.resolve(deviceId, now())).sid

@@ -11,10 +11,12 @@ import { type PlannedField, protobufRead } from './protobuf-reader.ts'
 const HOW = 'give it the option (oxbow) = "metric=… kind=… unit=…", "field=…" or "ignore"'
 const BASE64 = /^[A-Za-z0-9+/\s]+={0,2}\s*$/
 
+/** The text of a .proto file has a semicolon or a brace. */
+export function isDescriptor (text: string): boolean { return BASE64.test(text) }
+
 export function compileProtobuf (text: string): Compilation {
   try {
-    // The text of a .proto file has a semicolon or a brace.
-    return compileFile(BASE64.test(text) ? readProtoDescriptor(Buffer.from(text, 'base64')) : parseProtoText(text))
+    return compileFile(isDescriptor(text) ? readProtoDescriptor(Buffer.from(text, 'base64')) : parseProtoText(text))
   } catch (error) {
     if (error instanceof ProtoProblem) return { problems: [error.message] }
     throw error

@@ -5,6 +5,7 @@ import type { RouteDeclaration } from '../../auth/access.ts'
 import { MODES, type Mode } from './compatibility.ts'
 import { SCHEMA_TYPES } from './compile-schema.ts'
 import { SCHEMA_BYTES_MAX, type SchemaText, type SchemaType } from './compiled-schema.ts'
+import { isDescriptor } from './protobuf-schema.ts'
 import type { Registry, VersionName } from './registry.ts'
 import type { StoredVersion } from './registry-rows.ts'
 import { SchemaRefusal } from './schema-refusal.ts'
@@ -42,7 +43,7 @@ function send (reply: FastifyReply, answer: unknown): FastifyReply { return repl
 function readRoutes (app: FastifyInstance, registry: Registry): void {
   const get = (path: string, answer: (request: Request) => Promise<unknown>) => app.get(BASE + path, { config: READ }, async (request, reply) => send(reply, await answer(request as Request)))
   get('/schemas/types', async () => SCHEMA_TYPES)
-  get('/schemas/ids/:id', async ({ params }) => schemaAnswer(await registry.schema(idOf(params.id))))
+  get('/schemas/ids/:id', async ({ params, query }) => schemaAnswer(inFormat(await registry.schema(idOf(params.id)), query['format'])))
   get('/schemas/ids/:id/schema', async ({ params }) => (await registry.schema(idOf(params.id))).text)
   get('/schemas/ids/:id/subjects', async ({ params }) => [...new Set((await subjectsOf(registry, params.id)).map(({ subject }) => subject))])
   get('/schemas/ids/:id/versions', async ({ params }) => subjectsOf(registry, params.id))
@@ -105,6 +106,12 @@ function typeAnswer (type: SchemaType): object { return type === 'AVRO' ? {} : {
 function schemaAnswer ({ type, text }: SchemaText): object { return { ...typeAnswer(type), schema: text } }
 
 function versionAnswer ({ subject, version, id, type, text }: StoredVersion): object { return { subject, version, id, ...typeAnswer(type), schema: text } }
+
+/** A descriptor is what was registered, or nothing: none is made from a text. */
+function inFormat (schema: SchemaText, format: string | undefined): SchemaText {
+  if (schema.type !== 'PROTOBUF' || format !== 'serialized' || isDescriptor(schema.text)) return schema
+  throw new SchemaRefusal(42201, 'format=serialized is given only of a schema that was registered as a descriptor')
+}
 
 function idOf (text: string): number {
   if (!/^[0-9]{1,10}$/.test(text)) throw new SchemaRefusal(40403, 'Schema not found')

@@ -28,6 +28,8 @@ export interface SchemaLookupOptions {
 }
 
 const PG_INT_MAX = 2 ** 31 - 1
+/** How long a schema that cannot be read is not asked for again: it never changes, and what is said against it seldom. */
+const INCOMPATIBLE_MS = 30_000
 
 export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup {
   const { pool, now, rememberedMax = 10_000, missMs = 2_000 } = options
@@ -40,7 +42,7 @@ export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup 
     if (known !== undefined) return known
     const asked = find().then(found => {
       if (found.unreadable === undefined) memory.set(key, found, Number.POSITIVE_INFINITY)
-      else misses.set(key, found, now() + missMs)
+      else misses.set(key, found, now() + (found.unreadable === 'schema-incompatible' ? INCOMPATIBLE_MS : missMs))
       return found
     }).finally(() => { asking.delete(key) })
     asking.set(key, asked)

@@ -11,7 +11,7 @@ const run = fc.record({ origin: fc.nat({ max: 0xffff }), first: fc.nat(), count:
 
 test('decoding gives what was encoded, record by record', () => {
   fc.assert(fc.property(
-    fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 20 }), fc.constantFrom('json' as const, 'avro' as const), fc.nat(), u48,
+    fc.array(fc.uint8Array({ maxLength: 50 }), { minLength: 1, maxLength: 20 }), fc.constantFrom('json' as const, 'avro' as const, 'protobuf' as const), fc.nat(), u48,
     fc.constantFrom('arrived' as const, 'released' as const), fc.array(origin, { maxLength: 5 }), fc.array(run, { maxLength: 5 }),
     (records, content, schemaId, receivedAt, way, origins, runs) => {
       const head = { content, schemaId, receivedAt: epochMs(receivedAt), way, origins, runs }

@@ -1,6 +1,6 @@
 import fastify, { type FastifyInstance } from 'fastify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createRegistry } from '../../../../src/ingest/schemas/registry.ts'
+import { createRegistry, type Registry } from '../../../../src/ingest/schemas/registry.ts'
 import { registryRoutes } from '../../../../src/ingest/schemas/registry.routes.ts'
 import { TISSUE_OXYGEN_V1, TISSUE_OXYGEN_V2 } from '../../../../src/ingest/decode/fixed-schemas.ts'
 import { MODELS } from '../../../support/ingest-door.ts'
@@ -59,6 +59,24 @@ test('registering gives the id, again the same, and is refused with the codes of
   expect(await call('POST', '/subjects/%0A/versions', { schema: V1 })).toMatchObject([422, { error_code: 42201 }])
   expect(outcomes.filter(outcome => outcome === 'registered')).toHaveLength(1)
   expect(outcomes.filter(outcome => outcome === 'refused')).toHaveLength(3)
+})
+
+test('Protobuf is registered as text or as a descriptor, and given as it was', async () => {
+  const schema = 'syntax = "proto3"; message Strap { string device_id = 1; int64 timestamp_utc = 2; optional double spo2 = 3; }'
+  const [status, { id }] = await call('POST', '/subjects/strap/versions', { schema, schemaType: 'PROTOBUF' }) as [number, { id: number }]
+  expect(status).toBe(200)
+  expect(await call('GET', `/schemas/ids/${id}`)).toEqual([200, { schemaType: 'PROTOBUF', schema }])
+  expect(await call('GET', `/schemas/ids/${id}?format=serialized`)).toMatchObject([422, { error_code: 42201 }])
+  expect(await call('GET', '/schemas/types')).toEqual([200, ['AVRO', 'PROTOBUF', 'JSON']])
+})
+
+test('a failure of ours is answered as everywhere', async () => {
+  const broken = fastify()
+  broken.setErrorHandler((error, _request, reply) => reply.code(503).send((error as Error).message))
+  await broken.register(registryRoutes({ subjects: async () => { throw new Error('no store') } } as unknown as Registry))
+  const answer = await broken.inject('/schema-registry/subjects')
+  expect([answer.statusCode, answer.body]).toEqual([503, 'no store'])
+  await broken.close()
 })
 
 test('what is not there has its code', async () => {
