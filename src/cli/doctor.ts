@@ -5,11 +5,14 @@ import { dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 import type { Pool } from 'pg'
 import { localTokenKeyFile } from '../auth/local-issuer.ts'
+import { loadDeviceModels } from '../config/device-models.ts'
 import { loadConfig } from '../config/load.ts'
+import { MODELS_FOLDER } from '../config/product.ts'
 import type { Config } from '../config/schema.ts'
 import { countOpenJobs } from '../fhir/jobs/open-jobs.ts'
 import { arrivalHours } from '../ingest/counters.ts'
 import { countOpenByReason } from '../ingest/quarantine/quarantine-rows.ts'
+import { selectActive } from '../ingest/schemas/registry-rows.ts'
 import { ServiceError } from '../model/errors.ts'
 import { RAW, READINGS } from '../model/streams.ts'
 import { epochMs } from '../model/units.ts'
@@ -31,6 +34,7 @@ import { archiveCheck } from './doctor/archive-checks.ts'
 import { type Check, type NamedFinding, note, runChecks, wrong } from './doctor/check.ts'
 import { busCheck } from './doctor/bus-checks.ts'
 import { flowChecks } from './doctor/flow-checks.ts'
+import { schemaCheck } from './doctor/schema-checks.ts'
 import { diskCheck, nodeCheck, privateFileCheck, type Readiness, serverCheck, settingsCheck } from './doctor/host-checks.ts'
 import { serviceCheck } from './doctor/service-checks.ts'
 import { storeChecks } from './doctor/store-checks.ts'
@@ -40,8 +44,12 @@ import { type CliContext, EXIT, type Verb } from './verb.ts'
 const USAGE = `Usage: oxbow doctor [--config FILE] [--json]
 
 Looks at the settings, Node, the key files or the key service, the disk, the archive's
-bucket, the databases of all stores and whether they stand apart, migrations, clocks, the
-counters (in = stored + quarantined + suppressed), quarantine and jobs, and says what to do. It changes nothing, and runs
+bucket, the databases of all stores and whether they stand apart, migrations, clocks, schemas,
+the counters (in = stored + quarantined + suppressed), the archive, quarantine and jobs, and
+says what to do. It changes nothing, and runs
+Looks at the settings, Node, the key files, the disk, the databases of all stores and
+whether they stand apart, migrations, clocks, schemas, the counters (in = stored + quarantined +
+suppressed), quarantine and jobs, and says what to do. It changes nothing, and runs
 beside the server or without it. Exit code 0: all well, 1: something is wrong.
 
   --config FILE  settings as JSON (the environment goes before the file)
@@ -179,6 +187,7 @@ async function examineStores (config: Config, { urls }: ReachedDatabases, { now 
         pendingMigrations: store => pendingMigrations(urls.owner(store as StoreName), STORES[store as StoreName]),
         now
       }),
+      schemaCheck({ active: () => selectActive(pool('oxbow_ingest')), models: () => loadDeviceModels(MODELS_FOLDER) }),
       busCheck({ kind: config['bus.kind'], differences: async () => (await kafka()).compareTopics(config) }),
       archiveCheck({
         folder: archiveFolderOf(config),

@@ -29,7 +29,14 @@ function compileFile (file: ProtoFile): Compilation {
   const readings = planned.filter(({ fields }) => fields.some(({ purpose }) => typeof purpose === 'object' && purpose.is === 'role' && purpose.role === 'deviceId'))
   const [reading, ...more] = readings
   if (reading === undefined || more.length > 0) return { problems: [`exactly one message must be a reading, one with a field deviceId (or device_id); here are ${readings.length}`] }
+  if (isInsideMap(file, reading.message)) return { problems: [`${reading.message.name} stands inside a message with a map, where clients count message indexes in different ways: put it at the top of the file`] }
   return compileReading(file, reading.message, reading.fields)
+}
+
+/** A map makes a type of its own beside the nested ones, which some clients count. */
+function isInsideMap ({ messages }: ProtoFile, { indexes }: ProtoMessage): boolean {
+  const outer = messages.filter(message => message.indexes.length < indexes.length && message.indexes.every((index, depth) => index === indexes[depth]))
+  return outer.some(({ fields }) => fields.some(({ isMap }) => isMap))
 }
 
 interface Planned { field: ProtoField, purpose: Purpose | string }

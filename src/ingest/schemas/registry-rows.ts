@@ -41,6 +41,15 @@ export async function selectAllVersions (db: Db): Promise<Omit<StoredVersion, 't
   return rows
 }
 
+/** The newest version of each subject, of all registries. */
+export async function selectActive (db: Db): Promise<StoredVersion[]> {
+  const { rows } = await storeQuery<{ subject: string, version: number, id: number, type: SchemaType, text: string }>(db, `
+    SELECT DISTINCT ON (v.registry, v.subject) v.subject, v.version, s.id, s.type, s.text
+    FROM (SELECT '' AS registry, subject, version, schema_id FROM registry.version UNION ALL SELECT registry, subject, version, schema_id FROM registry.foreign_schema) v
+    JOIN registry.schema s ON s.id = v.schema_id ORDER BY v.registry, v.subject, v.version DESC`)
+  return rows
+}
+
 export async function selectSchema (db: Db, id: number): Promise<StoredSchema | undefined> {
   const { rows } = await storeQuery<{ id: number, type: SchemaType, text: string }>(db, 'SELECT id, type, text FROM registry.schema WHERE id = $1', [id])
   return rows[0]

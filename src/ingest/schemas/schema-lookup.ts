@@ -19,7 +19,7 @@ export interface SchemaLookupOptions {
   /** Login `oxbow_ingest`. */
   pool: Pool
   now: () => EpochMs
-  /** Most answers remembered. Default 10,000. */
+  /** Most answers remembered. Default 1,000. */
   rememberedMax?: number
   /** An external registry whose ids are those in frames; absent: the built-in one. @param kept by the id under which records are kept */
   foreign?: (kept: Schemas['kept']) => ForeignSchema
@@ -32,7 +32,7 @@ const PG_INT_MAX = 2 ** 31 - 1
 const INCOMPATIBLE_MS = 30_000
 
 export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup {
-  const { pool, now, rememberedMax = 10_000, missMs = 2_000 } = options
+  const { pool, now, rememberedMax = 1_000, missMs = 2_000 } = options
   const memory = createBoundedMemory<SchemaAnswer>({ sizeMax: rememberedMax, now })
   let misses = createBoundedMemory<SchemaAnswer>({ sizeMax: rememberedMax, now })
   const asking = new Map<string, Promise<SchemaAnswer>>()

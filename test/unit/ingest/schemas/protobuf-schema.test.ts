@@ -185,6 +185,7 @@ test.each([
   [proto('repeated string channels = 3;'), 'field channels must be repeated messages'],
   [proto('message C { string metric = 1; } repeated C channels = 3;'), 'field channels lacks kind, unit, value in its messages'],
   [proto('message C { string metric = 1; string kind = 2; string unit = 3; double value = 4; int32 x = 5; } repeated C channels = 3;'), 'field x is no part of a channel'],
+  ['syntax = "proto3"; message Out { map<string, int32> m = 1; message R { string device_id = 1; int64 timestamp_utc = 2; optional double spo2 = 3; } }', 'Out.R stands inside a message with a map'],
   ['syntax = "proto3"; message R { string device_id = 1; double timestamp_utc = 2; optional double spo2 = 3; }', 'field timestamp_utc must be one whole number'],
   ['syntax = "proto3"; message R { string device_id = 1; optional double spo2 = 3; }', 'no field is timestamp_utc']
 ])('%#: a schema that cannot be read as readings is refused in words', (text, problem) => {
