@@ -47,9 +47,6 @@ Looks at the settings, Node, the key files or the key service, the disk, the arc
 bucket, the databases of all stores and whether they stand apart, migrations, clocks, schemas,
 the counters (in = stored + quarantined + suppressed), the archive, quarantine and jobs, and
 says what to do. It changes nothing, and runs
-Looks at the settings, Node, the key files, the disk, the databases of all stores and
-whether they stand apart, migrations, clocks, schemas, the counters (in = stored + quarantined +
-suppressed), quarantine and jobs, and says what to do. It changes nothing, and runs
 beside the server or without it. Exit code 0: all well, 1: something is wrong.
 
   --config FILE  settings as JSON (the environment goes before the file)
