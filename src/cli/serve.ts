@@ -10,7 +10,7 @@ import { runWard } from './demonstration/ward.ts'
 import { forgetAddress, localTokens, recordAddress } from './local-server.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
-const USAGE = `Usage: oxbow serve [--config FILE]
+const USAGE = `Usage: oxbow serve [--config FILE] [--roles all|stream]
 
 Starts the server: PostgreSQL below the data directory (or the one the settings name),
 the ingest API, the stream, the FHIR API. Logs go to standard error; one line
@@ -19,6 +19,11 @@ SIGTERM and SIGINT stop it in order.
 
   --config FILE  settings as JSON (docs/configuration.md lists them all);
                  the environment (OXBOW_…) goes before the file
+  --roles ROLES  what this server does; goes before the setting 'roles':
+                 all     everything (default); one such server per deployment
+                 stream  only series writers, health and metrics, beside the
+                         server that does everything, on its databases and its
+                         Kafka cluster; as many as the load needs
   --help         this text
 `
 
@@ -27,18 +32,20 @@ export const serveVerb: Verb = {
   summary: 'start the server',
   usage: USAGE,
   run: async (args, context) => {
-    const { values } = parseArgs({ args: [...args], options: { config: { type: 'string' } } })
-    const config = loadConfig(context.env, values.config)
+    const { values } = parseArgs({ args: [...args], options: { config: { type: 'string' }, roles: { type: 'string' } } })
+    const config = loadConfig(values.roles === undefined ? context.env : { ...context.env, OXBOW_ROLES: values.roles }, values.config)
     const lost = new AbortController()
     const system = await startSystem({ config, now: context.now, writeLog: context.stderr, onLost: () => { lost.abort() } })
     const ended = AbortSignal.any([context.signal, lost.signal])
+    // Verbs of this machine speak with the server that does everything.
+    const isWhole = config.roles === 'all'
     try {
-      await recordAddress(config, system.address)
+      if (isWhole) await recordAddress(config, system.address)
       context.stdout(`oxbow ready ${system.address}\n`)
-      if (config.demo === 'on') openWard(config, system, { ...context, signal: ended })
-      context.stderr(welcome(system, config))
+      if (isWhole && config.demo === 'on') openWard(config, system, { ...context, signal: ended })
+      context.stderr(isWhole ? welcome(system, config) : `Oxbow stores readings here, beside the server that leads: ${system.address}/health/ready\n`)
       if (!ended.aborted) await once(ended, 'abort')
-      await forgetAddress(config)
+      if (isWhole) await forgetAddress(config)
     } finally {
       await system.stop()
     }

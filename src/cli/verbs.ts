@@ -1,7 +1,8 @@
 /** Every verb, in the order in which `--help` lists them. */
 
 import { loadConfig } from '../config/load.ts'
-import { openArchiveView, openRegistry, openReview, type SystemOptions } from '../system.ts'
+import { openArchiveView, openRegistry, openReview } from '../system.ts'
+import type { SystemOptions } from '../system/ground.ts'
 import { createArchiveVerb } from './archive.ts'
 import { docsVerb } from './docs.ts'
 import { doctorVerb } from './doctor.ts'

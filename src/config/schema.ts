@@ -85,6 +85,7 @@ export const SETTINGS = {
   mode: choice('development', ['development', 'production'], 'In `production` the local key ring, demo data, shared databases or roles and plain HTTP off loopback are refused.'),
   dataDir: folder('.oxbow', 'Folder of everything Oxbow keeps on this machine: embedded PostgreSQL and its log. The local keys stand beside it.'),
   demo: choice('on', ['on', 'off'], '`on` runs the demonstration ward: a replayed recording and simulated sensors, marked DEMO in every resource and response.'),
+  roles: choice('all', ['all', 'stream'], '`all` does everything; one such server leads a deployment, a second one is refused. `stream` only stores what comes over the bus and closes windows, beside the one that leads, and needs `bus.kind` `kafka`; any number of them share the work.'),
   'log.level': choice('info', ['debug', 'info', 'warn', 'error'], 'Least level that is logged; logs go to standard error as JSON lines.'),
 
   'http.host': text('127.0.0.1', 'Address to listen on. Off loopback the start is refused unless `http.allowPlain` and, with keys in a file, `keys.allowLocal` are `yes`, and with the demonstration ward.'),

@@ -18,6 +18,7 @@ export function startRefusals (config: Config, keyFile: string): string[] {
     ...(!isLoopback && config['http.allowPlain'] === 'no' ? ['http.host is off loopback and http.allowPlain is no: put a proxy that speaks TLS in front and allow it by name'] : []),
     ...(config['keys.kind'] === 'local' && (isProduction || !isLoopback) && config['keys.allowLocal'] === 'no' ? ['the local key ring is refused in production and off loopback unless keys.allowLocal is yes'] : []),
     ...((isProduction || !isLoopback) && config.demo === 'on' ? ['demonstration data are refused in production and off loopback: set demo to off'] : []),
+    ...(config.roles === 'stream' && config['bus.kind'] === 'embedded' ? ['roles is stream and bus.kind is embedded: servers share the work through Kafka, set bus.kind to kafka'] : []),
     ...kafkaRefusals(config, isProduction),
     ...kmsRefusals(config, isProduction),
     ...rateRefusals(config),

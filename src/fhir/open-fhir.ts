@@ -1,4 +1,4 @@
-/** Mappings, pinned texts, stores → Observations as the API reads them, and their way to other systems. */
+/** Mappings and pinned texts; with the stores → Observations as the API reads them, and their way to other systems. */
 
 import type { Pool } from 'pg'
 import type { Config } from '../config/schema.ts'
@@ -12,15 +12,34 @@ import { createEgress, type Egress, type EgressParts } from './egress/egress.ts'
 import { loadMappings, type Mappings } from './views/mapping.ts'
 import { createFrameTools } from './views/observation-frame.ts'
 import { createObservations, type Observations } from './views/observations.ts'
-import { createPipelines, pipelineSettings } from './views/pipelines.ts'
+import { createPipelines, type Pipelines, pipelineSettings } from './views/pipelines.ts'
 import { recordMappings } from './views/record-mappings.ts'
 import type { ViewContexts } from './views/view-contexts.ts'
 
-export interface OpenFhirParts {
+export interface OpenMappingsParts {
   mappingsFolder: string
   models: DeviceModels
   /** Of the pipeline in use. */
   stream: { dagDigest: string, latenessMs: number }
+  seriesPool: Pool
+}
+
+export interface OpenMappings { mappings: Mappings, pipelines: Pipelines }
+
+/** What windows written from now on are built from, pinned in the series store. @throws ServiceError MAPPING_INVALID: the start must be refused */
+export async function openMappings ({ mappingsFolder, models, stream, seriesPool }: OpenMappingsParts): Promise<OpenMappings> {
+  const mappings = loadMappings(mappingsFolder)
+  const pipelines = createPipelines()
+  await recordMappings({
+    mappings,
+    pipelines,
+    current: { dagDigest: stream.dagDigest, settings: pipelineSettings(stream.latenessMs, models) },
+    record: texts => recordTexts(seriesPool, texts)
+  })
+  return { mappings, pipelines }
+}
+
+export interface OpenFhirParts extends OpenMappings {
   series: SeriesStore
   seriesPool: Pool
   linkagePool: Pool
@@ -35,22 +54,13 @@ export interface OpenFhirParts {
   writes: WriteClock
 }
 
-export interface Fhir { mappings: Mappings, observations: Observations, egress: Egress }
+/** `startEgress`: one delivery per destination, until it is closed. */
+export interface Fhir { observations: Observations, startEgress: () => Egress }
 
-/** @throws ServiceError MAPPING_INVALID: the start must be refused */
-export async function openFhir (parts: OpenFhirParts): Promise<Fhir> {
-  const { models, stream, series, seriesPool, linkagePool, deliveryPool, contexts, events, now, writes } = parts
-  const mappings = loadMappings(parts.mappingsFolder)
-  const pipelines = createPipelines()
-  await recordMappings({
-    mappings,
-    pipelines,
-    current: { dagDigest: stream.dagDigest, settings: pipelineSettings(stream.latenessMs, models) },
-    record: texts => recordTexts(seriesPool, texts)
-  })
+export function openFhir (parts: OpenFhirParts): Fhir {
+  const { mappings, pipelines, series, seriesPool, linkagePool, deliveryPool, contexts, events, now, writes, destinations, topicWriter } = parts
   const tools = createFrameTools({ mappings, pipelines, schemaName: parts.schemaName })
   const { ledger } = series
   const observations = createObservations({ seriesPool, ledger, linkagePool, contexts, tools, writes })
-  const egress = createEgress(parts.destinations, { ledger, loader: observations.loader, contexts, tools, linkagePool, deliveryPool, topicWriter: parts.topicWriter, events, now })
-  return { mappings, observations, egress }
+  return { observations, startEgress: () => createEgress(destinations, { ledger, loader: observations.loader, contexts, tools, linkagePool, deliveryPool, topicWriter, events, now }) }
 }

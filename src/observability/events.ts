@@ -9,8 +9,8 @@ import { errorFields, type LogFields, type Logger } from './logger.ts'
 /** What an operator must know of; each stands in `/health/ready` until it is over, or for a day where it tells of something that happened. */
 export type OperationalAlarm =
   | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
-  | 'inlet-stopped' | 'inlet-lost' | 'gateway-limited' | 'device-limited' | 'reading-conflict' | 'firmware-unknown' | 'schema-refused' | 'schema-registry-failed'
-  | 'archive-failed' | 'archive-behind' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
+  | 'lead-lost' | 'inlet-stopped' | 'inlet-lost' | 'foreign-record' | 'gateway-limited' | 'device-limited' | 'reading-conflict' | 'firmware-unknown' | 'schema-refused'
+  | 'schema-registry-failed' | 'archive-failed' | 'archive-behind' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {
   accepted (readings: number): void
@@ -47,7 +47,7 @@ export interface Events {
 }
 
 /** They are over when they are said: each stands for a day after the last one. */
-const HAPPENINGS: ReadonlySet<OperationalAlarm> = new Set(['inlet-lost', 'reading-conflict', 'egress-dead-letter', 'schema-refused'])
+const HAPPENINGS: ReadonlySet<OperationalAlarm> = new Set(['inlet-lost', 'foreign-record', 'reading-conflict', 'egress-dead-letter', 'schema-refused'])
 const HAPPENING_STANDS_MS = 86_400_000
 
 export function createEvents (registry: Registry, log: Logger, now: () => EpochMs): Events {

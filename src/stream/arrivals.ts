@@ -11,18 +11,35 @@ export interface Arrival { batch: ReadingBatch, partition: number, offset: numbe
 
 export interface TakenRecords { partition: number, firstOffset: number, nextOffset: number, records: readonly { offset: number, value: Uint8Array }[] }
 
-/** By sid, in order of offset. */
-export function decodeArrivals (taken: readonly TakenRecords[]): Map<Sid, Arrival[]> {
+/** A record that is none of ours. */
+export interface ForeignRecord { partition: number, offset: number, value: Uint8Array }
+
+/** By sid, in order of offset; apart what cannot be read. */
+export function decodeArrivals (taken: readonly TakenRecords[]): { arrivals: Map<Sid, Arrival[]>, foreign: ForeignRecord[] } {
   const bySid = new Map<Sid, Arrival[]>()
+  const foreign: ForeignRecord[] = []
   for (const { partition, records } of taken) {
     for (const { offset, value } of records) {
-      const batch = decodeReadingBatch(value)
+      const batch = batchIn(value)
+      if (batch === undefined) {
+        foreign.push({ partition, offset, value })
+        continue
+      }
       const arrivals = bySid.get(batch.sid)
       if (arrivals === undefined) bySid.set(batch.sid, [{ batch, partition, offset }])
       else arrivals.push({ batch, partition, offset })
     }
   }
-  return bySid
+  return { arrivals: bySid, foreign }
+}
+
+/** Of bytes that anybody may have written, in whatever way they fail. */
+function batchIn (value: Uint8Array): ReadingBatch | undefined {
+  try {
+    return decodeReadingBatch(value)
+  } catch {
+    return undefined
+  }
 }
 
 /** What one step has found so far; becomes a commit. */

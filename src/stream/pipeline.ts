@@ -6,7 +6,7 @@ import type { SidContext } from '../model/identity.ts'
 import type { ModelKey, Sid, StoredReading } from '../model/reading.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
 import { type Amender, createAmender } from './amend.ts'
-import { type Arrival, decodeArrivals, type Findings, type Late, noFindings, placeArrivals, placeLate, type TakenRecords } from './arrivals.ts'
+import { type Arrival, decodeArrivals, type Findings, type ForeignRecord, type Late, noFindings, placeArrivals, placeLate, type TakenRecords } from './arrivals.ts'
 import { closeOpenWindows, type Revision, windowGroups } from './close-open-windows.ts'
 import { lookAheadMs } from './close-window.ts'
 import { lookbackCount } from './plausibility.ts'
@@ -18,6 +18,8 @@ import { windowStartOf } from './window.ts'
 
 export interface Step {
   commit: SeriesCommit
+  /** Records among those taken that are none of ours: to be kept elsewhere before the commit goes past them. */
+  foreign: readonly ForeignRecord[]
   windowsClosed: number
   windowsAmended: readonly { cause: Due['cause'], count: number }[]
 }
@@ -65,7 +67,7 @@ export function createPipeline (parts: PipelineParts): Pipeline {
     contextChanged: sids => { for (const sid of sids) stale.add(sid) },
     openCount: () => open.size,
     step: async (taken, now) => {
-      const arrivals = decodeArrivals(taken)
+      const { arrivals, foreign } = decodeArrivals(taken)
       await openUp(unknownNames(arrivals, open), now)
       await reopenStale(now)
       // First, on what the store holds: a window closed in this very step is not yet there to be written again.
@@ -76,7 +78,8 @@ export function createPipeline (parts: PipelineParts): Pipeline {
       await place(parts, arrivals, open, work, now)
       for (const sid of arrivals.keys()) closeSeries(parts, open.get(sid)!, heard, now, work)
       closeSilent(parts, open, heard, now, work)
-      return stepOf(parts, taken, work, amended)
+      const step = stepOf(parts, taken, work, amended)
+      return step && { ...step, foreign }
     }
   }
 }
@@ -203,7 +206,7 @@ function closeSilent (parts: PipelineParts, open: Map<Sid, OpenSeries>, heard: M
 
 type Amended = Awaited<ReturnType<Amender['amend']>>
 
-function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Work, amended: Amended): Step | undefined {
+function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Work, amended: Amended): Omit<Step, 'foreign'> | undefined {
   const revisions = [...work.revisions, ...amended.revisions]
   const settled = [...work.settled, ...amended.settled]
   if (taken.length === 0 && revisions.length === 0 && settled.length === 0 && amended.due.length === 0 && work.closed.length === 0) return undefined

@@ -9,6 +9,7 @@ import type { EpochMs } from '../model/units.ts'
 import type { AmendmentCause } from '../model/window.ts'
 import type { Bus, BusConsumer } from '../platform/bus/bus.ts'
 import type { WriteClock } from '../platform/write-clock.ts'
+import type { ForeignRecord } from './arrivals.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
 import type { SeriesCommit } from './sink.ts'
@@ -22,6 +23,8 @@ export interface RunnerParts extends Omit<PipelineParts, 'topic' | 'writer' | 'p
   now: () => EpochMs
   /** Gives the times of issue. */
   writes: WriteClock
+  /** Keeps records that are none of ours; durable when it resolves. A record may come again after a crash. */
+  setAside: (records: readonly ForeignRecord[]) => Promise<void>
   /** Most records taken for one commit, and how long to wait for the first of them before the clock is looked at. */
   recordsMax: number
   tickMs: number
@@ -38,6 +41,8 @@ export interface RunnerReport {
   suppressed (kind: 'duplicate' | 'conflict', count: number): void
   windowsClosed (count: number): void
   windowsAmended (cause: AmendmentCause, count: number): void
+  /** Set aside, and passed over. */
+  foreign (records: number): void
   /** The runner stands still until it is over. */
   failed (runner: number, error: unknown): void
   recovered (runner: number): void
@@ -126,6 +131,7 @@ async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsum
   const step = await pipeline.step(taken, parts.now())
   if (step === undefined) return
   const pace = holdsSeveral(taken) ? pause(parts.paceMs, stop) : undefined
+  if (step.foreign.length > 0) await parts.setAside(step.foreign)
   await commitTimed(parts, step.commit)
   for (const { partition, nextOffset } of taken) consumer.release(partition, nextOffset)
   reportStep(parts.report, step)
@@ -166,6 +172,7 @@ function reportStep (report: RunnerReport, step: NonNullable<Awaited<ReturnType<
     conflict += count.conflict
   }
   report.stored(stored)
+  if (step.foreign.length > 0) report.foreign(step.foreign.length)
   if (duplicate > 0) report.suppressed('duplicate', duplicate)
   if (conflict > 0) report.suppressed('conflict', conflict)
   if (step.windowsClosed > 0) report.windowsClosed(step.windowsClosed)

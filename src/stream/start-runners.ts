@@ -54,6 +54,7 @@ function reportTo ({ events, onWindows }: RunnersParts): RunnerReport {
       events.windowsAmended(cause, count)
       onWindows()
     },
+    foreign: count => { events.raise('foreign-record', { count }) },
     failed: (runner, error) => {
       events.raise('stream-stopped', { writer: runner, ...errorFields(error) }, String(runner))
     },

@@ -16,6 +16,8 @@ export interface SendersOptions {
   chance: Chance
   /** Time of the first reading, ms. */
   from: number
+  /** No answer within this time is a fault of the server. Default 30 s. */
+  answerTimeoutMs?: number
 }
 
 export interface Senders {
@@ -75,18 +77,18 @@ async function runSender (options: SendersOptions, state: State, place: number):
 }
 
 /** @returns false when the request has to be sent again */
-async function post ({ address, token }: SendersOptions, state: State, body: readonly Sent[]): Promise<boolean> {
+async function post ({ address, token, answerTimeoutMs = ANSWER_TIMEOUT_MS }: SendersOptions, state: State, body: readonly Sent[]): Promise<boolean> {
   state.sums.requests++
   try {
     const response = await fetch(new URL('/ingest/telemetry', address()), {
-      method: 'POST', body: body.map(({ line }) => `${line}\n`).join(''), signal: AbortSignal.timeout(ANSWER_TIMEOUT_MS),
+      method: 'POST', body: body.map(({ line }) => `${line}\n`).join(''), signal: AbortSignal.timeout(answerTimeoutMs),
       headers: { 'Content-Type': 'application/x-ndjson', Authorization: `Bearer ${token}` }
     })
     const text = await response.text()
     if (response.status === 200) return note(state, body, JSON.parse(text) as TelemetryAnswer)
     if (!REFUSALS.has(response.status)) state.oddities.push(`answered ${response.status}: ${text.slice(0, 300)}`)
   } catch (error) {
-    if ((error as Error).name === 'TimeoutError') state.oddities.push(`no answer within ${ANSWER_TIMEOUT_MS} ms`)
+    if ((error as Error).name === 'TimeoutError') state.oddities.push(`no answer within ${answerTimeoutMs} ms`)
   }
   state.sums.failures++
   return false

@@ -82,7 +82,8 @@ export function createDelivery (parts: DeliveryParts): Delivery {
         await parts.pause(Math.max(backOff, round.retryAfterMs ?? 0), stop.signal)
         continue
       }
-      if (failures > 0) parts.events.clear('egress-failing', parts.destination.name)
+      // It may have been raised by a delivery before this one.
+      parts.events.clear('egress-failing', parts.destination.name)
       failures = 0
       if (round.result === 'idle') await parts.pause(options.idleMs, AbortSignal.any([stop.signal, idle.signal]))
     }

@@ -82,8 +82,9 @@ export interface SealedItem extends ItemHead { sealed: Buffer }
 /** Inlet of readings that the series store gave back. */
 export const RETURNED_INLET = 'series/'
 
-/** Beginning of the inlets that are partitions of a topic others write to. */
+/** Beginning of the inlets that are partitions of a topic others write to, and of a topic of ours. */
 export const TOPIC_INLET = 'kafka/'
+export const BUS_INLET = 'bus/'
 
 /** @param instance told apart in source positions */
 export function returnedSource (instance: string): string { return RETURNED_INLET + instance }

@@ -5,7 +5,7 @@ import type { Pool } from 'pg'
 import type { Config } from '../../config/schema.ts'
 import { ServiceError } from '../../model/errors.ts'
 import { type ClusterState, startCluster } from './cluster.ts'
-import { migrateStore } from './migrate.ts'
+import { migrateStore, pendingMigrations } from './migrate.ts'
 import { createPool } from './pool.ts'
 import { addressOf, assertApart, type StoreAddress } from './store-address.ts'
 import { hasCluster, runningCluster } from './running-cluster.ts'
@@ -53,15 +53,19 @@ export interface Stores {
 export interface OpenStoresOptions {
   /** Of the embedded cluster. */
   onState?: (state: ClusterState) => void
+  /** Last chance to refuse, before the databases are changed. */
+  beforeMigrations?: (urls: StoreUrls) => Promise<void>
 }
 
 /** @throws ServiceError CONFIG_INVALID naming what is missing or shared; STORE_IN_USE, STORE_FOLDER, STORE_UNAVAILABLE, STORE_MIGRATION */
 export async function openStores (config: Config, options: OpenStoresOptions = {}): Promise<Stores> {
-  const cluster = config['postgres.kind'] === 'embedded' ? await startCluster({ dataDir: config.dataDir, ...options }) : undefined
+  const { onState } = options
+  const cluster = config['postgres.kind'] === 'embedded' ? await startCluster({ dataDir: config.dataDir, ...(onState === undefined ? {} : { onState }) }) : undefined
   try {
     const urls = cluster === undefined ? externalUrls(config) : { login: (login: LoginName) => cluster.url(LOGINS[login][0], login), owner: cluster.ownerUrl }
     const addresses = addressesOf(urls)
     if (config.mode === 'production') assertApart([...addresses, ...STORE_NAMES.map(store => addressOf(store, urls.owner(store)))])
+    await options.beforeMigrations?.(urls)
     await Promise.all(STORE_NAMES.map(store => migrateStore(urls.owner(store), STORES[store])))
     return openPools(urls, addresses, async () => { await cluster?.stop() })
   } catch (error) {
@@ -74,6 +78,19 @@ export async function openStores (config: Config, options: OpenStoresOptions = {
 export async function reachStores (config: Config): Promise<Stores> {
   const urls = config['postgres.kind'] === 'embedded' ? await runningUrls(config.dataDir) : undefined
   return urls === undefined ? openStores(config) : openPools(urls, addressesOf(urls), async () => {})
+}
+
+/** For a server beside the one that opened them: nothing is started, nothing migrated. @throws ServiceError unavailable STORE_UNAVAILABLE · CONFIG_INVALID */
+export async function joinStores (config: Config): Promise<Stores> {
+  const urls = config['postgres.kind'] === 'external' ? externalUrls(config) : await runningUrls(config.dataDir)
+  if (urls === undefined) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', `no PostgreSQL runs below ${config.dataDir}: start the server that has it first`)
+  const addresses = addressesOf(urls)
+  if (config.mode === 'production') assertApart(addresses)
+  const pending = await Promise.all(STORE_NAMES.map(store => pendingMigrations(urls.owner(store), STORES[store])))
+  if (pending.flat().length > 0) {
+    throw new ServiceError('unavailable', 'STORE_MIGRATION', 'the databases are not on this version: start the server that leads on it first')
+  }
+  return openPools(urls, addresses, async () => {})
 }
 
 export interface ReachedDatabases {

@@ -42,7 +42,7 @@ beforeAll(async () => {
   await admin.end()
   const [bus, linkage, series, audit, keys] = ['bus', 'linkage', 'series', 'audit', 'keys'].map(store => (role: string) => urlOf(role, `oxbow_${store}`))
   env = {
-    OXBOW_MODE: 'production', OXBOW_DEMO: 'off', OXBOW_KEYS_ALLOW_LOCAL: 'yes', OXBOW_DATA_DIR: join(folder, 'oxbow'), OXBOW_POSTGRES_KIND: 'external',
+    OXBOW_MODE: 'production', OXBOW_DEMO: 'off', OXBOW_KEYS_ALLOW_LOCAL: 'yes', OXBOW_DATA_DIR: join(folder, 'oxbow'), OXBOW_KEYS_FILE: join(folder, 'keys.json'), OXBOW_POSTGRES_KIND: 'external',
     OXBOW_POSTGRES_BUS_URL: bus!('oxbow_bus'), OXBOW_POSTGRES_INGEST_URL: bus!('oxbow_ingest'), OXBOW_POSTGRES_ARCHIVE_URL: bus!('oxbow_archive'), OXBOW_POSTGRES_BUS_OWNER_URL: bus!('oxbow_bus_owner'),
     OXBOW_POSTGRES_LINKAGE_URL: linkage!('oxbow_linkage'), OXBOW_POSTGRES_DELIVERY_URL: linkage!('oxbow_delivery'), OXBOW_POSTGRES_LINKAGE_OWNER_URL: linkage!('oxbow_linkage_owner'),
     OXBOW_POSTGRES_SERIES_URL: series!('oxbow_series'), OXBOW_POSTGRES_SERIES_OWNER_URL: series!('oxbow_series_owner'),
@@ -81,17 +81,61 @@ test('no login and no owner may enter a database of another store, or any other'
   }
 })
 
-test('a server starts on it, in a data directory that is not there yet, and stops in order', async () => {
+interface Serving { address: Promise<string>, code: Promise<number>, stop (): void, log (): string }
+
+function serve (folderName: string): Serving {
   const ready = Promise.withResolvers<string>()
   const stop = new AbortController()
-  const context = {
-    env: { ...env, OXBOW_HTTP_PORT: '0' }, stdout: (text: string) => { ready.resolve(text) }, stderr: () => {}, now: () => epochMs(Date.now()), signal: stop.signal
-  }
-  const serving = serveVerb.run([], context)
-  const address = /^oxbow ready (\S+)\n$/.exec(await Promise.race([ready.promise, serving.then(String)]))?.[1]
-  expect((await fetch(`${address}/health/ready`)).status).toBe(200)
-  stop.abort()
-  expect(await serving).toBe(EXIT.done)
+  let log = ''
+  const code = serveVerb.run([], {
+    env: { ...env, OXBOW_HTTP_PORT: '0', OXBOW_DATA_DIR: join(folder, folderName) },
+    stdout: text => { ready.resolve(text) }, stderr: text => { log += text }, now: () => epochMs(Date.now()), signal: stop.signal
+  })
+  code.catch(() => {})
+  const address = Promise.race([ready.promise, code.then(String)]).then(text => /^oxbow ready (\S+)\n$/.exec(text)?.[1] ?? text)
+  address.catch(() => {})
+  return { address, code, stop: () => { stop.abort() }, log: () => log }
+}
+
+test('a server starts on it, in a data directory that is not there yet, and stops in order', async () => {
+  const server = serve('oxbow')
+  expect((await fetch(`${await server.address}/health/ready`)).status).toBe(200)
+  server.stop()
+  expect(await server.code).toBe(EXIT.done)
+})
+
+test('a second server that does everything is refused, from wherever it is started, until the first has ended', async () => {
+  const first = serve('one')
+  await first.address
+  const refused = { category: 'conflict', code: 'STORE_IN_USE', message: expect.stringContaining('--roles stream') }
+  await expect(serve('other').code).rejects.toMatchObject(refused)
+  first.stop()
+  expect(await first.code).toBe(EXIT.done)
+  const next = serve('other')
+  expect((await fetch(`${await next.address}/health/ready`)).status).toBe(200)
+  next.stop()
+  expect(await next.code).toBe(EXIT.done)
+})
+
+test('a server whose lead was lost leads again; it ends when another has it by then', async () => {
+  const server = serve('one')
+  await server.address
+  const other = new Client({ connectionString: urlOf('oxbow_linkage', 'oxbow_linkage') })
+  await other.connect()
+  const endLead = () => other.query<{ pid: number }>(`select pid, pg_terminate_backend(pid) from pg_stat_activity where application_name like 'oxbow lead %'`)
+  expect((await endLead()).rows).toHaveLength(1)
+  await expect.poll(server.log).toMatch(/"event":"lead-lost".*[\s\S]*"event":"lead-lost","msg":"operational alarm over"/)
+  expect((await fetch(`${await server.address}/health/ready`)).status).toBe(200)
+  const waiting = new Client({ connectionString: urlOf('oxbow_linkage', 'oxbow_linkage') })
+  await waiting.connect()
+  const taken = waiting.query(`select pg_advisory_lock(classid::int, objid::int) from pg_locks l join pg_stat_activity a using (pid)
+    where l.locktype = 'advisory' and a.application_name like 'oxbow lead %'`)
+  await expect.poll(async () => (await other.query(`select from pg_locks where locktype = 'advisory' and not granted`)).rowCount).toBe(1)
+  await endLead()
+  await taken
+  expect(await server.code).toBe(EXIT.notSo)
+  expect(server.log()).toContain('another server leads now')
+  await Promise.all([other.end(), waiting.end()])
 })
 
 test('the doctor finds nothing wrong with it', async () => {

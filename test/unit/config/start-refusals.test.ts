@@ -12,9 +12,11 @@ const refusals = (env: Record<string, string>) => startRefusals(loadConfig(env),
 test('a development server on loopback may start as it is, and on Kafka', () => {
   expect(refusals({})).toEqual([])
   expect(refusals(KAFKA)).toEqual([])
+  expect(refusals({ ...KAFKA, OXBOW_ROLES: 'stream' })).toEqual([])
 })
 
 test.each([
+  ['a server of role stream on the embedded bus', { OXBOW_ROLES: 'stream' }, /bus\.kind is embedded.*set bus\.kind to kafka/],
   ['Kafka without brokers', { OXBOW_BUS_KIND: 'kafka' }, /kafka\.brokers names none/],
   ['a broker without a port', { ...KAFKA, OXBOW_KAFKA_BROKERS: 'broker.example' }, /host:port/],
   ['brokers off loopback in production without TLS', { ...KAFKA, ...PRODUCTION }, /kafka\.tls is off/],

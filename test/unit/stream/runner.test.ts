@@ -15,6 +15,7 @@ const SID = 's1000000000000000000000000000' as Sid
  *  the partitions anew the other one of the two is the runner's. */
 function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Promise<void> = async () => {}) {
   const seen = { asked: 0, consumers: 0, shared: 0, commits: 0, opened: [] as (readonly number[])[], writers: [] as number[], failures: [] as unknown[] }
+  const set = { aside: [] as string[], foreign: 0 }
   const committed = new EventEmitter()
   const waiting = new Set<{ count: number, resolve: () => void }>()
   const until = (count: number) => seen.asked >= count ? Promise.resolve() : new Promise<void>(resolve => { waiting.add({ count, resolve }) })
@@ -54,6 +55,7 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
       commit: async ({ writer }) => {
         seen.commits++
         seen.writers.push(writer)
+        set.aside.push('commit')
         committed.emit('commit')
         await commit()
       }
@@ -69,14 +71,15 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
     },
     now: () => epochMs(START + 1_000),
     writes,
+    setAside: async records => { set.aside.push(...records.map(({ partition, offset, value }) => `${partition}/${offset} ${Buffer.from(value).toString()}`)) },
     recordsMax: 10,
     tickMs: 60_000,
     paceMs: 60_000,
     retryMs: 60_000,
     retryMaxMs: 60_000,
-    report: { stored: () => {}, suppressed: () => {}, windowsClosed: () => {}, windowsAmended: () => {}, failed: (_writer, error) => { seen.failures.push(error) }, recovered: () => {} }
+    report: { stored: () => {}, suppressed: () => {}, windowsClosed: () => {}, windowsAmended: () => {}, foreign: count => { set.foreign += count }, failed: (_writer, error) => { seen.failures.push(error) }, recovered: () => {} }
   })
-  return { runner, seen, until, committed, writes }
+  return { runner, seen, set, until, committed, writes }
 }
 
 test('when changes may have been missed everything in memory is read again, at once and without a failure', async () => {
@@ -98,6 +101,17 @@ function batchOf (from: number, count: number): PartitionBatch {
   })
   return { partition: 0, firstOffset: from, nextOffset: from + count, records }
 }
+
+test('records that are none of ours are set aside before the commit that goes past them, and what stands around them is stored', async () => {
+  const around = batchOf(0, 3)
+  const records = around.records.map(record => record.offset === 1 ? { ...record, value: Buffer.from('{"not":"ours"}') } : record)
+  const { runner, seen, set, committed } = runnerOn([{ ...around, records }])
+  await once(committed, 'commit')
+  await expect.poll(() => set.foreign).toBe(1)
+  await runner.stop()
+  expect(set.aside).toEqual(['0/1 {"not":"ours"}', 'commit'])
+  expect(seen.failures).toEqual([])
+})
 
 test('when the group shares the partitions anew, what is known is read again for those there are now, by the same consumer', async () => {
   const { runner, seen, committed } = runnerOn([batchOf(0, 1), 'reassigned', batchOf(0, 1), 'reassigned'])
