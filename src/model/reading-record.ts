@@ -118,6 +118,20 @@ export function decodeReadingBatch (bytes: Uint8Array): ReadingBatch {
   return { sid, model, schemaId, receivedAt, readings }
 }
 
+/** How many readings a record holds, without reading them; 1 for one that is damaged. */
+export function countReadings (bytes: Uint8Array): number {
+  const cursor: Cursor = { bytes, view: NO_VIEW, at: 0 }
+  try {
+    passText(cursor)
+    passText(cursor)
+    takeLong(cursor)
+    takeLong(cursor)
+    return Math.max(1, takeCount(cursor))
+  } catch {
+    return 1
+  }
+}
+
 interface Cursor { bytes: Uint8Array, view: DataView, at: number }
 
 function takeReading (cursor: Cursor): Reading {
@@ -150,6 +164,11 @@ function takeText (cursor: Cursor): string {
   return text
 }
 
+function passText (cursor: Cursor): void {
+  const length = takeCount(cursor)
+  cursor.at += length
+}
+
 /** Of items or bytes that follow: never more than bytes are left, and never negative as our writer writes it. */
 function takeCount (cursor: Cursor): number {
   const count = takeLong(cursor)
@@ -173,5 +192,8 @@ function takeLong (cursor: Cursor): number {
 
 /** Of the eighth byte: with it the number is still a safe integer. */
 const WEIGHT_MAX = 2 ** 49
+
+/** For who reads whole numbers alone. */
+const NO_VIEW = new DataView(new ArrayBuffer(0))
 
 function damaged (): ServiceError { return new ServiceError('fault', 'INTERNAL', 'a record of the readings topic is damaged') }

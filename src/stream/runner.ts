@@ -9,9 +9,10 @@ import type { EpochMs } from '../model/units.ts'
 import type { AmendmentCause } from '../model/window.ts'
 import type { Bus, BusConsumer } from '../platform/bus/bus.ts'
 import type { WriteClock } from '../platform/write-clock.ts'
-import type { ForeignRecord } from './arrivals.ts'
+import type { ForeignRecord, TakenRecords } from './arrivals.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
+import { portionsOf } from './portions.ts'
 import type { SeriesCommit } from './sink.ts'
 
 export interface RunnerParts extends Omit<PipelineParts, 'topic' | 'writer' | 'partitions'> {
@@ -25,8 +26,8 @@ export interface RunnerParts extends Omit<PipelineParts, 'topic' | 'writer' | 'p
   writes: WriteClock
   /** Keeps records that are none of ours; durable when it resolves. A record may come again after a crash. */
   setAside: (records: readonly ForeignRecord[]) => Promise<void>
-  /** Most records taken for one commit, and how long to wait for the first of them before the clock is looked at. */
-  recordsMax: number
+  /** Most readings in one commit, and how long to wait for the first of them before the clock is looked at. */
+  readingsMax: number
   tickMs: number
   /** From the beginning of a commit that held several records to the next one, at least: they come from many at once, and a commit costs as much as dozens of them. */
   paceMs: number
@@ -127,7 +128,10 @@ async function runOn (parts: RunnerParts, consumer: BusConsumer, stop: AbortSign
 }
 
 async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, stop: AbortSignal): Promise<void> {
-  const taken = await takeFor(parts, consumer, stop)
+  for (const portion of portionsOf(await takeFor(parts, consumer, stop), parts.readingsMax)) await stepOn(parts, pipeline, consumer, portion, stop)
+}
+
+async function stepOn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, taken: readonly TakenRecords[], stop: AbortSignal): Promise<void> {
   const step = await pipeline.step(taken, parts.now())
   if (step === undefined) return
   const pace = holdsSeveral(taken) ? pause(parts.paceMs, stop) : undefined
@@ -145,19 +149,19 @@ async function commitTimed ({ sink, writes }: RunnerParts, commit: SeriesCommit)
   await sink.commit(commit).finally(end)
 }
 
-function holdsSeveral (taken: Awaited<ReturnType<BusConsumer['take']>>): boolean { return taken.length > 1 || (taken[0]?.records.length ?? 0) > 1 }
+function holdsSeveral (taken: readonly TakenRecords[]): boolean { return taken.length > 1 || (taken[0]?.records.length ?? 0) > 1 }
 
 /** Ends at once when told to stop. */
 function pause (ms: number, signal: AbortSignal): Promise<void> { return delay(ms, undefined, { signal }).catch(() => {}) }
 
 /** By hand: a signal with a time-out of its own, joined to another, costs more than taking the records, and is there until its time is over. */
-async function takeFor ({ recordsMax, tickMs }: RunnerParts, consumer: BusConsumer, stop: AbortSignal): ReturnType<BusConsumer['take']> {
+async function takeFor ({ readingsMax, tickMs }: RunnerParts, consumer: BusConsumer, stop: AbortSignal): ReturnType<BusConsumer['take']> {
   const over = new AbortController()
   const end = (): void => { over.abort() }
   const timer = setTimeout(end, tickMs)
   stop.addEventListener('abort', end, { once: true })
   try {
-    return await consumer.take(recordsMax, over.signal)
+    return await consumer.take(readingsMax, over.signal)
   } finally {
     clearTimeout(timer)
     stop.removeEventListener('abort', end)

@@ -46,7 +46,7 @@ export function startStream ({ config, now, events, running }: Ground, { series,
     settings: { ...stream, mappingVersion: (metric, model) => mappingVersionOf(mappings.mappings, metric, model) },
     writers: config['series.writers'],
     partitionCount: bus.partitionCount(READINGS),
-    recordsMax: config['series.commitMaxRows']
+    readingsMax: config['series.commitMaxRows']
   })
   running.push({ name: 'stream', stop: runners.stop })
   return runners

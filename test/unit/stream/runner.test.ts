@@ -72,7 +72,7 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
     now: () => epochMs(START + 1_000),
     writes,
     setAside: async records => { set.aside.push(...records.map(({ partition, offset, value }) => `${partition}/${offset} ${Buffer.from(value).toString()}`)) },
-    recordsMax: 10,
+    readingsMax: 10,
     tickMs: 60_000,
     paceMs: 60_000,
     retryMs: 60_000,
