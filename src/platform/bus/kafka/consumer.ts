@@ -98,6 +98,7 @@ export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<Bus
   const close = closer(member, commits.stop)
   const giveUp = (): void => { void close() }
   parts.signal?.addEventListener('abort', giveUp, { once: true })
+  if (parts.signal?.aborted === true) giveUp()
   try {
     await unlessAborted(start(member), member.closing.signal)
   } catch (error) {
@@ -229,13 +230,20 @@ function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
     lane.fetched = offset + 1
   }
   lane.head.nextOffset = Math.max(lane.head.nextOffset, Number(batch.highWatermark))
-  if (lane.bytes >= member.bytesMax) pauseLane(member, batch.partition, lane)
+  if (heldBytes(member) >= member.bytesMax) pauseLane(member, batch.partition, lane)
   member.waiter?.()
 }
 
 /** By name in lower case; one that stands there several times counts with its first value. */
 function headersOf ({ headers = {} }: KafkaMessage): ReadonlyMap<string, string> {
   return new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(Array.isArray(value) ? value[0] : value)]))
+}
+
+/** Of all lanes together: however many partitions there are, memory holds as much as one take may give, and one answer of the cluster beside it. */
+function heldBytes ({ lanes }: Member): number {
+  let bytes = 0
+  for (const lane of lanes.values()) bytes += lane.bytes
+  return bytes
 }
 
 function pauseLane (member: Member, partition: number, lane: Lane): void {
@@ -281,7 +289,9 @@ function collect (member: Member, recordsMax: number): PartitionBatch[] {
     if (records.length === 0) continue
     lane.position = records.at(-1)!.offset + 1
     batches.push({ partition, firstOffset: records[0]!.offset, nextOffset: lane.position, records })
-    if (lane.isPaused && lane.bytes < member.bytesMax / 2) resumeLane(member, partition, lane)
+  }
+  if (batches.length > 0 && heldBytes(member) < member.bytesMax / 2) {
+    for (const [partition, lane] of lanes) if (lane.isPaused) resumeLane(member, partition, lane)
   }
   return batches
 }
