@@ -35,9 +35,9 @@ export default defineConfig({
           globalSetup: noTimescale === undefined ? ['test/support/timescale-setup.ts'] : []
         }
       },
-      { test: { ...e2e, name: 'e2e', include: ['test/e2e/**/*.test.ts'], globalSetup: ['test/support/global-setup.ts'] } },
+      { test: { ...e2e, name: 'e2e', include: ['test/e2e/**/*.test.ts'], exclude: ['test/e2e/kafka/**'], globalSetup: ['test/support/global-setup.ts'] } },
       // The same ways with Kafka between the door and the store, after the others: but for those of the clone and the image, which have no bus of their own,
-      // and of the key service, which asks nothing of it.
+      // and of the key service, which asks nothing of it. In `kafka/` stands what only Kafka can show.
       {
         test: {
           ...e2e,

@@ -3,15 +3,13 @@
  *  The seed of a run is printed; OXBOW_TEST_SEED runs the same kills again. */
 
 import { afterAll, beforeAll, expect, inject, test } from 'vitest'
-import { loadDeviceModels } from '../../src/config/device-models.ts'
-import { freePort } from '../../src/platform/postgres/postmaster.ts'
 import type { Report } from '../../src/stores/archive/verify.ts'
-import { ledgerGaps, seriesSums, storedSeries, unrest, wrongWindows } from '../support/brute-force.ts'
+import { unrest } from '../support/brute-force.ts'
+import { expectBalance, expectOrder, expectStoredOnce, expectWindows, finishedRun, type Run } from '../support/conservation.ts'
 import { createFhirClient, eventually } from '../support/fhir-client.ts'
-import { type OwnBroker, startBroker } from '../support/kafka.ts'
-import { type LossyProxy, startLossyProxy } from '../support/lossy-proxy.ts'
 import { endOxbow, makeDataDir, type Oxbow, postmasterPid, runServe, startOxbow, useBroker } from '../support/oxbow-process.ts'
 import { asOwner } from '../support/owner-view.ts'
+import { type ProxiedBroker, startProxiedBroker } from '../support/proxied-broker.ts'
 import { chanceOfRun } from '../support/random.ts'
 import { type Senders, startSenders } from '../support/sender.ts'
 import { wearingBundle } from '../support/ward-fixture.ts'
@@ -35,8 +33,6 @@ const STOP_MAX_MS = 10_000
 const REST_MAX_MS = 240_000
 /** Longer than a session of the stream's in its group. */
 const STAND_MS = 12_000
-/** Times before it are refused as implausible. */
-const LONG_AGO_END = Date.UTC(2000, 0, 1)
 
 const chance = chanceOfRun()
 const dataDir = makeDataDir()
@@ -45,25 +41,16 @@ let oxbow: Oxbow
 let token: string
 let senders: Senders
 /** On Kafka: one that nobody else uses, and what stands before it. */
-let kafka: { broker: OwnBroker, proxy: LossyProxy } | undefined
+let kafka: ProxiedBroker | undefined
 
-/** The server speaks with the broker through the proxy alone. */
-async function startKafka (): Promise<void> {
-  const behind = await freePort()
-  const proxy = await startLossyProxy(() => behind)
-  const broker = await startBroker({
-    properties: (port, controller) => [
-      `listeners=PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${behind},CONTROLLER://127.0.0.1:${controller}`,
-      `advertised.listeners=PLAINTEXT://127.0.0.1:${port},PROXIED://127.0.0.1:${proxy.port}`,
-      'listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT'
-    ]
-  })
-  kafka = { broker, proxy }
-  useBroker(`127.0.0.1:${proxy.port}`)
-}
+let finished: Promise<Run> | undefined
+const run = (): Promise<Run> => finished ??= finishedRun({ dataDir, senders, devices: DEVICES })
 
 beforeAll(async () => {
-  if (inject('kafkaPid') !== undefined) await startKafka()
+  if (inject('kafkaPid') !== undefined) {
+    kafka = await startProxiedBroker()
+    useBroker(kafka.address)
+  }
   process.stderr.write(`crash test: OXBOW_TEST_SEED=${chance.seed}\n`)
   oxbow = await startOxbow({ dataDir, env })
   token = await oxbow.token('__telemetry.write system/*.cruds')
@@ -74,8 +61,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await senders?.stop()
   await endOxbow(oxbow, dataDir)
-  await kafka?.broker.stop()
-  await kafka?.proxy.close()
+  await kafka?.stop()
 })
 
 async function restart (): Promise<void> { oxbow = await startOxbow({ dataDir, env }) }
@@ -168,62 +154,13 @@ test('the senders were answered in order, with sums that add up', async () => {
   await eventually(async () => { expect(await asOwner(dataDir, unrest)).toEqual([]) }, REST_MAX_MS)
 })
 
-test('every acknowledged reading stands in the series store exactly once, with its values, and nothing that was not sent', async () => {
-  const stored = await storedReadings()
-  const missing = [...senders.acknowledged, ...[...senders.quarantined].filter(isReleased)].filter(key => !stored.has(key))
-  expect(missing).toEqual([])
-  expect([...stored].filter(([key, values]) => textOf(values) !== textOf(senders.sent.get(key)))).toEqual([])
-})
+test('every acknowledged reading stands in the series store exactly once, with its values, and nothing that was not sent', async () => { expectStoredOnce(await run()) })
 
-/** Values by identity. */
-async function storedReadings (): Promise<Map<string, readonly (number | undefined)[]>> {
-  const stored = new Map<string, readonly (number | undefined)[]>()
-  for (const { deviceId, rows } of await asOwner(dataDir, storedSeries)) {
-    for (const { takenAt, sequence, values } of rows) {
-      const key = `${deviceId}/${takenAt}/${sequence}`
-      expect(stored.has(key), key).toBe(false)
-      stored.set(key, values)
-    }
-  }
-  return stored
-}
+test('readings of a device stand in the order in which they were acknowledged', async () => { expectOrder(await run()) })
 
-function textOf (values: readonly (number | undefined)[] | undefined): string { return `${values?.[0]} ${values?.[1]}` }
+test('every window says what its readings say, computed all at once', async () => { await expectWindows(await run()) })
 
-/** What waited only because the identity store did not answer. */
-function isReleased (key: string): boolean {
-  const [device, time] = key.split('/')
-  return DEVICES.includes(device!) && Number(time) > LONG_AGO_END
-}
-
-test('every window says what its readings say, computed all at once', async () => {
-  const models = await loadDeviceModels('mappings/models')
-  await asOwner(dataDir, async view => {
-    const all = await storedSeries(view)
-    expect(all.length).toBe(DEVICES.length)
-    for (const series of all) expect(await wrongWindows(view, series, models)).toEqual([])
-    expect(await ledgerGaps(view)).toEqual([])
-  })
-})
-
-test('law 4: what was accepted is stored or suppressed, and what was not is in quarantine', async () => {
-  await asOwner(dataDir, async view => {
-    const { accepted, stored, duplicate, conflict, rows } = await seriesSums(view)
-    expect({ accepted, stored, conflict }).toEqual({ accepted: stored + duplicate, stored: rows, conflict: 0 })
-    const { rows: [items] } = await view.pool('bus').query<{ seen: number, kept: number, open: number, released: number, keys: number }>(
-      `select sum(times_seen)::bigint as seen, count(*) as kept, count(*) filter (where state in ('waiting', 'held')) as open, count(*) filter (where state = 'released') as released,
-              count(distinct (device_index, event_time, sequence)) filter (where state in ('waiting', 'held')) as keys
-         from quarantine.item where kind = 'record'`)
-    const { rows: [counted] } = await view.pool('bus').query<{ records: number, repeated: number, released: number }>(
-      'select sum(records)::bigint as records, sum(repeated)::bigint as repeated, sum(released)::bigint as released from ingest.quarantined')
-    expect(counted).toEqual({ records: items!.seen, repeated: items!.seen - items!.kept, released: items!.released })
-    expect(items!.kept).toBe(items!.open + items!.released)
-    expect(items!.keys).toBeGreaterThanOrEqual([...senders.quarantined].filter(key => !isReleased(key)).length)
-    // Requests whose answer was lost are counted here, and not by the senders.
-    expect(items!.seen).toBeGreaterThanOrEqual(senders.sums.quarantined)
-    expect(accepted).toBeGreaterThanOrEqual(senders.sums.accepted + items!.released)
-  })
-})
+test('law 4: what was accepted is stored or suppressed, and what was not is in quarantine', async () => { await expectBalance(await run()) })
 
 test('the archive holds all of it: every request is complete there and in quarantine, or was never acknowledged', async () => {
   const verify = async () => JSON.parse((await oxbow.verb('archive', 'verify', '--json')).stdout) as Report

@@ -19,13 +19,13 @@ const ROWS_MAX = 10_000_000
 
 export interface StoredSeries { sid: Sid, series: number, deviceId: string, context: SidContext, rows: readonly RowIn[] }
 
-/** Every series that holds or held readings, with all its rows; `deviceId`: the device's name in telemetry. */
-export async function storedSeries (view: OwnerView): Promise<StoredSeries[]> {
+/** Every series that holds or held readings, or one in `every`, with all its rows; `deviceId`: the device's name in telemetry. */
+export async function storedSeries (view: OwnerView, every = 1): Promise<StoredSeries[]> {
   const store = createSeriesStore(view.pool('series'))
   const { rows } = await view.pool('linkage').query<{ sid: Sid, name: string }>(`select m.sid, i.value as name from linkage.sid_map m
     join fhir.identifier i on i.type = 'Device' and i.id = m.device and i.system like '%/identifier/telemetry-device'`)
   const names = new Map(rows.map(({ sid, name }) => [sid, name]))
-  const { rows: numbers } = await view.pool('series').query<{ sid: Sid, number: number }>('select sid, number from series.sid order by number')
+  const { rows: numbers } = await view.pool('series').query<{ sid: Sid, number: number }>('select sid, number from series.sid where number % $1 = 0 order by number', [every])
   const contexts = await createSidContexts(view.pool('linkage'))(numbers.map(({ sid }) => sid))
   const found: StoredSeries[] = []
   for (const { sid, number } of numbers) {

@@ -18,6 +18,7 @@ export interface VerbResult { code: number, stdout: string, stderr: string }
 export interface Oxbow {
   address: string
   pid: number
+  isRunning (): boolean
   dataDir: string
   /** Everything the process has written so far. */
   stdout (): string
@@ -61,6 +62,7 @@ export async function startOxbow ({ dataDir, env = {}, onSpawn }: StartOptions):
   return {
     address,
     pid: child.pid!,
+    isRunning: () => child.exitCode === null && child.signalCode === null,
     dataDir,
     stdout: () => output.stdout,
     stderr: () => output.stderr,

@@ -24,6 +24,9 @@ export interface Senders {
   /** Values by `deviceId/takenAt/sequence`; `undefined` is absent. */
   sent: ReadonlyMap<string, Values>
   acknowledged: ReadonlySet<string>
+  /** When a reading was sent for the first time, and when it was acknowledged, by a counter that all share. */
+  sentAt: ReadonlyMap<string, number>
+  acknowledgedAt: ReadonlyMap<string, number>
   quarantined: ReadonlySet<string>
   /** Sums over all answers. */
   sums: { requests: number, failures: number, received: number, accepted: number, quarantined: number }
@@ -47,6 +50,7 @@ const REFUSALS: ReadonlySet<number> = new Set([429, 503])
 export function startSenders (options: SendersOptions): Senders {
   const state = {
     sent: new Map<string, Values>(), acknowledged: new Set<string>(), quarantined: new Set<string>(), oddities: [] as string[],
+    sentAt: new Map<string, number>(), acknowledgedAt: new Map<string, number>(), clock: 0,
     sums: { requests: 0, failures: 0, received: 0, accepted: 0, quarantined: 0 }, isStopped: false
   }
   const running = Array.from({ length: options.senderCount }, (_, place) => runSender(options, state, place))
@@ -59,7 +63,8 @@ export function startSenders (options: SendersOptions): Senders {
   }
 }
 
-type State = { -readonly [K in 'sent' | 'acknowledged' | 'quarantined' | 'oddities']: K extends 'sent' ? Map<string, Values> : K extends 'oddities' ? string[] : Set<string> } & Pick<Senders, 'sums'> & { isStopped: boolean }
+type State = { -readonly [K in 'sent' | 'acknowledged' | 'quarantined' | 'oddities']: K extends 'sent' ? Map<string, Values> : K extends 'oddities' ? string[] : Set<string> } & Pick<Senders, 'sums'> &
+  { sentAt: Map<string, number>, acknowledgedAt: Map<string, number>, clock: number, isStopped: boolean }
 
 async function runSender (options: SendersOptions, state: State, place: number): Promise<void> {
   const chance = createChance(options.chance.seed + place + 1)
@@ -79,6 +84,7 @@ async function runSender (options: SendersOptions, state: State, place: number):
 /** @returns false when the request has to be sent again */
 async function post ({ address, token, answerTimeoutMs = ANSWER_TIMEOUT_MS }: SendersOptions, state: State, body: readonly Sent[]): Promise<boolean> {
   state.sums.requests++
+  for (const { key } of body) if (!state.sentAt.has(key)) state.sentAt.set(key, ++state.clock)
   try {
     const response = await fetch(new URL('/ingest/telemetry', address()), {
       method: 'POST', body: body.map(({ line }) => `${line}\n`).join(''), signal: AbortSignal.timeout(answerTimeoutMs),
@@ -96,7 +102,10 @@ async function post ({ address, token, answerTimeoutMs = ANSWER_TIMEOUT_MS }: Se
 
 function note (state: State, body: readonly Sent[], answer: TelemetryAnswer): true {
   const rejected = new Set(answer.rejected.map(({ index }) => index))
-  for (const [index, { key }] of body.entries()) (rejected.has(index) ? state.quarantined : state.acknowledged).add(key)
+  for (const [index, { key }] of body.entries()) {
+    (rejected.has(index) ? state.quarantined : state.acknowledged).add(key)
+    if (!rejected.has(index) && !state.acknowledgedAt.has(key)) state.acknowledgedAt.set(key, ++state.clock)
+  }
   state.sums.received += answer.received
   state.sums.accepted += answer.accepted
   state.sums.quarantined += answer.quarantined
