@@ -11,13 +11,14 @@ import { serveVerb } from '../../../src/cli/serve.ts'
 import { EXIT } from '../../../src/cli/verb.ts'
 import { loadConfig } from '../../../src/config/load.ts'
 import { epochMs } from '../../../src/model/units.ts'
-import { openStores } from '../../../src/platform/postgres/open-stores.ts'
+import { joinStores, openStores } from '../../../src/platform/postgres/open-stores.ts'
 import { freePort, handOver, initialise, type Postmaster, runAsUser, startPostmaster } from '../../../src/platform/postgres/postmaster.ts'
 import { STORES } from '../../../src/platform/postgres/stores.ts'
 import { temporaryFolder } from '../../support/temporary-folder.ts'
 
 const SCRIPT = readFileSync('docs/examples/external-postgres.sql', 'utf8')
 const PASSWORDS = new Map([...SCRIPT.matchAll(/CREATE ROLE (\w+) LOGIN PASSWORD '([^']+)'/g)].map(([, role, password]) => [role!, password!]))
+const WAIT = { timeout: 30_000 }
 const SETTINGS = { listen_addresses: '127.0.0.1', unix_socket_directories: '' }
 
 let folder: string
@@ -55,6 +56,10 @@ afterAll(async () => {
   await rm(folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 })
 
+test('a server that joins changes no database: it waits for the one that leads', async () => {
+  await expect(joinStores(loadConfig(env))).rejects.toMatchObject({ code: 'STORE_MIGRATION', message: expect.stringContaining('start the server that leads on it first') })
+})
+
 test('the stores open in production mode, and their migrations run', async () => {
   const stores = await openStores(loadConfig(env))
   try {
@@ -65,6 +70,12 @@ test('the stores open in production mode, and their migrations run', async () =>
   } finally {
     await stores.close()
   }
+})
+
+test('then a server may join them', async () => {
+  const stores = await joinStores(loadConfig(env))
+  expect((await stores.pool('oxbow_series').query('SELECT current_user AS role')).rows).toEqual([{ role: 'oxbow_series' }])
+  await stores.close()
 })
 
 test('no login and no owner may enter a database of another store, or any other', async () => {
@@ -124,13 +135,13 @@ test('a server whose lead was lost leads again; it ends when another has it by t
   await other.connect()
   const endLead = () => other.query<{ pid: number }>(`select pid, pg_terminate_backend(pid) from pg_stat_activity where application_name like 'oxbow lead %'`)
   expect((await endLead()).rows).toHaveLength(1)
-  await expect.poll(server.log).toMatch(/"event":"lead-lost".*[\s\S]*"event":"lead-lost","msg":"operational alarm over"/)
+  await expect.poll(server.log, WAIT).toMatch(/"event":"lead-lost".*[\s\S]*"event":"lead-lost","msg":"operational alarm over"/)
   expect((await fetch(`${await server.address}/health/ready`)).status).toBe(200)
   const waiting = new Client({ connectionString: urlOf('oxbow_linkage', 'oxbow_linkage') })
   await waiting.connect()
   const taken = waiting.query(`select pg_advisory_lock(classid::int, objid::int) from pg_locks l join pg_stat_activity a using (pid)
     where l.locktype = 'advisory' and a.application_name like 'oxbow lead %'`)
-  await expect.poll(async () => (await other.query(`select from pg_locks where locktype = 'advisory' and not granted`)).rowCount).toBe(1)
+  await expect.poll(async () => (await other.query(`select from pg_locks where locktype = 'advisory' and not granted`)).rowCount, WAIT).toBe(1)
   await endLead()
   await taken
   expect(await server.code).toBe(EXIT.notSo)

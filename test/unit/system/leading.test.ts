@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
 import { createLeading } from '../../../src/system/leading.ts'
 
+const WAIT = { timeout: 4_000 }
+
 /** Work that says what becomes of it, and ends when it is let. */
 function workshop () {
   const said: string[] = []
@@ -19,16 +21,16 @@ function workshop () {
       }
     }
   }
-  return { leading, begin, said, endOne: () => expect.poll(() => ends.length).toBe(1).then(() => { ends.shift()!() }) }
+  return { leading, begin, said, endOne: () => expect.poll(() => ends.length, WAIT).toBe(1).then(() => { ends.shift()!() }) }
 }
 
 test('work begins once the lead is held, and not before', async () => {
   const { leading, begin, said, endOne } = workshop()
   leading.run(begin)
   leading.set(false)
-  await expect.poll(() => leading.current()).toBeUndefined()
+  await expect.poll(() => leading.current(), WAIT).toBeUndefined()
   leading.set(true)
-  await expect.poll(() => leading.current()?.name).toBe(1)
+  await expect.poll(() => leading.current()?.name, WAIT).toBe(1)
   const stopped = leading.stop()
   await endOne()
   await stopped
@@ -39,13 +41,13 @@ test('work of a lead that was lost has ended before it begins again, however soo
   const { leading, begin, said, endOne } = workshop()
   leading.set(true)
   leading.run(begin)
-  await expect.poll(() => leading.current()?.name).toBe(1)
+  await expect.poll(() => leading.current()?.name, WAIT).toBe(1)
   leading.set(false)
-  await expect.poll(() => said).toEqual(['begin 1', 'stop 1'])
+  await expect.poll(() => said, WAIT).toEqual(['begin 1', 'stop 1'])
   expect(leading.current()).toBeUndefined()
   leading.set(true)
   await endOne()
-  await expect.poll(() => leading.current()?.name).toBe(2)
+  await expect.poll(() => leading.current()?.name, WAIT).toBe(2)
   expect(said).toEqual(['begin 1', 'stop 1', 'end 1', 'begin 2'])
   leading.set(false)
   const stopped = leading.stop()

@@ -2,6 +2,8 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { type Lead, type LeadState, takeLead } from '../../../../src/platform/postgres/lead.ts'
 import { isLockWaited, type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
+const WAIT = { timeout: 30_000 }
+
 let database: TestDatabase
 const leads: Lead[] = []
 const stopped = new Set<number>()
@@ -13,9 +15,9 @@ afterEach(async () => {
 })
 afterAll(async () => { await database?.drop() })
 
-async function leading (startWaitMs = 10_000): Promise<{ lead: Lead, states: LeadState[] }> {
+async function leading ({ startWaitMs = 30_000, answerMs = 20_000 } = {}): Promise<{ lead: Lead, states: LeadState[] }> {
   const states: LeadState[] = []
-  const lead = await takeLead({ url: database.url, onState: state => { states.push(state) }, startWaitMs, everyMs: 20, answerMs: 500 })
+  const lead = await takeLead({ url: database.url, onState: state => { states.push(state) }, startWaitMs, everyMs: 20, answerMs })
   leads.push(lead)
   return { lead, states }
 }
@@ -41,7 +43,7 @@ function goOn (pid: number): void {
 
 test('one leads; a second is refused with what to do; once the first has ended the next one leads', async () => {
   const first = await leading()
-  await expect(leading(0)).rejects.toMatchObject({ category: 'conflict', code: 'STORE_IN_USE', message: expect.stringMatching(/stop that one.*--roles stream/) })
+  await expect(leading({ startWaitMs: 0 })).rejects.toMatchObject({ category: 'conflict', code: 'STORE_IN_USE', message: expect.stringMatching(/stop that one.*--roles stream/) })
   const next = leading()
   await first.lead.close()
   await next
@@ -51,20 +53,20 @@ test('one leads; a second is refused with what to do; once the first has ended t
 test('a lead that was lost with its session is taken again', async () => {
   const { states } = await leading()
   await end((await holders())[0]!)
-  await expect.poll(() => states).toEqual(['lost', 'held'])
+  await expect.poll(() => states, WAIT).toEqual(['lost', 'held'])
   await end((await holders())[0]!)
-  await expect.poll(() => states).toEqual(['lost', 'held', 'lost', 'held'])
+  await expect.poll(() => states, WAIT).toEqual(['lost', 'held', 'lost', 'held'])
 })
 
 test('a session that does not answer is a lead lost, although nobody else can have it; its remains do not keep the one who left them from leading again', async () => {
-  const { states } = await leading()
+  const { states } = await leading({ answerMs: 2_000 })
   const [pid] = await holders()
   standStill(pid!)
-  await expect.poll(() => states, { timeout: 5_000 }).toEqual(['lost'])
-  await expect(leading(0)).rejects.toMatchObject({ code: 'STORE_IN_USE' })
+  await expect.poll(() => states, WAIT).toEqual(['lost'])
+  await expect(leading({ startWaitMs: 0 })).rejects.toMatchObject({ code: 'STORE_IN_USE' })
   expect(states).toEqual(['lost'])
   goOn(pid!)
-  await expect.poll(() => states, { timeout: 5_000 }).toEqual(['lost', 'held'])
+  await expect.poll(() => states, WAIT).toEqual(['lost', 'held'])
   expect(await holders()).not.toContain(pid)
 })
 
@@ -73,10 +75,10 @@ test('one whose lead another has taken meanwhile says so, once, and does not lea
   const [pid] = await holders()
   const other = await database.pool.connect()
   const taken = other.query(`select pg_advisory_lock(l.classid::int, l.objid::int) from pg_locks l where l.pid = $1 and l.locktype = 'advisory'`, [pid])
-  await expect.poll(() => isLockWaited(database.pool)).toBe(true)
+  await expect.poll(() => isLockWaited(database.pool), WAIT).toBe(true)
   await end(pid!)
   await taken
-  await expect.poll(() => states).toEqual(['lost', 'taken'])
+  await expect.poll(() => states, WAIT).toEqual(['lost', 'taken'])
   await other.query('select pg_advisory_unlock_all()')
   other.release()
   expect(await holders()).toEqual([])
