@@ -21,7 +21,7 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'egress-failing': 'A destination does not take Bundles; they are tried again without end: look at the receiver.',
   'egress-dead-letter': 'A destination refuses a Bundle for good, it is kept aside: see the log for why.',
   'job-failing': 'A job in the background fails and is tried again: see the code in the log.',
-  'disk-low': 'The disk of the data directory is nearly full: make room before PostgreSQL stops.',
+  'disk-low': 'The disk of the data directory or of the archive is nearly full: make room before PostgreSQL or the archive stops.',
   'archive-failed': 'Original bytes cannot be archived, they wait on the bus and readings go on: look at the folder of the archive and the code in the log.',
   'archive-behind': 'More than half of the raw records that may wait for the archive do: at the limit the door answers 429.'
 }

@@ -1,4 +1,4 @@
-/** The disk and the backlogs of the bus, looked at by the clock → operational alarms and gauges. */
+/** The disks and the backlogs of the bus, looked at by the clock → operational alarms and gauges. */
 
 import { statfs } from 'node:fs/promises'
 import type { Events } from './events.ts'
@@ -14,8 +14,8 @@ export interface WatchedTopic {
 }
 
 export interface HostWatchParts {
-  /** Folder whose disk is watched. */
-  folder: string
+  /** Folders whose disks are watched. */
+  folders: readonly string[]
   topics: readonly WatchedTopic[]
   events: Pick<Events, 'watchBacklog' | 'raise' | 'clear'>
 }
@@ -24,7 +24,7 @@ const EVERY_MS = 10_000
 /** Below this `disk-low` is raised: PostgreSQL stops when it cannot write its log. */
 const FREE_BYTES_MIN = 2 * 1024 ** 3
 
-export function startHostWatch ({ folder, topics, events }: HostWatchParts): { stop (): void } {
+export function startHostWatch ({ folders, topics, events }: HostWatchParts): { stop (): void } {
   for (const { topic, backlog } of topics) events.watchBacklog(topic, backlog)
   const raised = new Set<Watched>()
   const judge = (alarm: Watched, isWrong: boolean): void => {
@@ -39,7 +39,8 @@ export function startHostWatch ({ folder, topics, events }: HostWatchParts): { s
   }
   const timer = setInterval(() => {
     for (const { alarm, backlog, backlogMax } of topics) judge(alarm, backlog() > backlogMax / 2)
-    statfs(folder).then(({ bavail, bsize }) => { judge('disk-low', bavail * bsize < FREE_BYTES_MIN) }, () => { /* a folder that went away is found by whatever writes there */ })
+    Promise.all(folders.map(folder => statfs(folder))).then(
+      disks => { judge('disk-low', disks.some(({ bavail, bsize }) => bavail * bsize < FREE_BYTES_MIN)) }, () => { /* a folder that went away is found by whatever writes there */ })
   }, EVERY_MS)
   return { stop: () => { clearInterval(timer) } }
 }

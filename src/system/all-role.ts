@@ -14,6 +14,7 @@ import { READINGS } from '../model/streams.ts'
 import { jobReport } from '../observability/events.ts'
 import { topicSourceOf } from '../platform/bus/open-topic-source.ts'
 import { topicWriterOf } from '../platform/bus/open-topic-writer.ts'
+import { archiveFolderOf } from '../platform/objects/open-objects.ts'
 import { type LinkageChange, notifyChange } from '../stores/linkage/change-feed.ts'
 import { storedByHour } from '../stores/series/counters.ts'
 import type { Runners } from '../stream/start-runners.ts'
@@ -57,7 +58,7 @@ export async function startAll (ground: Ground): Promise<Running> {
   await ingest.releaser.start()
   readTopics(ground, parts)
   keepUp(ground, parts)
-  watchHost(ground, bus)
+  watchHost(ground, bus, [config.dataDir, ...config['archive.store'] === 'disk' ? [archiveFolderOf(config)] : []])
   const address = await openApi(ground, { ...parts, series: series.series, fhir, onCommitted: changedHere(parts, leading) })
   return { address, models }
 }

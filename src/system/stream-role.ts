@@ -24,7 +24,7 @@ export async function startStreamRole (ground: Ground): Promise<Running> {
     bus, models, contexts: createSidContexts(stores.pool('oxbow_linkage')), setAside: createSetAside(quarantine, now), onWindows: () => {}
   })
   await openFeed(ground, stores, change => { runners.contextChanged(change === 'all' ? 'all' : change.sids) })
-  watchHost(ground, bus)
+  watchHost(ground, bus, [config.dataDir])
   // No route of this role asks for a token.
   const address = await listen(ground, stores, { verify: async () => { throw tokenInvalid('issuer') }, routes: [] })
   return { address, models }

@@ -52,10 +52,10 @@ export function startStream ({ config, now, events, running }: Ground, { series,
   return runners
 }
 
-/** Disk and backlog → alarms. */
-export function watchHost ({ config, events, running }: Ground, bus: Bus): void {
+/** Disks and backlogs → alarms. @param folders whose disks are watched */
+export function watchHost ({ config, events, running }: Ground, bus: Bus, folders: readonly string[]): void {
   const watch = startHostWatch({
-    folder: config.dataDir,
+    folders,
     topics: [
       { topic: READINGS, backlog: () => bus.backlog(READINGS), backlogMax: config['bus.backlogMax'], alarm: 'bus-behind' },
       { topic: RAW, backlog: () => bus.backlog(RAW), backlogMax: config['archive.backlogMax'], alarm: 'archive-behind' }

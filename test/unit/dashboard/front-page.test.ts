@@ -64,7 +64,7 @@ test('readings that are accepted and nowhere are said to be missing', () => {
 test('a server that is not ready says what is missing, an alarm says what to do', () => {
   const html = page({ status: { missing: ['postgres'], parts: [], alarms: ['disk-low'] } })
   expect(html).toContain('not ready: postgres')
-  expect(html).toContain('<b>disk-low</b> The disk of the data directory is nearly full')
+  expect(html).toContain('<b>disk-low</b> The disk of the data directory or of the archive is nearly full')
 })
 
 test('without the demonstration ward the page holds no curve, no value and no name', () => {

@@ -8,7 +8,7 @@ test('each topic has its own alarm at half of its own limit, raised once and cle
   const backlogs = { readings: 0, raw: 0 }
   const said: string[] = []
   const watch = startHostWatch({
-    folder: '.',
+    folders: ['.'],
     topics: [
       { topic: 'readings', backlog: () => backlogs.readings, backlogMax: 100, alarm: 'bus-behind' },
       { topic: 'raw', backlog: () => backlogs.raw, backlogMax: 1_000, alarm: 'archive-behind' }
