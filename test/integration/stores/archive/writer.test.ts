@@ -1,12 +1,17 @@
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { Registry } from 'prom-client'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { encodeRawFrame } from '../../../../src/ingest/raw-frame.ts'
 import { ServiceError } from '../../../../src/model/errors.ts'
 import { RAW, READINGS } from '../../../../src/model/streams.ts'
+import { createEvents } from '../../../../src/observability/events.ts'
+import { createLogger } from '../../../../src/observability/logger.ts'
 import { openEmbeddedBus } from '../../../../src/platform/bus/embedded/embedded-bus.ts'
 import { OF_SID, rawContext } from '../../../../src/security/data-keys.ts'
 import { seal } from '../../../../src/security/envelope.ts'
+import { loadDirectoryKey } from '../../../../src/stores/archive/directory-key.ts'
 import type { Manifest } from '../../../../src/stores/archive/manifest.ts'
 import { commitObject, openHeads, type PartitionHead, type Reservation, reserve } from '../../../../src/stores/archive/manifest-rows.ts'
+import { openArchive } from '../../../../src/stores/archive/open-archive.ts'
 import { type ArchiveSystem, archiveSystem } from '../../../support/archive-system.ts'
 
 let system: ArchiveSystem
@@ -178,6 +183,31 @@ async function owned (): Promise<Manifest[]> {
   const { rows } = await system.database.owner.query<{ manifest: string }>('SELECT manifest FROM archive.object WHERE manifest IS NOT NULL')
   return rows.map(({ manifest }) => JSON.parse(manifest) as Manifest)
 }
+
+test('operators are told: an alarm while nothing can be archived, counts of what is, and how much went with its key', async () => {
+  const [{ deviceId, sid }, gone] = [system.worn1(), system.worn1()]
+  await system.post([deviceId, gone.deviceId], 10)
+  await system.keyRing.destroy((await system.keyRing.dek('archive', OF_SID(gone.sid))).id, 'test')
+  system.dataKeys.forget(gone.sid, sid)
+  const registry = new Registry()
+  const lines: string[] = []
+  const events = createEvents(registry, createLogger('info', line => { lines.push(line) }), () => system.now)
+  let isAway = true
+  const archive = openArchive({
+    bus: system.bus, pool: system.database.poolOf('oxbow_archive'), events, now: () => system.now, sliceMs: 0, sliceBytes: 1_000_000,
+    keys: { directory: await loadDirectoryKey(system.keyRing), ofSids: system.dataKeys.heldForSids },
+    objects: { get: system.objects.get, put: (name, bytes) => isAway ? Promise.reject(new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'away')) : system.objects.put(name, bytes) }
+  })
+  await vi.waitFor(() => { expect(events.raisedAlarms()).toEqual(['archive-failed']) }, { timeout: 20_000 })
+  isAway = false
+  await system.archived()
+  await vi.waitFor(() => { expect(events.raisedAlarms()).toEqual([]) }, { timeout: 20_000 })
+  await archive.stop()
+  const metrics = await registry.metrics()
+  for (const line of ['oxbow_archived_readings_total 5', 'oxbow_archive_erased_readings_total 5', 'oxbow_operational_alarms_total{alarm="archive-failed"}']) expect(metrics).toContain(line)
+  expect(lines.some(line => line.includes('"event":"archive-failed"') && line.includes('"code":"STORE_UNAVAILABLE"'))).toBe(true)
+  for (const line of lines) expect([line.includes(sid), line.includes(gone.sid), line.includes(deviceId)]).toEqual([false, false, false])
+})
 
 test('a record that does not open stops the archive, which says so and loses nothing', async () => {
   const { sid } = system.worn1()
