@@ -45,7 +45,7 @@ export interface DestinationSetting {
 export interface TopicSetting {
   topic: string
   /** How its messages are to be read: `confluent` is the wire format that begins with 0x00 and a schema id. */
-  content: 'confluent' | 'avro' | 'json'
+  content: 'confluent' | 'avro' | 'json' | 'protobuf'
   /** Of messages without the header `oxbow-schema-id`. */
   schemaId?: number
 }
@@ -108,14 +108,14 @@ export const SETTINGS = {
       additionalProperties: false,
       properties: {
         topic: { type: 'string', pattern: '^[a-zA-Z0-9._-]{1,200}$' },
-        content: { enum: ['confluent', 'avro', 'json'] },
+        content: { enum: ['confluent', 'avro', 'json', 'protobuf'] },
         schemaId: { type: 'integer', minimum: 1, maximum: 2_147_483_647 }
       }
     }
-  }, 'Topics that devices or vendors write to, on the cluster of `kafka.brokers`: read from the oldest record there is. `content`: `confluent` (0x00, 4-byte schema id, one or more records), or plain `avro` or `json`, whose schema the header `oxbow-schema-id` names, else `schemaId`.',
+  }, 'Topics that devices or vendors write to, on the cluster of `kafka.brokers`: read from the oldest record there is. `content`: `confluent` (0x00, 4-byte schema id, and what that schema is of), or plain `avro`, `json` or `protobuf`, whose schema the header `oxbow-schema-id` names, else `schemaId`.',
   [{ topic: 'vendor.telemetry', content: 'confluent' }, { topic: 'clinic.nirs', content: 'json' }]),
   'ingest.patientSystems': json<string[]>([], { type: 'array', items: string }, 'Identifier systems under which a payload may name its patient.', ['https://hospital.example/mrn']),
-  'ingest.ratePerGateway': json<RateSetting | null>(null, RATE, 'Most readings a gateway (client and subject of its token) may send over HTTP: so many a second, and a burst at once, which must hold a whole request (`ingest.recordsMax`); over it: 429 with `Retry-After`. `null`: no limit.',
+  'ingest.ratePerGateway': json<RateSetting | null>(null, RATE, 'Most readings a gateway (client and subject of its token) may send over HTTP: so many a second, and a burst at once, which must hold a whole request (`ingest.recordsMax`); over it: 429 with `Retry-After`. A topic of `ingest.topics` is a gateway too: so many messages, and over it they wait there. `null`: no limit.',
     { perSecond: 5_000, burst: 100_000 }),
   'ingest.ratePerDevice': json<RateSetting | null>(null, RATE, 'The same of a device: over it the records of that device are not kept, those of the others are, and the answer is 429.',
     { perSecond: 500, burst: 10_000 }),

@@ -126,6 +126,7 @@ function changedElsewhere ({ identity, ingest, runners }: Parts): (change: Linka
 function readTopics ({ config, now, log, events, running }: Ground, { stores, ingest }: Parts): void {
   const inlets = startTopicInlets({
     topics: config['ingest.topics'], pool: stores.pool('oxbow_ingest'), acceptMessages: ingest.acceptMessages, events, now,
+    gatewayRate: config['ingest.ratePerGateway'] ?? undefined,
     open: reader => topicSourceOf(config, { ...reader, log: detail => { log.debug('inlet', { detail }) } })
   })
   running.push({ name: 'inlets', stop: inlets.close })

@@ -1,4 +1,4 @@
-/** Confluent's own client for Python, from PyPI: installed once into a cache, asked to do what a device maker's program does. */
+/** Confluent's own clients for Python, from PyPI: installed once into a cache, asked to do what a device maker's program does. */
 
 import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs'
@@ -7,15 +7,14 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 
 const VERSION = '2.16.1'
-const SCRIPT = fileURLToPath(new URL('./confluent-client.py', import.meta.url))
 const FOLDER = fileURLToPath(new URL(`../../node_modules/.cache/confluent-kafka-${VERSION}/`, import.meta.url))
 const INSTALL_TIMEOUT_MS = 300_000
 
-/** Runs the script with these words; gives the object that it prints. */
+/** Runs a script of this folder with these words; gives the object that it prints. */
 export type ConfluentClient = (...words: string[]) => Promise<Record<string, unknown>>
 
 /** @returns why there is none, where Python or its packages are missing */
-export function openConfluentClient (): { client: ConfluentClient } | { missing: string } {
+export function openConfluentClient (script: 'confluent-client.py' | 'foreign-producer.py'): { client: ConfluentClient } | { missing: string } {
   if (spawnSync('python3', ['-c', 'import venv, ensurepip']).status !== 0) return { missing: 'python3 with venv is not installed' }
   try {
     install()
@@ -24,7 +23,7 @@ export function openConfluentClient (): { client: ConfluentClient } | { missing:
   }
   return {
     client: async (...words) => {
-      const { stdout } = await promisify(execFile)(join(FOLDER, 'bin/python'), [SCRIPT, ...words], { maxBuffer: 16 * 1_048_576 })
+      const { stdout } = await promisify(execFile)(join(FOLDER, 'bin/python'), [fileURLToPath(new URL(`./${script}`, import.meta.url)), ...words], { maxBuffer: 16 * 1_048_576 })
       return JSON.parse(stdout) as Record<string, unknown>
     }
   }

@@ -14,8 +14,8 @@ export interface IncomingBody {
   schemaId?: number | undefined
 }
 
-/** `protobuf-delimited`: many messages, each behind its length. */
-export type BodyKind = 'json' | 'ndjson' | 'avro' | 'protobuf' | 'protobuf-delimited'
+/** `protobuf-delimited`: many messages, each behind its length. `confluent`: one message of a topic in Confluent's wire format, whose schema says what it is. */
+export type BodyKind = 'json' | 'ndjson' | 'avro' | 'protobuf' | 'protobuf-delimited' | 'confluent'
 
 export interface ContentLimits {
   /** Bytes as sent. */
@@ -27,7 +27,8 @@ export interface ContentLimits {
 export const CONTENT_LIMITS: ContentLimits = { bodyBytesMax: 10 * 1024 * 1024, inflatedBytesMax: 64 * 1024 * 1024 }
 
 const KINDS: ReadonlyMap<string, BodyKind> = new Map([
-  ['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro'], ['application/x-protobuf', 'protobuf'], ['application/protobuf', 'protobuf']
+  ['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro'], ['application/x-protobuf', 'protobuf'], ['application/protobuf', 'protobuf'],
+  ['application/x-confluent', 'confluent']
 ])
 
 const inflateGzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)
@@ -39,7 +40,7 @@ export function bodyKind (contentType: string): BodyKind {
   const kind = KINDS.get(type.trim().toLowerCase())
   const charset = parameters.map(parameter => parameter.trim().toLowerCase()).find(parameter => parameter.startsWith('charset='))
   if (kind === undefined || !(charset === undefined || /^charset="?utf-?8"?$/.test(charset))) {
-    throw new ServiceError('unsupported', 'INPUT_TYPE', 'telemetry is application/json, application/x-ndjson (UTF-8), application/avro or application/x-protobuf')
+    throw new ServiceError('unsupported', 'INPUT_TYPE', 'telemetry is application/json, application/x-ndjson (UTF-8), application/avro, application/x-protobuf or application/x-confluent')
   }
   return kind === 'protobuf' && parameters.some(parameter => /^encoding="?delimited"?$/.test(parameter.trim().toLowerCase())) ? 'protobuf-delimited' : kind
 }

@@ -5,11 +5,14 @@ import { type BodyKind, type ContentLimits, type IncomingBody, inflated } from '
 import { decodeJson, decodeJsonBySchema, decodeNdjson, jsonSchemaOf } from './json.ts'
 import { decodeProtobuf, protobufSchemaOf } from './protobuf.ts'
 import type { DecodedBody, DecodeLimits } from './record.ts'
-import type { SchemaAnswer, SchemaName, Schemas } from './schemas.ts'
+import type { SchemaAnswer, SchemaName, SchemaReader, Schemas } from './schemas.ts'
 
 export type BodyLimits = DecodeLimits & ContentLimits
 
 const DAMAGED: DecodedBody = { unreadable: 'malformed', detail: 'the compressed body is cut short or damaged' }
+const NO_FRAME: DecodedBody = { unreadable: 'malformed', detail: 'the message does not begin with 0x00 and a 4-byte schema id' }
+const FRAME_LENGTH = 5
+const KIND_OF: Readonly<Record<SchemaReader['type'], BodyKind>> = { AVRO: 'avro', PROTOBUF: 'protobuf', JSON: 'json' }
 const EMPTY: DecodedBody = { unreadable: 'malformed', detail: 'the body is empty' }
 
 /** Gives a promise only for a compressed body, or a schema that must be asked for. @throws ServiceError INPUT_TOO_LARGE, INPUT_ENCODING */
@@ -35,6 +38,7 @@ function nameIn (bytes: Buffer, kind: BodyKind): SchemaName | undefined {
     case 'protobuf-delimited': return protobufSchemaOf(bytes)
     case 'json':
     case 'ndjson': return jsonSchemaOf(bytes)
+    case 'confluent': return bytes.length >= FRAME_LENGTH && bytes[0] === 0 ? { id: bytes.readUInt32BE(1) } : undefined
   }
 }
 
@@ -48,5 +52,6 @@ function decode (bytes: Buffer, kind: BodyKind, limits: BodyLimits, answer: Sche
     case 'avro': return isBare ? decodeAvroRecords(bytes, answer!, limits) : decodeAvro(bytes, answer, limits, limits.inflatedBytesMax)
     case 'protobuf':
     case 'protobuf-delimited': return decodeProtobuf(bytes, answer, limits, { isDelimited: kind === 'protobuf-delimited', isBare })
+    case 'confluent': return answer === undefined ? NO_FRAME : answer.unreadable !== undefined ? answer : decode(bytes, KIND_OF[answer.reader.type], limits, answer, isBare)
   }
 }

@@ -55,7 +55,8 @@ export interface QuarantineReview {
 const NOTE_LENGTH_MAX = 200
 const RECORDS_AT_ONCE = 500
 const CONTENT_TYPES: Readonly<Record<BodyKind, string>> = {
-  json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro', protobuf: 'application/x-protobuf', 'protobuf-delimited': 'application/x-protobuf; encoding=delimited'
+  json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro', protobuf: 'application/x-protobuf', 'protobuf-delimited': 'application/x-protobuf; encoding=delimited',
+  confluent: 'application/x-confluent'
 }
 
 export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {

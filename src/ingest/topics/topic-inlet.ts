@@ -20,6 +20,8 @@ export interface TopicInletParts {
   open: OpenTopic
   offsets: TopicOffsets
   acceptMessages: AcceptMessages
+  /** Of the topic as a gateway: how long so many messages must wait, in ms; 0: taken. Absent: no limit. */
+  pace?: ((count: number, now: EpochMs) => number) | undefined
   events: Pick<Events, 'raise' | 'clear' | 'arrivedFrom'>
   now: () => EpochMs
   times?: Partial<InletTimes>
@@ -81,7 +83,7 @@ function pauses ({ setting, events, times }: TopicInletParts, stop: AbortSignal)
     async after (error) {
       const waitMs = Math.min(retryMaxMs, retryMs * 2 ** Math.min(failures++, 20))
       events.raise('inlet-stopped', { topic: setting.topic, reason: error instanceof ServiceError ? error.code : 'internal', ...errorFields(error) }, setting.topic)
-      await delay(waitMs, undefined, { signal: stop }).catch(() => {})
+      await sleep(waitMs, stop)
     },
     fine () {
       if (failures > 0) events.clear('inlet-stopped', setting.topic)
@@ -122,9 +124,10 @@ async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses,
 }
 
 /** Tried until it is durable: the order of the topic is kept, and its consumer fetches no more than it may hold. */
-async function takeIn ({ setting, offsets, acceptMessages, events }: TopicInletParts, source: TopicSource, batches: readonly PartitionBatch[], stop: AbortSignal, pause: Pauses): Promise<void> {
+async function takeIn ({ setting, offsets, acceptMessages, pace, events, now }: TopicInletParts, source: TopicSource, batches: readonly PartitionBatch[], stop: AbortSignal, pause: Pauses): Promise<void> {
   const messages = batches.flatMap(batch => batch.records.map(record => messageOf(setting, batch.partition, record)))
   const next = new Map(batches.map(({ partition, nextOffset }) => [partition, nextOffset]))
+  for (let waitMs = pace?.(messages.length, now()) ?? 0; waitMs > 0 && !stop.aborted; waitMs = pace!(messages.length, now())) await sleep(waitMs, stop)
   for (let isTakenIn = false; !stop.aborted;) {
     try {
       if (!isTakenIn) await acceptMessages(messages)
@@ -142,7 +145,9 @@ async function takeIn ({ setting, offsets, acceptMessages, events }: TopicInletP
   }
 }
 
-const CONTENT_TYPE: Readonly<Record<TopicSetting['content'], string>> = { confluent: 'application/avro', avro: 'application/avro', json: 'application/json' }
+const CONTENT_TYPE: Readonly<Record<TopicSetting['content'], string>> = {
+  confluent: 'application/x-confluent', avro: 'application/avro', json: 'application/json', protobuf: 'application/x-protobuf'
+}
 const SCHEMA_HEADER = 'oxbow-schema-id'
 
 function messageOf ({ topic, content, schemaId }: TopicSetting, partition: number, { offset, value, headers }: PartitionBatch['records'][number]): IncomingMessage {
@@ -154,6 +159,9 @@ function messageOf ({ topic, content, schemaId }: TopicSetting, partition: numbe
     source: { inlet: `${TOPIC_INLET}${topic}/${partition}`, number: offset }
   }
 }
+
+/** Ends at once when told to stop. */
+function sleep (ms: number, stop: AbortSignal): Promise<void> { return delay(ms, undefined, { signal: stop }).catch(() => {}) }
 
 /** Whether new partitions have come, or records that should: the group may have forgotten us in silence. */
 function createWatch (source: TopicSource): { mustOpenAgain (now: EpochMs, everyMs: number, progress: number): Promise<boolean> } {

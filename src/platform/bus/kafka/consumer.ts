@@ -3,13 +3,14 @@
  *  Where to go on is known to the reader's own store, not to Kafka. So at every joining all partitions stand still until that store was asked
  *  (a record delivered before would be one from the wrong place), and what was fetched counts only while it follows on what came before. */
 
-import type { Consumer, EachBatchPayload, KafkaMessage } from 'kafkajs'
+import type { Consumer, EachBatchPayload } from 'kafkajs'
 import { repeat } from '../../repeat.ts'
 import { unlessAborted, within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
 import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
-import type { Head, Topic } from './state.ts'
+import { cut, headersOf, type Lane } from './lane.ts'
+import type { Topic } from './state.ts'
 import type { Span } from './topics.ts'
 import { wishedPartitions } from './wished-partitions.ts'
 
@@ -30,20 +31,6 @@ export interface KafkaConsumerParts {
 export interface ForeignTopic {
   /** Records from `from` up to `until` went before they were read, or the topic is another one than it was (`until` is below `from`). Told before anything behind them is given. */
   onLost: (partition: number, from: number, until: number) => Promise<void>
-}
-
-type Records = PartitionBatch['records'][number][]
-
-/** One partition that the group gave us. */
-interface Lane {
-  head: Head
-  /** Offset of the next record given to the reader. */
-  position: number
-  /** Offset of the next record wanted from Kafka; between the two is `records`. */
-  fetched: number
-  records: Records
-  bytes: number
-  isPaused: boolean
 }
 
 interface Member extends KafkaConsumerParts, Waiting {
@@ -234,11 +221,6 @@ function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
   member.waiter?.()
 }
 
-/** By name in lower case; one that stands there several times counts with its first value. */
-function headersOf ({ headers = {} }: KafkaMessage): ReadonlyMap<string, string> {
-  return new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(Array.isArray(value) ? value[0] : value)]))
-}
-
 /** Of all lanes together: however many partitions there are, memory holds as much as one take may give, and one answer of the cluster beside it. */
 function heldBytes ({ lanes }: Member): number {
   let bytes = 0
@@ -294,20 +276,6 @@ function collect (member: Member, recordsMax: number): PartitionBatch[] {
     for (const [partition, lane] of lanes) if (lane.isPaused) resumeLane(member, partition, lane)
   }
   return batches
-}
-
-/** What fits into `room`, which it takes from; the first record of a take fits always. */
-function cut (lane: Lane, room: { records: number, bytes: number }, isFirst: boolean): Records {
-  let count = 0
-  while (count < lane.records.length && room.records > 0) {
-    const { length } = lane.records[count]!.value
-    if (length > room.bytes && !(isFirst && count === 0)) break
-    room.bytes -= length
-    room.records--
-    lane.bytes -= length
-    count++
-  }
-  return lane.records.splice(0, count)
 }
 
 /** What cannot be told now is told next time; nothing depends on it but what others see. */

@@ -1,0 +1,37 @@
+/** A partition that the group gave a member: what was fetched of it and not taken yet. */
+
+import type { KafkaMessage } from 'kafkajs'
+import type { PartitionBatch } from '../bus.ts'
+import type { Head } from './state.ts'
+
+export type Records = PartitionBatch['records'][number][]
+
+export interface Lane {
+  head: Head
+  /** Offset of the next record given to the reader. */
+  position: number
+  /** Offset of the next record wanted from Kafka; between the two is `records`. */
+  fetched: number
+  records: Records
+  bytes: number
+  isPaused: boolean
+}
+
+/** By name in lower case; one that stands there several times counts with its first value. */
+export function headersOf ({ headers = {} }: KafkaMessage): ReadonlyMap<string, string> {
+  return new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(Array.isArray(value) ? value[0] : value)]))
+}
+
+/** What fits into `room`, which it takes from; the first record of a take fits always. */
+export function cut (lane: Lane, room: { records: number, bytes: number }, isFirst: boolean): Records {
+  let count = 0
+  while (count < lane.records.length && room.records > 0) {
+    const { length } = lane.records[count]!.value
+    if (length > room.bytes && !(isFirst && count === 0)) break
+    room.bytes -= length
+    room.records--
+    lane.bytes -= length
+    count++
+  }
+  return lane.records.splice(0, count)
+}
