@@ -40,6 +40,14 @@ let leader: Oxbow
 let second: Oxbow | undefined
 let senders: Senders
 let foreign = 0
+/** Of every server there was. */
+const logs: (() => string)[] = []
+
+async function start (roles: 'all' | 'stream'): Promise<Oxbow> {
+  const server = await startOxbow({ dataDir, env: { ...env, OXBOW_ROLES: roles } })
+  logs.push(server.stderr)
+  return server
+}
 
 beforeAll(async () => {
   process.stderr.write(`servers test: OXBOW_TEST_SEED=${chance.seed}\n`)
@@ -47,7 +55,7 @@ beforeAll(async () => {
     kafka = await startProxiedBroker()
     useBroker(kafka.address)
   }
-  leader = await startOxbow({ dataDir, env })
+  leader = await start('all')
   const token = await leader.token('__telemetry.write system/*.cruds')
   const wearings = DEVICES.map(deviceId => ({ deviceId, mrn: `MRN-${deviceId}`, start: '2020-01-01T00:00:00.000Z' }))
   expect((await createFhirClient(leader.address, token).send('POST', '/fhir', wearingBundle(wearings))).status).toBe(200)
@@ -66,7 +74,7 @@ let finished: Promise<Run> | undefined
 const run = (): Promise<Run> => finished ??= finishedRun({ dataDir, senders, devices: DEVICES })
 
 async function join (): Promise<Oxbow> {
-  second = await startOxbow({ dataDir, env: { ...env, OXBOW_ROLES: 'stream' } })
+  second = await start('stream')
   await storesMore(second, 0)
   return second
 }
@@ -119,7 +127,7 @@ test.each(rounds)('round $round: a second server joins, takes its share, strange
 test('a second one stays, and goes on when the one that leads is killed and started again', async () => {
   const server = await join()
   await leader.kill('SIGKILL')
-  leader = await startOxbow({ dataDir, env })
+  leader = await start('all')
   await acknowledgesAgain()
   await storesMore(server, await stored(server))
   await storesMore(leader, 0)
@@ -156,5 +164,5 @@ test('in = stored + suppressed + quarantined, each record of a stranger kept onc
   await expectBalance(await run(), foreign)
   const { checks } = JSON.parse((await leader.verb('doctor', '--json')).stdout) as { checks: { name: string, verdict: string }[] }
   expect(checks.find(({ name }) => name === 'counters')?.verdict).toBe('ok')
-  expect(second!.stderr() + leader.stderr()).toContain('"event":"foreign-record"')
+  expect(logs.filter(log => log().includes('"event":"foreign-record"'))).not.toEqual([])
 })
