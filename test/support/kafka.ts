@@ -1,4 +1,4 @@
-/** A real Apache Kafka broker for tests: at an address that is given, or of this machine's own (`docker/kafka/run-local`). */
+/** A real Apache Kafka broker for tests: at an address that is given, in a container, or of this machine's own (`docker/kafka/run-local`). */
 
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
@@ -7,6 +7,7 @@ import { connect } from 'node:net'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { freePort } from '../../src/platform/postgres/postmaster.ts'
+import { hasDocker } from './missing-kafka.ts'
 import { temporaryFolder } from './temporary-folder.ts'
 
 export interface Broker {
@@ -37,6 +38,8 @@ export interface BrokerOptions {
   scram?: readonly string[]
 }
 
+/** The version that `docker/kafka/pom.xml` names. */
+const IMAGE = 'apache/kafka:4.3.1'
 const RUN = fileURLToPath(new URL('../../docker/kafka/run-local', import.meta.url))
 /** The libraries may have to be fetched. */
 const START_TIMEOUT_MS = 300_000
@@ -45,7 +48,26 @@ const ASK_MS = 100
 /** For tests that only use a broker, each under names of its own. */
 export async function anyBroker (folder?: string): Promise<Broker> {
   const address = process.env['OXBOW_TEST_KAFKA']
-  return address === undefined ? startBroker(folder === undefined ? {} : { folder }) : { address, stop: async () => {} }
+  if (address !== undefined) return { address, stop: async () => {} }
+  return hasDocker() ? containerBroker() : startBroker(folder === undefined ? {} : { folder })
+}
+
+/** Loaded where it is used: most machines that test have no engine. */
+async function containerBroker (): Promise<Broker> {
+  const { GenericContainer, Wait } = await import('testcontainers')
+  const port = await freePort()
+  const container = await new GenericContainer(IMAGE)
+    .withExposedPorts({ container: 9092, host: port })
+    .withEnvironment({
+      KAFKA_NODE_ID: '1', KAFKA_PROCESS_ROLES: 'broker,controller', KAFKA_CONTROLLER_QUORUM_VOTERS: '1@localhost:9093', KAFKA_CONTROLLER_LISTENER_NAMES: 'CONTROLLER',
+      KAFKA_LISTENERS: 'PLAINTEXT://:9092,CONTROLLER://:9093', KAFKA_ADVERTISED_LISTENERS: `PLAINTEXT://127.0.0.1:${port}`,
+      KAFKA_LISTENER_SECURITY_PROTOCOL_MAP: 'CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT', KAFKA_AUTO_CREATE_TOPICS_ENABLE: 'false', KAFKA_GROUP_INITIAL_REBALANCE_DELAY_MS: '0',
+      KAFKA_OFFSETS_TOPIC_REPLICATION_FACTOR: '1', KAFKA_TRANSACTION_STATE_LOG_REPLICATION_FACTOR: '1', KAFKA_TRANSACTION_STATE_LOG_MIN_ISR: '1'
+    })
+    .withWaitStrategy(Wait.forLogMessage(/Kafka Server started/))
+    .withStartupTimeout(START_TIMEOUT_MS)
+    .start()
+  return { address: `127.0.0.1:${port}`, stop: async () => { await container.stop() } }
 }
 
 export async function startBroker ({ folder = temporaryFolder('kafka'), properties = plain, scram = [] }: BrokerOptions = {}): Promise<OwnBroker> {
