@@ -28,7 +28,8 @@ const SETTINGS = {
 
 export async function setup (project: TestProject): Promise<void> {
   assertNode()
-  folder = join(takeRoot(project), 'timescale')
+  // Each project has one of its own, for as long as the run lasts.
+  folder = join(takeRoot(project), project.name)
   mkdirSync(folder)
   const password = randomBytes(18).toString('base64url')
   cluster = await startTimescale({ folder, password, settings: SETTINGS })
