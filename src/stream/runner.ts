@@ -8,6 +8,7 @@ import { READINGS } from '../model/streams.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { AmendmentCause } from '../model/window.ts'
 import type { Bus, BusConsumer } from '../platform/bus/bus.ts'
+import { takeFor } from '../platform/bus/take-for.ts'
 import type { WriteClock } from '../platform/write-clock.ts'
 import type { ForeignRecord, TakenRecords } from './arrivals.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
@@ -128,7 +129,7 @@ async function runOn (parts: RunnerParts, consumer: BusConsumer, stop: AbortSign
 }
 
 async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, stop: AbortSignal): Promise<void> {
-  for (const portion of portionsOf(await takeFor(parts, consumer, stop), parts.readingsMax)) await stepOn(parts, pipeline, consumer, portion, stop)
+  for (const portion of portionsOf(await takeFor(consumer, parts.readingsMax, parts.tickMs, stop), parts.readingsMax)) await stepOn(parts, pipeline, consumer, portion, stop)
 }
 
 async function stepOn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, taken: readonly TakenRecords[], stop: AbortSignal): Promise<void> {
@@ -153,20 +154,6 @@ function holdsSeveral (taken: readonly TakenRecords[]): boolean { return taken.l
 
 /** Ends at once when told to stop. */
 function pause (ms: number, signal: AbortSignal): Promise<void> { return delay(ms, undefined, { signal }).catch(() => {}) }
-
-/** By hand: a signal with a time-out of its own, joined to another, costs more than taking the records, and is there until its time is over. */
-async function takeFor ({ readingsMax, tickMs }: RunnerParts, consumer: BusConsumer, stop: AbortSignal): ReturnType<BusConsumer['take']> {
-  const over = new AbortController()
-  const end = (): void => { over.abort() }
-  const timer = setTimeout(end, tickMs)
-  stop.addEventListener('abort', end, { once: true })
-  try {
-    return await consumer.take(readingsMax, over.signal)
-  } finally {
-    clearTimeout(timer)
-    stop.removeEventListener('abort', end)
-  }
-}
 
 function reportStep (report: RunnerReport, step: NonNullable<Awaited<ReturnType<Pipeline['step']>>>): void {
   let [stored, duplicate, conflict] = [0, 0, 0]

@@ -8,6 +8,7 @@ import type { EpochMs } from '../../model/units.ts'
 import type { Events } from '../../observability/events.ts'
 import { errorFields } from '../../observability/logger.ts'
 import type { PartitionBatch } from '../../platform/bus/bus.ts'
+import { takeFor } from '../../platform/bus/take-for.ts'
 import type { TopicSource, TopicSourceOptions } from '../../platform/bus/kafka/topic-source.ts'
 import type { AcceptMessages, IncomingMessage } from '../accept-messages.ts'
 import { TOPIC_INLET } from '../quarantine/quarantine-item.ts'
@@ -109,7 +110,7 @@ async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses,
   try {
     const watch = createWatch(source)
     for (let progress = 0; !stop.aborted;) {
-      const batches = await takeFor(source, parts.times?.lookMs ?? TIMES.lookMs, stop)
+      const batches = await takeFor(source, MESSAGES_MAX, parts.times?.lookMs ?? TIMES.lookMs, stop)
       if (stop.aborted) break
       if (batches.length > 0) {
         await takeIn(parts, source, batches, stop, pause)
@@ -177,19 +178,5 @@ function createWatch (source: TopicSource): { mustOpenAgain (now: EpochMs, every
       if (isStuck) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'records wait on the topic and do not come')
       return hasGrown
     }
-  }
-}
-
-/** At most so long: the clock is looked at between. */
-async function takeFor (source: TopicSource, ms: number, stop: AbortSignal): Promise<readonly PartitionBatch[]> {
-  const over = new AbortController()
-  const end = (): void => { over.abort() }
-  const timer = setTimeout(end, ms)
-  stop.addEventListener('abort', end, { once: true })
-  try {
-    return await source.take(MESSAGES_MAX, over.signal)
-  } finally {
-    clearTimeout(timer)
-    stop.removeEventListener('abort', end)
   }
 }

@@ -12,7 +12,8 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { ServiceError } from '../../model/errors.ts'
 import { RAW } from '../../model/streams.ts'
 import type { EpochMs } from '../../model/units.ts'
-import type { Bus, BusConsumer } from '../../platform/bus/bus.ts'
+import type { Bus } from '../../platform/bus/bus.ts'
+import { takeFor } from '../../platform/bus/take-for.ts'
 import { KEPT, type ObjectStore } from '../../platform/objects/object-store.ts'
 import { within } from '../../platform/within.ts'
 import { type ArchiveKeys, makeObject, manifestOf } from './make-object.ts'
@@ -109,7 +110,7 @@ async function runOnce (writer: Writer, stop: AbortSignal, isFine: () => void): 
   try {
     if ([...writer.heads.values()].every(({ reserved }) => reserved === undefined)) isFine()
     while (!stop.aborted) {
-      const taken = await takeFor(consumer, writer, stop)
+      const taken = await takeOrReassigned(consumer, writer.recordsMax, writer.tickMs, stop)
       if (taken === 'reassigned') { slices.keepOnly(consumer.partitions); continue }
       const pace = taken.length > 0 ? pause(writer.paceMs, stop) : undefined
       await writeAll(slices.add(taken, headOf, now()))
@@ -117,7 +118,7 @@ async function runOnce (writer: Writer, stop: AbortSignal, isFine: () => void): 
       await pace
     }
     for (let take = 0; take < LAST_TAKES_MAX; take++) {
-      const taken = await takeFor(consumer, { ...writer, tickMs: LAST_TICK_MS })
+      const taken = await takeOrReassigned(consumer, writer.recordsMax, LAST_TICK_MS)
       if (taken === 'reassigned' || taken.length === 0) break
       await writeAll(slices.add(taken, headOf, now()))
     }
@@ -182,21 +183,12 @@ function oneAtATime<T> (writer: Writer, work: () => Promise<T>): Promise<T> {
 const LAST_TICK_MS = 50
 const LAST_TAKES_MAX = 10
 
-async function takeFor (
-  consumer: BusConsumer, { recordsMax, tickMs }: Writer, stop?: AbortSignal
-): Promise<Awaited<ReturnType<BusConsumer['take']>> | 'reassigned'> {
-  const over = new AbortController()
-  const end = (): void => { over.abort() }
-  const timer = setTimeout(end, tickMs)
-  stop?.addEventListener('abort', end, { once: true })
+async function takeOrReassigned (...words: Parameters<typeof takeFor>): Promise<Awaited<ReturnType<typeof takeFor>> | 'reassigned'> {
   try {
-    return await consumer.take(recordsMax, over.signal)
+    return await takeFor(...words)
   } catch (error) {
     if (error instanceof ServiceError && error.code === 'BUS_REASSIGNED') return 'reassigned'
     throw error
-  } finally {
-    clearTimeout(timer)
-    stop?.removeEventListener('abort', end)
   }
 }
 
