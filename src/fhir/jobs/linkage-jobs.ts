@@ -102,6 +102,7 @@ async function recalibrate ({ linkagePool, series, sizesMs, contextChanged, now 
     const { since, until } = timesOf(job.span, now())
     // Also the window before, whose deficit looks ahead.
     await series.markWindowsDue({ series: [...numbers.values()], since: epochMs(since - Math.max(...sizesMs)), until, cause: 'recalibrated', now: now() })
+    await series.days.mark([...numbers.values()], since, until)
     await finishRecalibration(linkagePool, job.id, now())
   }
 }

@@ -7,6 +7,7 @@ import { HOUR_MS } from '../../model/units.ts'
 import { type CopyBuffer, createCopyBuffer } from '../../platform/postgres/copy.ts'
 import type { BatchPart } from '../../platform/postgres/send-batch.ts'
 import type { Fill, SeriesCommit } from '../../stream/sink.ts'
+import { beginRows, hasWatched, noteFresh, notingChanges } from './changed-days.ts'
 import type { Dictionary } from './dictionary.ts'
 import { encodeRevision, kindCode, LEDGER_COLUMNS } from './ledger-codec.ts'
 import { ANY_NUMBER_DECOMPRESSED } from './query.ts'
@@ -49,11 +50,15 @@ export interface PartsOptions {
   days: ReadonlyMap<number, ReadonlySet<number>>
   /** As `Partitions.drops` says. */
   drops: number | undefined
+  /** The last watched day, as this writer knows it. */
+  watched: number | undefined
+  /** The oldest day of fresh rows. */
+  oldestFresh: number
 }
 
 export function commitParts (commit: SeriesCommit, options: PartsOptions): BatchPart[] {
   return [
-    ...onHypertable(options.drops, [...readingParts(commit, options), ...fillParts(commit.fills)]),
+    ...onHypertable(options.drops, rowParts(commit, options)),
     ...ledgerParts(commit, options),
     ...countParts(commit, options.buffers.counts),
     ...stateParts(commit)
@@ -66,7 +71,16 @@ function onHypertable (drops: number | undefined, parts: readonly BatchPart[]): 
   return [ANY_NUMBER_DECOMPRESSED, ...parts, `select series.assert_drops(${Number(drops)})`]
 }
 
-function readingParts ({ fresh, late }: SeriesCommit, { buffers, days }: PartsOptions): BatchPart[] {
+/** What changed on watched days is noted behind the rows, as by whoever moves or removes some: rows are locked first, notes last. */
+function rowParts (commit: SeriesCommit, options: PartsOptions): BatchPart[] {
+  const { watched, oldestFresh } = options
+  const parts = [...readingParts(commit, options), ...fillParts(commit.fills, watched)]
+  if (parts.length === 0) return []
+  const notes = watched !== undefined && oldestFresh <= watched ? [noteFresh(commit.fresh, watched)] : []
+  return [beginRows(watched), ...parts, ...notes]
+}
+
+function readingParts ({ fresh, late }: SeriesCommit, { buffers, days, watched }: PartsOptions): BatchPart[] {
   const parts: BatchPart[] = []
   const pairs = [...days].flatMap(([series, noted]) => [...noted].map(day => [series, day] as const))
   if (pairs.length > 0) parts.push(`select series.note_days(${numberArray(pairs.map(([series]) => series))}, ${numberArray(pairs.map(([, day]) => day))})`)
@@ -79,24 +93,26 @@ function readingParts ({ fresh, late }: SeriesCommit, { buffers, days }: PartsOp
     buffers.late.reset()
     for (const row of late) encodeReading(buffers.late, row)
     parts.push({ copy: `copy pg_temp.late_reading (${READING_COLUMNS}) ${BINARY}`, bytes: buffers.late.bytes() })
-    parts.push(`insert into series.reading (${READING_COLUMNS}) select ${READING_COLUMNS} from pg_temp.late_reading on conflict do nothing`)
+    const insert = `insert into series.reading (${READING_COLUMNS}) select ${READING_COLUMNS} from pg_temp.late_reading on conflict do nothing`
+    parts.push(hasWatched(late, watched) ? notingChanges(insert, 'series, taken_at') : insert)
   }
   return parts
 }
 
 /** One statement per day and field: with the day as a constant only its partition is looked at. */
-function fillParts (fills: readonly Fill[]): BatchPart[] {
+function fillParts (fills: readonly Fill[], watched: number | undefined): BatchPart[] {
   const groups = Map.groupBy(fills, ({ takenAt, field }) => `${dayOf(takenAt)}/${field}`)
   return [...groups.values()].map(group => {
     const { takenAt, field } = group[0]!
     const start = dayOf(takenAt) * DAY_MS
     const column = typeof field === 'number' ? `v${field}` : field
     const known = field === 'quality' ? `, flags = r.flags & ~${FLAG['quality-unknown']}` : ''
-    return `update series.reading r set ${column} = u.value${known}
+    const update = `update series.reading r set ${column} = u.value${known}
       from unnest(${numberArray(group.map(fill => fill.series))}::int[], ${numberArray(group.map(fill => fill.takenAt))}::float8[],
         ${numberArray(group.map(fill => fill.sequence))}::bigint[], ${numberArray(group.map(fill => fill.value))}::float8[]) u (series, ms, sequence, value)
       where r.series = u.series and r.taken_at = to_timestamp(u.ms / 1000) and r.sequence = u.sequence and r.${column} is null
         and r.taken_at >= '${timeParameter(start)}' and r.taken_at < '${timeParameter(start + DAY_MS)}'`
+    return hasWatched(group, watched) ? notingChanges(update, 'r.series, r.taken_at') : update
   })
 }
 

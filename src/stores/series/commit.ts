@@ -5,6 +5,7 @@ import { ServiceError } from '../../model/errors.ts'
 import { withClient } from '../../platform/postgres/pool.ts'
 import { sendBatch } from '../../platform/postgres/send-batch.ts'
 import type { SeriesCommit } from '../../stream/sink.ts'
+import { createWatched } from './changed-days.ts'
 import { type CommitBuffers, commitParts, createCommitBuffers, needsStaging, STAGING } from './commit-parts.ts'
 import { foldCounters } from './counters.ts'
 import type { Dictionary } from './dictionary.ts'
@@ -24,6 +25,7 @@ interface Writer {
 export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Partitions): (commit: SeriesCommit) => Promise<void> {
   const writers = new Map<number, Writer>()
   const dayNotes = createDayNotes()
+  const watched = createWatched(pool)
   const staged = new WeakSet<PoolClient>()
   let countedCommits = 0
 
@@ -36,14 +38,15 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
 
   async function send (commit: SeriesCommit, writer: Writer): Promise<void> {
     const drops = await partitions.drops()
-    await partitions.ensureDays(commit.fresh)
+    const oldestFresh = await partitions.ensureDays(commit.fresh)
     await partitions.ensureDays(commit.late)
     await partitions.ensureMonths(commit.revisions)
     if (commit.revisions.length > 0) await prepareLedger(commit, writer)
     const days = new Map<number, Set<number>>()
     dayNotes.missing(commit.fresh, days)
     dayNotes.missing(commit.late, days)
-    const parts = commitParts(commit, { buffers: writer.buffers, dictionary, firstNumber: writer.nextNumber ?? 1, days, drops })
+    const known = { days, drops, watched: await watched.through(), oldestFresh }
+    const parts = commitParts(commit, { buffers: writer.buffers, dictionary, firstNumber: writer.nextNumber ?? 1, ...known })
     if (parts.length === 0) return
     await withClient(pool, async client => {
       const makesStaging = needsStaging(commit) && !staged.has(client)
@@ -53,6 +56,20 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
     dayNotes.remember(days)
     if (writer.nextNumber !== undefined) writer.nextNumber += commit.revisions.length
     foldNowAndThen(commit)
+  }
+
+  /** What this process remembers of partitions and watched days may be old, and be so again a moment later: then nothing was written. */
+  async function sendUntilKnown (commit: SeriesCommit, writer: Writer): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await send(commit, writer)
+      } catch (error) {
+        if (!OUTDATED.has(codeOf(error)) || attempt === ATTEMPTS) throw error
+        partitions.forget()
+        dayNotes.forget()
+        watched.forget()
+      }
+    }
   }
 
   async function prepareLedger (commit: SeriesCommit, writer: Writer): Promise<void> {
@@ -67,13 +84,7 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
     if (writer.isBusy) throw new ServiceError('fault', 'INTERNAL', `writer ${commit.writer} has a commit in flight`)
     writer.isBusy = true
     try {
-      await send(commit, writer).catch(error => {
-        if (codeOf(error) !== NO_PARTITION) throw error
-        // Retention dropped it since it was ensured, or a day that was noted.
-        partitions.forget()
-        dayNotes.forget()
-        return send(commit, writer)
-      })
+      await sendUntilKnown(commit, writer)
     } catch (error) {
       writer.nextNumber = undefined
       throw asConflict(error)
@@ -91,9 +102,13 @@ async function nextNumber (pool: Pool, writer: number): Promise<number> {
   return row![0] as number
 }
 
-const NO_PARTITION = '23514'
+/** Our own (0007-changed-days.sql). */
+const OTHERS_WATCHED = 'OX002'
+/** Also: no partition for a row, because retention dropped it, or because another session has only just made it. */
+const OUTDATED: ReadonlySet<string> = new Set(['23514', OTHERS_WATCHED])
+const ATTEMPTS = 5
 /** Unique violation; our own (0001-series.sql); serialization failure and deadlock with a job that moves readings. */
-const CONFLICTS: ReadonlySet<string> = new Set(['23505', 'OX001', '40001', '40P01'])
+const CONFLICTS: ReadonlySet<string> = new Set(['23505', 'OX001', OTHERS_WATCHED, '40001', '40P01'])
 
 function codeOf (error: unknown): string {
   return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : ''

@@ -5,7 +5,8 @@ import { timeParameter, DAY_MS, dayOf, dayParameter } from './sql-values.ts'
 import { rowsOf } from './query.ts'
 
 export interface Partitions {
-  ensureDays (times: Iterable<{ takenAt: number }>): Promise<void>
+  /** @returns the oldest of these days; Infinity: there is none */
+  ensureDays (times: Iterable<{ takenAt: number }>): Promise<number>
   ensureMonths (times: Iterable<{ windowStart: number }>): Promise<void>
   /** Retentions so far, where readings stand in a hypertable: it takes any day, so a commit must say up to which retention its notes of days hold. */
   drops (): Promise<number | undefined>
@@ -28,16 +29,19 @@ export function createPartitions (pool: Pool): Partitions {
     async ensureDays (times) {
       const missing = new Set<number>()
       let last = Number.NaN
+      let oldest = Infinity
       for (const { takenAt } of times) {
         const day = dayOf(takenAt)
         if (day === last) continue
         last = day
+        oldest = Math.min(oldest, day)
         if (!days.has(day)) missing.add(day)
       }
       for (const day of missing) {
         await rowsOf(pool, 'select series.ensure_day($1)', [dayParameter(day)])
         days.add(day)
       }
+      return oldest
     },
     async ensureMonths (times) {
       let lastDay = Number.NaN

@@ -60,6 +60,19 @@ export async function readingsOnDay (pool: Pool, day: number, wanted: readonly {
   return rows.map(decodeReading)
 }
 
+/** All rows of a day, ascending in (takenAt, sequence), at most `rowsMax` at a time. Each page is of its own moment. */
+export async function * readingsByPage (pool: Pool, series: number, day: number, rowsMax: number): AsyncGenerator<RowIn[]> {
+  const [from, until] = dayBounds(day)
+  for (let last: readonly [string, number] = [timeParameter(day * DAY_MS - 1), 0]; ;) {
+    const rows = await rowsOf(pool, `select ${READING_COLUMNS} from series.reading where series = $1 and taken_at >= $2 and taken_at < $3 and (taken_at, sequence) > ($4, $5)
+      order by taken_at, sequence limit $6`, [series, from, until, ...last, rowsMax])
+    if (rows.length > 0) yield rows.map(decodeReading)
+    if (rows.length < rowsMax) return
+    const { takenAt, sequence } = decodeReading(rows.at(-1)!)
+    last = [timeParameter(takenAt), sequence]
+  }
+}
+
 async function span (pool: Pool, series: number, from: number, until: number, limit: number, order: 'asc' | 'desc'): Promise<RowIn[]> {
   const rows = await rowsOf(pool, `select ${READING_COLUMNS} from series.reading where series = $1 and taken_at >= $2 and taken_at < $3
     order by taken_at ${order}, sequence ${order} limit $4`, [series, timeParameter(from), timeParameter(until), limit])

@@ -6,13 +6,14 @@ import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { RowIn, Sink } from '../../stream/sink.ts'
 import { dueAmendments, markWindowsDue, type WindowsToMark } from './amendments.ts'
+import { type ChangedDay, changedDays, isUnchanged, markSpanChanged, type PendingChanges, pendingChanges, settleDay, unsettledAmong, watchDays } from './changed-days.ts'
 import { createCommit } from './commit.ts'
 import { type Counts, countsByHour, countsBySid, type HourCounts } from './counters.ts'
 import { createDictionary } from './dictionary.ts'
 import { createLedger, type Ledger } from './ledger-read.ts'
 import { numbersOf, recordModels, seriesNumbers, sidsOf } from './names.ts'
 import { createPartitions } from './partitions.ts'
-import { existing, readings, readingsBefore } from './readings.ts'
+import { existing, readings, readingsBefore, readingsByPage } from './readings.ts'
 import { type Moved, moveReadings, type RelabelStep, takeReadings } from './relabel.ts'
 import { dropBefore } from './retention.ts'
 import { openSeries, resumePoints, states } from './state.ts'
@@ -36,6 +37,23 @@ export interface SeriesStore extends Sink {
   dropBefore (kind: 'reading' | 'window', time: EpochMs, archivedThrough: EpochMs | undefined): Promise<readonly string[]>
   moveReadings (step: RelabelStep & { to: number }): Promise<Moved>
   takeReadings (step: RelabelStep, keep: (rows: readonly RowIn[]) => Promise<void>): Promise<number>
+  readonly days: ChangedDays
+}
+
+/** For files of whole days: which changed, what they hold. */
+export interface ChangedDays {
+  watch (through: number): Promise<void>
+  pending (): Promise<PendingChanges>
+  /** Ascending by number, series and day, behind `after`. */
+  changed (number: number, limit: number, after?: ChangedDay): Promise<readonly ChangedDay[]>
+  /** `series/day` of those among these that have changes which are not settled. */
+  unsettled (keys: readonly { series: number, day: number }[]): Promise<ReadonlySet<string>>
+  /** Its readings, ascending in (takenAt, sequence), at most `rowsMax` at a time. */
+  pages (of: ChangedDay, rowsMax: number): AsyncIterable<readonly RowIn[]>
+  isUnchanged (of: ChangedDay): Promise<boolean>
+  settle (of: ChangedDay): Promise<void>
+  /** What stands beside the readings of this span changed (a calibration). */
+  mark (series: readonly number[], since: EpochMs, until: EpochMs): Promise<void>
 }
 
 export function createSeriesStore (pool: Pool, options: SeriesStoreOptions = {}): SeriesStore {
@@ -61,6 +79,16 @@ export function createSeriesStore (pool: Pool, options: SeriesStoreOptions = {})
     countsBySid: () => countsBySid(pool),
     dropBefore: (kind, time, archivedThrough) => dropBefore(pool, kind, time, archivedThrough),
     moveReadings: step => moveReadings(pool, step),
-    takeReadings: (step, keep) => takeReadings(pool, step, keep)
+    takeReadings: (step, keep) => takeReadings(pool, step, keep),
+    days: {
+      watch: through => watchDays(pool, through),
+      pending: () => pendingChanges(pool),
+      changed: (number, limit, after) => changedDays(pool, number, limit, after),
+      unsettled: keys => unsettledAmong(pool, keys),
+      pages: ({ series, day }, rowsMax) => readingsByPage(pool, series, day, rowsMax),
+      isUnchanged: of => isUnchanged(pool, of),
+      settle: of => settleDay(pool, of),
+      mark: (series, since, until) => markSpanChanged(pool, series, since, until)
+    }
   }
 }
