@@ -22,5 +22,7 @@ const code = await runVerb(process.argv.slice(2), {
   now: () => Date.now() as never,
   signal: stop.signal
 })
+// A pipe takes 64 KiB before its reader has read: what was written beyond would be lost with the process. A reader that is gone ends the wait too.
+for (const stream of [process.stdout, process.stderr]) await new Promise(resolve => { stream.write('', resolve) })
 // Everything has ended by then; what a library still waits for keeps nobody.
 process.exit(code)
