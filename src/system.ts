@@ -8,8 +8,9 @@ import { keyFileOf } from './platform/keys/key-file.ts'
 import { reachStores } from './platform/postgres/open-stores.ts'
 import type { RegistryView } from './ingest/schemas/foreign-view.ts'
 import type { ArchiveView } from './stores/archive/archive-view.ts'
+import type { ParquetView } from './stores/archive/parquet/parquet-view.ts'
 import { startAll } from './system/all-role.ts'
-import { viewArchive } from './system/archive.ts'
+import { viewArchive, viewParquet } from './system/archive.ts'
 import { openDoor } from './system/door.ts'
 import { createIdentity, loadModels, openKeys, startBus } from './system/foundations.ts'
 import { builtOn, type Ground, groundOf, stopAll, type SystemOptions } from './system/ground.ts'
@@ -66,5 +67,14 @@ export async function openArchiveView (options: SystemOptions): Promise<{ view: 
     const stores = await reachStores(ground.config)
     ground.running.push({ name: 'stores', stop: stores.close })
     return { view: await viewArchive(ground, stores), close: () => stopAll(ground) }
+  })
+}
+
+/** What operators ask about the Parquet files of this deployment, whether or not a server runs. @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function openParquetView (options: SystemOptions): Promise<{ view: ParquetView, close (): Promise<void> }> {
+  return builtOn(groundOf(options), async ground => {
+    const stores = await reachStores(ground.config)
+    ground.running.push({ name: 'stores', stop: stores.close })
+    return { view: await viewParquet(ground, stores), close: () => stopAll(ground) }
   })
 }

@@ -1,9 +1,10 @@
-/** `oxbow archive verify|list`: words → the proof that everything that came in stands in the archive, and what stands there. */
+/** `oxbow archive verify|list|parquet`: words → the proof that everything that came in stands in the archive, and what stands there. */
 
 import { parseArgs } from 'node:util'
 import type { ArchiveView } from '../stores/archive/archive-view.ts'
 import type { Manifest } from '../stores/archive/manifest.ts'
 import type { Finding, Report, VerifySpan } from '../stores/archive/verify.ts'
+import { type OpenParquetView, PARQUET_USAGE, runParquet } from './archive-parquet.ts'
 import { timeOf, wrongUse } from './given.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
@@ -12,6 +13,8 @@ export type OpenArchiveView = (context: CliContext, configFile?: string) => Prom
 
 const USAGE = `Usage: oxbow archive verify [--from TIME] [--to TIME] [--json]
        oxbow archive list   [--from TIME] [--to TIME] [--json]
+       oxbow archive parquet list [--device NAME | --series N] [--day DAY | --since DAY] [--until DAY] [--json]
+       oxbow archive parquet open --device NAME | --series N --day DAY [--version N] --to FILE [--json]
 
 The archive holds the original bytes of everything that was stored. 'verify' reads
 all of it again and proves that nothing is missing: every object is the one that was
@@ -26,7 +29,8 @@ server or without it. Exit code 0: all of it holds, 1: something was found.
   --config FILE  settings as JSON, as for serve
   --json         the result as JSON; of 'list' a line for each object
   --help         this text
-`
+
+${PARQUET_USAGE}`
 
 const OPTIONS = {
   from: { type: 'string' },
@@ -35,15 +39,16 @@ const OPTIONS = {
   json: { type: 'boolean', default: false }
 } as const
 
-export function createArchiveVerb (openView: OpenArchiveView): Verb {
+export function createArchiveVerb (openView: OpenArchiveView, openParquet: OpenParquetView): Verb {
   return {
     name: 'archive',
-    summary: 'prove that the archive of original bytes is whole, list what stands in it',
+    summary: 'prove that the archive of original bytes is whole, list what stands in it, open Parquet',
     usage: USAGE,
     run: async (args, context) => {
+      if (args[0] === 'parquet') return runParquet(args.slice(1), context, openParquet)
       const { values, positionals } = parseArgs({ args: [...args], options: OPTIONS, allowPositionals: true })
       const [action, ...more] = positionals
-      if (more.length > 0 || (action !== 'verify' && action !== 'list')) throw wrongUse('the things to do are verify and list')
+      if (more.length > 0 || (action !== 'verify' && action !== 'list')) throw wrongUse('the things to do are verify, list and parquet')
       const span: VerifySpan = {
         ...(values.from === undefined ? {} : { from: timeOf('--from', values.from) }), ...(values.to === undefined ? {} : { to: timeOf('--to', values.to) })
       }

@@ -1,7 +1,7 @@
 /** Every verb, in the order in which `--help` lists them. */
 
 import { loadConfig } from '../config/load.ts'
-import { openArchiveView, openRegistry, openReview } from '../system.ts'
+import { openArchiveView, openParquetView, openRegistry, openReview } from '../system.ts'
 import type { SystemOptions } from '../system/ground.ts'
 import { createArchiveVerb } from './archive.ts'
 import { docsVerb } from './docs.ts'
@@ -19,7 +19,8 @@ import type { CliContext, Verb } from './verb.ts'
 const quarantineVerb = createQuarantineVerb((context, configFile) => openReview(quietly('quarantine', context, configFile)))
 const schemaVerb = createSchemaVerb((context, configFile) => openRegistry(quietly('schema', context, configFile)))
 
-const archiveVerb = createArchiveVerb((context, configFile) => openArchiveView(quietly('archive', context, configFile)))
+const archiveVerb = createArchiveVerb((context, configFile) => openArchiveView(quietly('archive', context, configFile)),
+  (context, configFile) => openParquetView(quietly('archive', context, configFile)))
 
 export const VERBS: readonly Verb[] = [
   serveVerb, replayVerb, simulateVerb, quarantineVerb, heldVerb, archiveVerb, schemaVerb, topicsVerb, tokenVerb, doctorVerb, docsVerb

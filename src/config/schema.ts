@@ -136,6 +136,7 @@ export const SETTINGS = {
   'archive.sliceTime': duration(10 * 60_000, 'Raw records of a partition are gathered at most this long before they are written as one object.', { minimum: 1_000, maximum: 86_400_000 }),
   'archive.sliceBytes': whole(8 * 1024 * 1024, 1_024, 64 * 1024 * 1024, 'Raw records of a partition are written once they have so many bytes together, and before that when all partitions together hold 64 MiB.'),
   'archive.backlogMax': whole(20_000_000, 1, 10_000_000_000, 'Most raw records that wait for the archive: it may stand still so long before the door answers 429.'),
+  'archive.parquetQuiet': duration(3_600_000, 'The readings of a series of one UTC day are written as Parquet once the day has been over for this long, and again when they changed and then stayed the same for as long.', { minimum: 0, maximum: 7 * 86_400_000 }),
 
   'kafka.brokers': text('', 'Addresses of some brokers of the cluster, `host:port`, with commas between.'),
   'kafka.topicPrefix': text('', 'Before the name of each topic and consumer group of ours, for example `ward-7.`: several deployments then share a cluster.'),

@@ -26,6 +26,8 @@ export interface Events {
   limited (limit: 'gateway' | 'device', readings: number): void
   suppressed (kind: 'duplicate' | 'conflict', count: number): void
   stored (readings: number): void
+  /** @param days of series · @param bytes of their files · @param erased days that were not written because their key was destroyed */
+  parquetWritten (days: number, bytes: number, erased: number): void
   windowsClosed (count: number): void
   windowsAmended (cause: AmendmentCause, count: number): void
   delivered (outcome: 'sent' | 'failed' | 'dead-letter', count: number): void
@@ -55,6 +57,8 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
   const accepted = counter('oxbow_readings_accepted_total', 'Readings acknowledged at the door')
   const arrived = counter('oxbow_inlet_messages_total', 'Messages taken in from topics that others write to', ['topic', 'partition'])
   const stored = counter('oxbow_readings_stored_total', 'Readings stored in the series store')
+  const parquetDays = counter('oxbow_parquet_days_total', 'Days of series written as Parquet')
+  const parquetBytes = counter('oxbow_parquet_bytes_total', 'Bytes of Parquet files, sealed')
   const suppressed = counter('oxbow_readings_suppressed_total', 'Readings not stored because they were there already', ['kind'])
   const quarantined = counter('oxbow_quarantined_total', 'Inputs put into quarantine, repeats included', ['reason'])
   const repeated = counter('oxbow_quarantine_repeats_total', 'Inputs that stood in quarantine already and were counted on their item')
@@ -86,6 +90,12 @@ export function createEvents (registry: Registry, log: Logger, now: () => EpochM
   return {
     accepted: readings => { accepted.inc(readings) },
     stored: readings => { stored.inc(readings) },
+    parquetWritten: (days, bytes, unwritten) => {
+      parquetDays.inc(days)
+      parquetBytes.inc(bytes)
+      if (days > 0) log.info('days written as Parquet', { event: 'archive.parquet', count: days })
+      if (unwritten > 0) log.warn('days not written as Parquet: the key was destroyed', { event: 'archive.erased', count: unwritten })
+    },
     suppressed: (kind, count) => { suppressed.inc({ kind }, count) },
     quarantined: (reason, count) => {
       quarantined.inc({ reason }, count)

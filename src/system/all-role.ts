@@ -14,12 +14,13 @@ import { READINGS } from '../model/streams.ts'
 import { jobReport } from '../observability/events.ts'
 import { topicSourceOf } from '../platform/bus/open-topic-source.ts'
 import { topicWriterOf } from '../platform/bus/open-topic-writer.ts'
-import { archiveFolderOf } from '../platform/objects/open-objects.ts'
+import type { ObjectStore } from '../platform/objects/object-store.ts'
+import { archiveFolderOf, openObjects } from '../platform/objects/open-objects.ts'
 import { type LinkageChange, notifyChange } from '../stores/linkage/change-feed.ts'
 import { storedByHour } from '../stores/series/counters.ts'
 import type { Runners } from '../stream/start-runners.ts'
 import { openApi } from './api.ts'
-import { startArchive } from './archive.ts'
+import { startArchive, startParquetFiles } from './archive.ts'
 import { leadDatabases } from './databases.ts'
 import { type DoorParts, openDoor } from './door.ts'
 import { createIdentity, loadModels, openFeed, openKeys, startBus } from './foundations.ts'
@@ -31,6 +32,7 @@ import type { Running } from './running.ts'
 interface LeadingWork { egress: Egress, jobs: LinkageJobs, stop (): Promise<void> }
 
 interface Parts extends DoorParts {
+  objects: ObjectStore
   ingest: Ingest
   ground: SeriesGround
   runners: Runners
@@ -44,15 +46,16 @@ export async function startAll (ground: Ground): Promise<Running> {
   const keys = await openKeys(ground, stores)
   const identity = createIdentity(ground, stores, keys)
   const bus = await startBus(ground, stores)
-  await startArchive(ground, { stores, bus, keys })
+  const objects = await openObjects(config, now)
+  startArchive(ground, { stores, bus, keys, objects })
   const ingest = await openDoor(ground, { stores, bus, keys, identity, models })
   const series = await openSeries(ground, stores, models)
   const fhir = fhirOn(ground, series, { stores, identity })
   const runners = startStream(ground, series, {
     bus, models, contexts: identity.contexts, setAside: createSetAside(ingest.quarantine, now), onWindows: () => { leading.current()?.egress.wake() }
   })
-  const parts: Parts = { stores, bus, keys, identity, models, ingest, ground: series, runners }
-  running.push({ name: 'egress and jobs', stop: leading.stop })
+  const parts: Parts = { stores, bus, keys, objects, identity, models, ingest, ground: series, runners }
+  running.push({ name: 'egress, jobs and files', stop: leading.stop })
   leading.run(() => lead(ground, parts, fhir))
   await openFeed(ground, stores, changedElsewhere(parts))
   await ingest.releaser.start()
@@ -75,7 +78,8 @@ function fhirOn ({ config, now, log, events }: Ground, { series, mappings, write
 function lead (ground: Ground, parts: Parts, fhir: Fhir): LeadingWork {
   const egress = fhir.startEgress()
   const jobs = startJobs(ground, parts)
-  return { egress, jobs, stop: async () => { await Promise.all([egress.close(), jobs.stop()]) } }
+  const files = startParquetFiles(ground, { ...parts, series: parts.ground.series })
+  return { egress, jobs, stop: async () => { await Promise.all([egress.close(), jobs.stop(), files.stop()]) } }
 }
 
 function startJobs ({ config, now, events }: Ground, { stores, bus, identity, models, ingest, ground: { series }, runners }: Parts): LinkageJobs {

@@ -6,6 +6,7 @@ import type { Config } from '../config/schema.ts'
 import type { DeviceModels } from '../model/device-model.ts'
 import { ServiceError } from '../model/errors.ts'
 import { identifierSystem } from '../model/identifier.ts'
+import type { Sid } from '../model/reading.ts'
 import type { Bus } from '../platform/bus/bus.ts'
 import { openBus } from '../platform/bus/open-bus.ts'
 import { createViewContexts } from '../fhir/views/view-contexts.ts'
@@ -43,8 +44,11 @@ export async function openKeys ({ config, now }: Ground, stores: Stores) {
   const blindIndex = await loadBlindIndex(keyRing, K_LINK)
   const page = await keyRing.dek('linkage', { store: 'linkage', object: 'page', purpose: 'page-token' })
   const indexOf = (system: string, value: string): Buffer => blindIndex('device', system, value)
+  const dataKeys = createDataKeys({ keyRing, now })
   return {
-    dataKeys: createDataKeys({ keyRing, now }),
+    dataKeys,
+    /** `undefined`: it was destroyed. */
+    keyOf: async (sid: Sid) => (await dataKeys.heldForSids([sid])).get(sid),
     fingerprint: await loadFingerprint(keyRing),
     /** Of the directories of archived objects. */
     directoryKey: await loadDirectoryKey(keyRing),

@@ -4,6 +4,7 @@ import type { CliContext } from '../../../src/cli/verb.ts'
 import { epochMs } from '../../../src/model/units.ts'
 import type { ArchiveView } from '../../../src/stores/archive/archive-view.ts'
 import { type Manifest, NO_DIGEST } from '../../../src/stores/archive/manifest.ts'
+import type { ParquetView } from '../../../src/stores/archive/parquet/parquet-view.ts'
 import type { Report } from '../../../src/stores/archive/verify.ts'
 
 const REPORT: Report = {
@@ -24,7 +25,15 @@ function scene (report: Report = REPORT) {
   }
   const out: string[] = []
   const context = { env: {}, stdout: (text: string) => { out.push(text) }, stderr: () => {}, now: () => epochMs(0), signal: new AbortController().signal } satisfies CliContext
-  const verb = createArchiveVerb(async () => ({ view, close: async () => { isClosed = true } }))
+  const parquet: ParquetView = {
+    list: async function * () {
+      calls.push('parquet')
+      yield * []
+    },
+    open: async () => { throw new Error('not asked') }
+  }
+  const close = async () => { isClosed = true }
+  const verb = createArchiveVerb(async () => ({ view, close }), async () => ({ view: parquet, close }))
   return { calls, run: (...args: string[]) => verb.run(args, context), text: () => out.join(''), wasClosed: () => isClosed }
 }
 
@@ -67,4 +76,10 @@ test('wrong use is said before anything is opened', async () => {
     await expect(run(...words)).rejects.toThrowError(expect.objectContaining({ code: 'USAGE' }))
     expect([calls, wasClosed()]).toEqual([[], false])
   }
+})
+
+test('parquet goes its own way', async () => {
+  const { run, calls, wasClosed } = scene()
+  expect(await run('parquet', 'list')).toBe(0)
+  expect([calls, wasClosed()]).toEqual([['parquet'], true])
 })

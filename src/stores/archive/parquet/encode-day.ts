@@ -33,7 +33,7 @@ export interface DayEncoder {
 }
 
 /** Rows of a row group: to encode one takes about as long as a request at the door may well wait. */
-export const PAGE_ROWS = 8_192
+export const PAGE_ROWS = 4_096
 /** Of names and meaning of columns and key-value pairs; raised when a reader must tell old from new. */
 const LAYOUT = '1'
 const ZSTD = { params: { [constants.ZSTD_c_compressionLevel]: 3 } }
