@@ -1,4 +1,4 @@
-/** Messages of a topic's partitions → taken in together: each is decoded by itself, all are identified and appended at once, so that their order
+/** Messages of a topic's partitions → taken in together: each is decoded by itself, all (or portions of them) are identified and appended at once, so that their order
  *  is kept, and what fails is quarantined with the offset it came at. Nobody is there to be answered: what HTTP refuses is kept here too. */
 
 import { ServiceError } from '../model/errors.ts'
@@ -26,23 +26,37 @@ export type AcceptMessages = (messages: readonly IncomingMessage[]) => Promise<T
 /** A message as it was read. */
 interface Opened { message: IncomingMessage, decoded: DecodedBody, origin: Origin }
 
+/** Most bytes of records that are taken in at once: a message of a container file may hold many times its size. */
+const PORTION_BYTES_MAX = 16 * 1024 * 1024
 /** What does not stop the others. */
 const REFUSED: ReadonlyMap<string, ReasonCode> = new Map([['INPUT_TOO_LARGE', 'record-too-large'], ['INPUT_ENCODING', 'malformed'], ['INPUT_TYPE', 'malformed']])
 
 export function createAcceptMessages (deps: Omit<AcceptDeps, 'inlet'>): AcceptMessages {
   async function acceptMessages (messages: readonly IncomingMessage[]): Promise<Taken> {
     const receivedAt = deps.now()
-    const opened: Opened[] = []
-    for (const message of messages) opened.push(openedOf(message, await decoded(message)))
+    let all: Taken = { received: 0, accepted: 0, quarantined: 0 }
+    let [portion, bytes]: [Opened[], number] = [[], 0]
+    for (const message of messages) {
+      const opened = openedOf(message, await decoded(message))
+      portion.push(opened)
+      bytes += bytesOf(opened)
+      if (bytes < PORTION_BYTES_MAX) continue
+      all = sum(all, await takeInPortion(portion, receivedAt));
+      [portion, bytes] = [[], 0]
+    }
+    return portion.length === 0 ? all : sum(all, await takeInPortion(portion, receivedAt))
+  }
+
+  async function takeInPortion (opened: readonly Opened[], receivedAt: EpochMs): Promise<Taken> {
     try {
       return await takeIn(opened, receivedAt)
     } catch (error) {
       if (!(error instanceof ServiceError && error.code === 'BUS_RECORD_TOO_LARGE')) throw error
       // What one patient sent in all of them fits no record of the bus: one after the other.
-      if (messages.length === 1) return takeIn([openedOf(messages[0]!, { unreadable: 'record-too-large', detail: '' })], receivedAt)
-      const each: Taken[] = []
-      for (const message of messages) each.push(await acceptMessages([message]))
-      return each.reduce(sum)
+      if (opened.length === 1) return takeIn([openedOf(opened[0]!.message, { unreadable: 'record-too-large', detail: '' })], receivedAt)
+      let each: Taken = { received: 0, accepted: 0, quarantined: 0 }
+      for (const one of opened) each = sum(each, await takeInPortion([one], receivedAt))
+      return each
     }
   }
 
@@ -92,6 +106,11 @@ export function createAcceptMessages (deps: Omit<AcceptDeps, 'inlet'>): AcceptMe
 function openedOf (message: IncomingMessage, decoded: DecodedBody): Opened {
   const records = decoded.unreadable === undefined ? decoded.records.length + decoded.rejected.length : 1
   return { message, decoded, origin: { ...message.source, records } }
+}
+
+function bytesOf ({ message, decoded }: Opened): number {
+  if (decoded.unreadable !== undefined) return message.bytes.length
+  return [...decoded.records, ...decoded.rejected].reduce((bytes, { start, end }) => bytes + end - start, message.bytes.length)
 }
 
 interface Sorted { records: DecodedRecord[], bodies: string[], rejected: Failure[], unread: Opened[], origins: Map<Failure['record'], Origin> }

@@ -134,6 +134,7 @@ async function deliverChunk (parts: DeliveryParts, writer: number, signal: Abort
   const { sent, failed } = await sendAll(parts, writer, sorted.parcels.filter(({ number, place }) => refused?.has(`${number}/${place}`) !== true), sending, open !== undefined, signal)
   if (failed !== undefined) {
     if (sent.dead.length > 0) await store.refuse(destination.name, writer, sent.dead, parts.now())
+    if (destination.holds === undefined && sent.delivered.length > 0) await store.arrived(destination.name, sent.delivered, parts.now())
     reportDead(parts, sent.dead)
     return failed
   }
@@ -182,10 +183,12 @@ async function sendAll (
 
 /** R4 has no conditional create of a Provenance, so the receiver is asked before anything is sent a second time (§4 rule 6). */
 async function stillMissing (parts: DeliveryParts, parcels: readonly Parcel[], sent: Sent, signal: AbortSignal): Promise<Parcel[] | undefined> {
+  const { destination } = parts
+  if (destination.holds === undefined) return [...parcels]
   const missing: Parcel[] = []
   for (const parcel of parcels) {
     const view = witness(parcel)
-    const holds = await parts.destination.holds(identifierQuery(view, parcel.naming), view.row.issued, signal)
+    const holds = await destination.holds(identifierQuery(view, parcel.naming), view.row.issued, signal)
     if (holds === undefined) return undefined
     if (holds) sent.delivered.push(...deliveredBy([parcel]))
     else missing.push(parcel)

@@ -29,6 +29,8 @@ export interface DeliveryStore {
   refused (destination: string, writer: number, after: number): Promise<ReadonlySet<string>>
   /** Keeps what was refused before something else failed, so that it is not sent again. */
   refuse (destination: string, writer: number, dead: readonly DeadLetter[], now: EpochMs): Promise<void>
+  /** Keeps what arrived before something else failed, where the destination cannot be asked for it. */
+  arrived (destination: string, delivered: readonly Delivered[], now: EpochMs): Promise<void>
   /** All of it in one transaction; the mark of `markSending` goes with it. */
   settle (destination: string, writer: number, settlement: Settlement, now: EpochMs): Promise<void>
 }
@@ -59,20 +61,14 @@ export function createDeliveryStore (pool: Pool): DeliveryStore {
       return new Set(rows.map(row => `${row.number}/${row.part}`))
     },
     refuse: (destination, writer, dead, now) => transaction(pool, client => insertDead(client, destination, writer, dead, new Date(now))),
+    arrived: (destination, delivered, now) => transaction(pool, client => insertDelivered(client, destination, delivered, new Date(now))),
     settle: (destination, writer, settlement, now) => settle(pool, destination, writer, settlement, new Date(now))
   }
 }
 
 async function settle (pool: Pool, destination: string, writer: number, { last, delivered, skipped, dead }: Settlement, now: Date): Promise<void> {
   await transaction(pool, async client => {
-    // A backlog may hold several revisions of one Observation: the newest is what the receiver has, under the id it gave to any of them.
-    await client.query(
-      `insert into delivery.delivered as d
-       select $1, id, max(revision), (array_agg(receiver order by revision desc) filter (where receiver is not null))[1], $5
-         from unnest($2::uuid[], $3::int[], $4::text[]) u (id, revision, receiver) group by id
-       on conflict (destination, id) do update set revision = excluded.revision, delivered_at = excluded.delivered_at,
-         receiver_id = coalesce(excluded.receiver_id, d.receiver_id) where d.revision < excluded.revision`,
-      [destination, delivered.map(one => one.id), delivered.map(one => one.revision), delivered.map(one => one.receiverId ?? null), now])
+    await insertDelivered(client, destination, delivered, now)
     await client.query(
       'insert into delivery.skipped select $1, $2, number, reason, $5 from unnest($3::bigint[], $4::text[]) u (number, reason) on conflict do nothing',
       [destination, writer, skipped.map(one => one.number), skipped.map(one => one.reason), now])
@@ -82,6 +78,17 @@ async function settle (pool: Pool, destination: string, writer: number, { last, 
       [destination, writer, last])
     await client.query('delete from delivery.sending where destination = $1 and writer = $2', [destination, writer])
   })
+}
+
+async function insertDelivered (client: PoolClient, destination: string, delivered: readonly Delivered[], now: Date): Promise<void> {
+  // A backlog may hold several revisions of one Observation: the newest is what the receiver has, under the id it gave to any of them.
+  await client.query(
+    `insert into delivery.delivered as d
+     select $1, id, max(revision), (array_agg(receiver order by revision desc) filter (where receiver is not null))[1], $5
+       from unnest($2::uuid[], $3::int[], $4::text[]) u (id, revision, receiver) group by id
+     on conflict (destination, id) do update set revision = excluded.revision, delivered_at = excluded.delivered_at,
+       receiver_id = coalesce(excluded.receiver_id, d.receiver_id) where d.revision < excluded.revision`,
+    [destination, delivered.map(one => one.id), delivered.map(one => one.revision), delivered.map(one => one.receiverId ?? null), now])
 }
 
 async function insertDead (client: PoolClient, destination: string, writer: number, dead: readonly DeadLetter[], now: Date): Promise<void> {

@@ -31,8 +31,9 @@ export interface Destination {
   entriesMax: number
   /** Never throws for what the other side did. All of the Bundle arrives or nothing. */
   send (bundle: OutgoingBundle, signal: AbortSignal): Promise<SendOutcome>
-  /** Whether the Observation of this query is there as issued at `issued` or later; `undefined`: cannot be told now. */
-  holds (identifierQuery: string, issued: EpochMs, signal: AbortSignal): Promise<boolean | undefined>
+  /** Whether the Observation of this query is there as issued at `issued` or later; `undefined`: cannot be told now. Absent where nobody can be asked: what
+   *  arrived is then remembered here, at once. */
+  holds? (identifierQuery: string, issued: EpochMs, signal: AbortSignal): Promise<boolean | undefined>
   /** Absent where nothing is kept open. */
   close? (): Promise<void>
 }

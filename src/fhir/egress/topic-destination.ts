@@ -30,8 +30,6 @@ export function createTopicDestination ({ name, writer, patientSystem, entriesMa
         return error.code === 'BUS_RECORD_TOO_LARGE' ? { outcome: 'refused', reason: error.code } : { outcome: 'retry', reason: error.code }
       }
     },
-    // Nobody can be asked what lies on a topic.
-    holds: async () => false,
     close: () => writer.close()
   }
 }

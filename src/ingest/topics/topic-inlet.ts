@@ -12,7 +12,7 @@ import { takeFor } from '../../platform/bus/take-for.ts'
 import type { TopicSource, TopicSourceOptions } from '../../platform/bus/kafka/topic-source.ts'
 import type { AcceptMessages, IncomingMessage } from '../accept-messages.ts'
 import { TOPIC_INLET } from '../quarantine/quarantine-item.ts'
-import type { TopicOffsets } from './topic-offsets.ts'
+import type { TopicOffsets, TopicPlace } from './topic-offsets.ts'
 
 export type OpenTopic = (reader: Pick<TopicSourceOptions, 'topic' | 'resumeFrom' | 'onLost' | 'bytesMax' | 'signal'>) => Promise<TopicSource>
 
@@ -96,11 +96,16 @@ function pauses ({ setting, events, times }: TopicInletParts, stop: AbortSignal)
 /** Until told to stop, or until the topic must be opened again. */
 async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses, onOpen: (source: TopicSource) => void): Promise<void> {
   const { setting, open, offsets, events, now } = parts
+  let places: ReadonlyMap<number, TopicPlace> = new Map()
   const source = await open({
     topic: setting.topic,
-    resumeFrom: () => offsets.read(setting.topic),
+    resumeFrom: async () => {
+      places = await offsets.read(setting.topic)
+      return new Map([...places].map(([partition, { next }]) => [partition, next]))
+    },
     onLost: async (partition, from, until) => {
       await offsets.lost(setting.topic, partition, from, until, now())
+      places = await offsets.read(setting.topic)
       events.raise('inlet-lost', { topic: setting.topic, partition, offset: from, count: Math.max(0, until - from) }, setting.topic)
     },
     bytesMax: BYTES_MAX,
@@ -113,7 +118,7 @@ async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses,
       const batches = await takeFor(source, MESSAGES_MAX, parts.times?.lookMs ?? TIMES.lookMs, stop)
       if (stop.aborted) break
       if (batches.length > 0) {
-        await takeIn(parts, source, batches, stop, pause)
+        await takeIn(parts, source, batches, places, stop, pause)
         progress++
       }
       if (await watch.mustOpenAgain(now(), parts.times?.lookMs ?? TIMES.lookMs, progress)) return
@@ -125,8 +130,13 @@ async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses,
 }
 
 /** Tried until it is durable: the order of the topic is kept, and its consumer fetches no more than it may hold. */
-async function takeIn ({ setting, offsets, acceptMessages, pace, events, now }: TopicInletParts, source: TopicSource, batches: readonly PartitionBatch[], stop: AbortSignal, pause: Pauses): Promise<void> {
-  const messages = batches.flatMap(batch => batch.records.map(record => messageOf(setting, batch.partition, record)))
+async function takeIn (
+  { setting, offsets, acceptMessages, pace, events, now }: TopicInletParts, source: TopicSource, batches: readonly PartitionBatch[], places: ReadonlyMap<number, TopicPlace>, stop: AbortSignal, pause: Pauses
+): Promise<void> {
+  const messages = batches.flatMap(({ partition, records }) => {
+    const inlet = inletOf(setting.topic, partition, places.get(partition)?.generation ?? 0)
+    return records.map(record => messageOf(setting, inlet, record))
+  })
   const next = new Map(batches.map(({ partition, nextOffset }) => [partition, nextOffset]))
   for (let waitMs = pace?.(messages.length, now()) ?? 0; waitMs > 0 && !stop.aborted; waitMs = pace!(messages.length, now())) await sleep(waitMs, stop)
   for (let isTakenIn = false; !stop.aborted;) {
@@ -151,13 +161,18 @@ const CONTENT_TYPE: Readonly<Record<TopicSetting['content'], string>> = {
 }
 const SCHEMA_HEADER = 'oxbow-schema-id'
 
-function messageOf ({ topic, content, schemaId }: TopicSetting, partition: number, { offset, value, headers }: PartitionBatch['records'][number]): IncomingMessage {
+/** The same offsets of a topic that was made anew are other messages. */
+function inletOf (topic: string, partition: number, generation: number): string {
+  return `${TOPIC_INLET}${topic}${generation === 0 ? '' : `~${generation}`}/${partition}`
+}
+
+function messageOf ({ content, schemaId }: TopicSetting, inlet: string, { offset, value, headers }: PartitionBatch['records'][number]): IncomingMessage {
   const named = headers?.get(SCHEMA_HEADER)
   const declared = named !== undefined && /^\d{1,10}$/.test(named) ? Number(named) : schemaId
   return {
     bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength), contentType: CONTENT_TYPE[content], contentEncoding: '',
     ...(content === 'confluent' || declared === undefined ? {} : { schemaId: declared }),
-    source: { inlet: `${TOPIC_INLET}${topic}/${partition}`, number: offset }
+    source: { inlet, number: offset }
   }
 }
 

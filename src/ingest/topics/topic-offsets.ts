@@ -4,12 +4,15 @@ import type { Pool } from 'pg'
 import type { EpochMs } from '../../model/units.ts'
 import { storeQuery, transaction } from '../../platform/postgres/pool.ts'
 
+/** `next`: offset of the next record to be read. `generation`: how often the partition was made anew since it was read first. */
+export interface TopicPlace { next: number, generation: number }
+
 export interface TopicOffsets {
-  /** Offset of the next record to be read, of those partitions that were read before. @throws ServiceError unavailable STORE_UNAVAILABLE */
-  read (topic: string): Promise<Map<number, number>>
+  /** Of those partitions that were read before. @throws ServiceError unavailable STORE_UNAVAILABLE */
+  read (topic: string): Promise<Map<number, TopicPlace>>
   /** Never goes back: another process may have read further. @throws ServiceError unavailable STORE_UNAVAILABLE */
   advance (topic: string, next: ReadonlyMap<number, number>): Promise<void>
-  /** Puts on record that records went unread, and where reading goes on. @throws ServiceError unavailable STORE_UNAVAILABLE */
+  /** Puts on record that records went unread, and where reading goes on; below `from` the partition is another one, of the next generation. @throws ServiceError unavailable STORE_UNAVAILABLE */
   lost (topic: string, partition: number, from: number, until: number, noticedAt: EpochMs): Promise<void>
 }
 
@@ -17,20 +20,22 @@ export interface TopicOffsets {
 export function createTopicOffsets (pool: Pool): TopicOffsets {
   return {
     async read (topic) {
-      const { rows } = await storeQuery<{ partition: number, next: number }>(pool, 'SELECT partition, next_offset AS next FROM ingest.topic_offset WHERE topic = $1', [topic])
-      return new Map(rows.map(({ partition, next }) => [partition, next]))
+      const { rows } = await storeQuery<TopicPlace & { partition: number }>(pool, 'SELECT partition, next_offset AS next, generation FROM ingest.topic_offset WHERE topic = $1', [topic])
+      return new Map(rows.map(({ partition, next, generation }) => [partition, { next, generation }]))
     },
     async advance (topic, next) {
       await storeQuery(pool, `
-        INSERT INTO ingest.topic_offset AS o SELECT $1, * FROM unnest($2::int[], $3::bigint[]) AS new (partition, next_offset) ORDER BY partition
+        INSERT INTO ingest.topic_offset AS o (topic, partition, next_offset) SELECT $1, * FROM unnest($2::int[], $3::bigint[]) AS new (partition, next_offset) ORDER BY partition
         ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(o.next_offset, excluded.next_offset)`,
       [topic, [...next.keys()], [...next.values()]])
     },
     async lost (topic, partition, from, until, noticedAt) {
       await transaction(pool, async client => {
         await storeQuery(client, 'INSERT INTO ingest.topic_lost VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING', [topic, partition, from, until, new Date(noticedAt)])
-        await storeQuery(client, `INSERT INTO ingest.topic_offset VALUES ($1, $2, $3) ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset`,
-          [topic, partition, until])
+        await storeQuery(client, `
+          INSERT INTO ingest.topic_offset AS o (topic, partition, next_offset, generation) VALUES ($1, $2, $3, $4)
+          ON CONFLICT (topic, partition) DO UPDATE SET next_offset = excluded.next_offset, generation = o.generation + excluded.generation`,
+        [topic, partition, until, until < from ? 1 : 0])
       })
     }
   }

@@ -5,6 +5,8 @@ CREATE TABLE ingest.topic_offset (
   partition int NOT NULL,
   -- Of the next record to be read: everything below it is stored, in quarantine, or in `topic_lost`.
   next_offset bigint NOT NULL CHECK (next_offset >= 0),
+  -- Counts the topics that had this name: one that was made anew counts its offsets from 0 again.
+  generation int NOT NULL DEFAULT 0,
   PRIMARY KEY (topic, partition)
 );
 

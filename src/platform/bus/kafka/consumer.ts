@@ -9,7 +9,7 @@ import { unlessAborted, within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
 import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
-import { cut, headersOf, type Lane } from './lane.ts'
+import { cut, headersOf, heldBy, type Lane } from './lane.ts'
 import type { Topic } from './state.ts'
 import type { Span } from './topics.ts'
 import { wishedPartitions } from './wished-partitions.ts'
@@ -42,6 +42,8 @@ interface Member extends KafkaConsumerParts, Waiting {
   ready: PromiseWithResolvers<void>
   /** The reader has not been told yet that its partitions are others. */
   isReassigned: boolean
+  /** A topic of others is not where it was: told once everything in hand was given, and for good. */
+  isElsewhere: boolean
   failure: Error | undefined
   closing: AbortController
   turn: number
@@ -64,7 +66,7 @@ const LEAVE_TIMEOUT_MS = 3_000
 export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<BusConsumer> {
   const { client, topic } = parts
   const member: Member = {
-    ...parts, consumer: undefined as unknown as Consumer, lanes: new Map(), joinings: 0, ready: Promise.withResolvers(), isReassigned: false,
+    ...parts, consumer: undefined as unknown as Consumer, lanes: new Map(), joinings: 0, ready: Promise.withResolvers(), isReassigned: false, isElsewhere: false,
     failure: undefined, closing: new AbortController(), waiter: undefined, turn: 0
   }
   member.ready.promise.catch(() => {})
@@ -206,19 +208,39 @@ function begin (member: Member, partition: number, offset: number): void {
 function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
   const lane = member.lanes.get(batch.partition)
   if (lane === undefined || lane.isPaused || isStale() || member.closing.signal.aborted) return
+  if (member.foreign !== undefined && fetchedFrom(batch) !== lane.fetched) { examine(member, batch.partition, lane); return }
   for (const message of batch.messages) {
     const offset = Number(message.offset)
     if (offset < lane.fetched) continue
     if (offset > lane.fetched && member.foreign === undefined) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
     const value = message.value ?? Buffer.alloc(0)
-    const record = { offset, key: String(message.key ?? ''), value }
-    lane.records.push(member.foreign === undefined ? record : { ...record, headers: headersOf(message) })
-    lane.bytes += value.length
+    const plain = { offset, key: String(message.key ?? ''), value }
+    const record = member.foreign === undefined ? plain : { ...plain, headers: headersOf(message) }
+    lane.records.push(record)
+    lane.bytes += heldBy(record)
     lane.fetched = offset + 1
   }
+  // Behind the marks of transactions, which are no records.
+  if (member.foreign !== undefined) lane.fetched = Math.max(lane.fetched, Number(batch.lastOffset()) + 1)
   lane.head.nextOffset = Math.max(lane.head.nextOffset, Number(batch.highWatermark))
   if (heldBytes(member) >= member.bytesMax) pauseLane(member, batch.partition, lane)
   member.waiter?.()
+}
+
+/** Not in the types of the client. */
+function fetchedFrom (batch: EachBatchPayload['batch']): number { return Number((batch as unknown as { fetchedOffset: string }).fetchedOffset) }
+
+/** The client did not fetch what was wanted of a topic of others. Where the owner's broker removed it, or the topic is another one by now, the client has
+ *  gone to another place by itself: what is in hand is given, and then the reader asks its store anew where to go on. Else it is fetched once more. */
+function examine (member: Member, partition: number, lane: Lane): void {
+  pauseLane(member, partition, lane)
+  member.spans().then(spans => {
+    if (member.lanes.get(partition) !== lane || member.closing.signal.aborted) return
+    const span = spans.get(partition)
+    if (span !== undefined && lane.fetched >= span.low && lane.fetched <= span.high) { resumeLane(member, partition, lane); return }
+    member.isElsewhere = true
+    member.waiter?.()
+  }).catch((error: unknown) => { fail(member, asKafkaError(error)) })
 }
 
 /** Of all lanes together: however many partitions there are, memory holds as much as one take may give, and one answer of the cluster beside it. */
@@ -254,6 +276,7 @@ async function take (member: Member, recordsMax: number, stop: Stop): Promise<re
     }
     const batches = collect(member, recordsMax)
     if (batches.length > 0) return batches
+    if (member.isElsewhere) throw reassigned()
     await untilWoken(member, stop)
   }
   return []
@@ -273,7 +296,7 @@ function collect (member: Member, recordsMax: number): PartitionBatch[] {
     batches.push({ partition, firstOffset: records[0]!.offset, nextOffset: lane.position, records })
   }
   if (batches.length > 0 && heldBytes(member) < member.bytesMax / 2) {
-    for (const [partition, lane] of lanes) if (lane.isPaused) resumeLane(member, partition, lane)
+    for (const [partition, lane] of lanes) if (lane.isPaused && !member.isElsewhere) resumeLane(member, partition, lane)
   }
   return batches
 }

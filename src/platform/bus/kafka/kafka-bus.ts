@@ -124,8 +124,12 @@ async function answeredWithin (ms: number, publisher: Publisher, records: Parame
   }
 }
 
+/** Of the partitions that this process reads it knows better than the group what is released. */
 async function removeExpired ({ admin, topics, now }: Parts): Promise<void> {
-  for (const { physical, groupId, retainMs } of topics.values()) await cut(admin, physical, await releasedBy(admin, groupId, physical), epochMs(now() - retainMs))
+  for (const { physical, groupId, retainMs, heads } of topics.values()) {
+    const own = heads.filter(({ isTaken }) => isTaken).map(({ partition, releasedOffset }) => [partition, releasedOffset] as const)
+    await cut(admin, physical, new Map([...await releasedBy(admin, groupId, physical), ...own]), epochMs(now() - retainMs))
+  }
 }
 
 async function consume (parts: Parts, options: ConsumerOptions): Promise<BusConsumer> {

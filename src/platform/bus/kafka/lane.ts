@@ -22,11 +22,22 @@ export function headersOf ({ headers = {} }: KafkaMessage): ReadonlyMap<string, 
   return new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(Array.isArray(value) ? value[0] : value)]))
 }
 
+/** What an object in memory costs beside the bytes of its record; counted where others decide how small their records are. */
+const RECORD_BYTES = 256
+
+/** Bytes that count for a record: its value, and of a topic of others everything. */
+export function heldBy ({ key, value, headers }: Records[number]): number {
+  if (headers === undefined) return value.length
+  let bytes = value.length + 2 * key.length + RECORD_BYTES
+  for (const [name, text] of headers) bytes += 2 * (name.length + text.length)
+  return bytes
+}
+
 /** What fits into `room`, which it takes from; the first record of a take fits always. */
 export function cut (lane: Lane, room: { records: number, bytes: number }, isFirst: boolean): Records {
   let count = 0
   while (count < lane.records.length && room.records > 0) {
-    const { length } = lane.records[count]!.value
+    const length = heldBy(lane.records[count]!)
     if (length > room.bytes && !(isFirst && count === 0)) break
     room.bytes -= length
     room.records--

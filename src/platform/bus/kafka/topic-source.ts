@@ -9,7 +9,7 @@ import { backlogOf } from '../topic-state.ts'
 import { asKafkaError, createKafkaClient, type KafkaClient, type KafkaConnection } from './client.ts'
 import { type ForeignTopic, openKafkaConsumer } from './consumer.ts'
 import { newKafkaTopic, type Topic } from './state.ts'
-import { findTopics, spansOf } from './topics.ts'
+import { partitionsOf, spansOf } from './topics.ts'
 
 export interface TopicSourceOptions extends ForeignTopic {
   connection: KafkaConnection
@@ -27,7 +27,7 @@ export interface TopicSourceOptions extends ForeignTopic {
 export interface TopicSource extends BusConsumer {
   /** Offsets between what is released and the newest record, of the partitions it has: a bound of the records that wait. */
   lag (): number
-  /** Asks the cluster, whatever has been fetched. `end`: sum of the offsets after the newest records. `hasGrown`: there are more partitions than when the
+  /** Asks the cluster, whatever has been fetched. `end`: sum of the offsets after the newest records of the partitions it has. `hasGrown`: there are more partitions than when the
    *  topic was opened, which nobody reads until it is opened again. @throws ServiceError unavailable STORE_UNAVAILABLE */
   look (): Promise<{ end: number, hasGrown: boolean }>
 }
@@ -41,8 +41,9 @@ export async function openTopicSource (options: TopicSourceOptions): Promise<Top
   const goodbye = (): Promise<void> => within(GOODBYE_TIMEOUT_MS, admin.disconnect())
   try {
     await admin.connect()
-    const found = (await findTopics(admin, [options.topic])).get(options.topic)!
-    const topic: Topic = { ...newKafkaTopic({ topic: options.topic, partitions: found.partitions }, '', found), groupId: options.groupId }
+    const partitions = await partitionsOf(admin, options.topic)
+    // Nothing is written there.
+    const topic: Topic = { ...newKafkaTopic({ topic: options.topic, partitions }, '', { partitions, batchBytesMax: 0 }), groupId: options.groupId }
     return asSource(await consume(client, admin, topic, options), topic, admin, goodbye)
   } catch (error) {
     await goodbye()
@@ -63,9 +64,10 @@ function asSource (consumer: BusConsumer, topic: Topic, admin: Admin, goodbye: (
     release: consumer.release,
     lag: () => backlogOf({ ...topic, heads: consumer.partitions.map(partition => topic.heads[partition]!) }),
     async look () {
-      const [spans, found] = [await spansOf(admin, topic.physical), await findTopics(admin, [topic.physical])]
+      const spans = await spansOf(admin, topic.physical)
       for (const head of topic.heads) head.nextOffset = Math.max(head.nextOffset, spans.get(head.partition)?.high ?? 0)
-      return { end: topic.heads.reduce((sum, { nextOffset }) => sum + nextOffset, 0), hasGrown: found.get(topic.physical)!.partitions > topic.partitions }
+      const end = consumer.partitions.reduce((sum, partition) => sum + topic.heads[partition]!.nextOffset, 0)
+      return { end, hasGrown: await partitionsOf(admin, topic.physical) > topic.partitions }
     },
     async close () {
       await consumer.close()

@@ -94,6 +94,12 @@ export async function findTopics (admin: Admin, names: readonly string[]): Promi
   return new Map(topics.map(({ name, partitions }) => [name, { partitions: partitions.length, batchBytesMax: batchBytes.get(name)! }]))
 }
 
+/** How many partitions a topic has, as the cluster says now; for a login that may ask no more. @throws ServiceError unavailable STORE_UNAVAILABLE when it is not there */
+export async function partitionsOf (admin: Admin, topic: string): Promise<number> {
+  const { topics } = await settled(() => admin.fetchTopicMetadata({ topics: [topic] }))
+  return topics[0]!.partitions.length
+}
+
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function spansOf (admin: Admin, topic: string): Promise<ReadonlyMap<number, Span>> {
   const found = await settled(() => admin.fetchTopicOffsets(topic))

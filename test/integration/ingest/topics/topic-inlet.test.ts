@@ -89,7 +89,7 @@ describe.skipIf(missing !== undefined)(`inlet from topics${missing === undefined
     const ends = await admin.fetchTopicOffsets(topic)
     await expect.poll(async () => {
       const read = await offsets().read(topic)
-      return ends.filter(({ partition, low, high }) => high !== low && (read.get(partition) ?? 0) < Number(high))
+      return ends.filter(({ partition, low, high }) => high !== low && (read.get(partition)?.next ?? 0) < Number(high))
     }, { timeout: 30_000 }).toEqual([])
   }
   const times = async () => Map.groupBy((await system.batches()).flatMap(batch => batch.readings.map(({ takenAt }) => ({ sid: batch.sid, takenAt }))), ({ sid }) => sid)
@@ -170,6 +170,50 @@ describe.skipIf(missing !== undefined)(`inlet from topics${missing === undefined
     expect((await system.pool.query('SELECT partition, from_offset, until_offset FROM ingest.topic_lost')).rows).toEqual([{ partition: 0, from_offset: 1, until_offset: 3 }])
   })
 
+  test('records that are removed under a reader that waits are put on record too', async () => {
+    const [reached, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const acceptMessages: Ingest['acceptMessages'] = async messages => {
+      reached.resolve()
+      await go.promise
+      return ingest.acceptMessages(messages)
+    }
+    // Each message is larger than what may be held, so that the rest stays on the topic.
+    const wide = (second: number) => ({ partition: 0, key: 'worn-1', value: Buffer.concat([json(reading('worn-1', second)), Buffer.alloc(3_000, ' ')]) })
+    start({}, { acceptMessages, open: source => openTopicSource({ ...source, bytesMax: 4_000, connection: { brokers: [broker.address] }, groupId: `inlet.${topic}` }) })
+    for (let second = 0; second < 20; second++) await send([wide(second)])
+    await reached.promise
+    // The client knows the leaders of a topic only once it has asked for its offsets.
+    await admin.fetchTopicOffsets(topic)
+    await admin.deleteTopicRecords({ topic, partitions: [{ partition: 0, offset: '18' }] })
+    go.resolve()
+    await takenIn()
+    const taken = [...new Set((await system.batches()).flatMap(({ readings }) => readings).map(({ takenAt }) => (takenAt - at(0)) / 1_000))]
+    const { rows } = await system.pool.query<{ from: number, until: number }>('SELECT from_offset AS "from", until_offset AS until FROM ingest.topic_lost')
+    expect(rows).toEqual([{ from: taken.length - 2, until: 18 }])
+    expect(taken).toEqual([...Array.from({ length: rows[0]!.from }, (_, second) => second), 18, 19])
+    expect(system.raised).toContain('inlet-lost')
+  })
+
+  test('what stands at the offsets of a topic that was made anew is new', async () => {
+    const first = start()
+    await send([{ partition: 0, key: 'worn-1', value: Buffer.from('poison one') }, { partition: 0, key: 'worn-1', value: json(reading('worn-1', 0)) }])
+    await takenIn()
+    await first.close()
+    const anew = new kafkajs.Kafka({ brokers: [broker.address], logLevel: kafkajs.logLevel.NOTHING })
+    const [later, maker] = [anew.producer(), anew.admin()]
+    await maker.connect()
+    await maker.deleteTopics({ topics: [topic] })
+    await expect.poll(() => maker.listTopics(), { timeout: 20_000 }).not.toContain(topic)
+    await maker.createTopics({ waitForLeaders: false, topics: [{ topic, numPartitions: PARTITIONS, replicationFactor: 1 }] })
+    await later.connect()
+    await expect.poll(() => later.send({ topic, messages: [{ partition: 0, key: 'worn-1', value: Buffer.from('another poison') }] }).then(() => true, () => false), { timeout: 20_000 }).toBe(true)
+    start()
+    await expect.poll(async () => (await items()).length, { timeout: 30_000 }).toBe(2)
+    expect((await items()).map(({ source }) => source)).toEqual([`kafka/${topic}/0/0`, `kafka/${topic}~1/0/0`])
+    expect(system.raised).toContain('inlet-lost')
+    await Promise.all([later.disconnect(), maker.disconnect()])
+  })
+
   test('partitions that are added are read', async () => {
     start()
     await send([{ partition: 0, key: 'worn-1', value: json(reading('worn-1', 0)) }])
@@ -179,7 +223,7 @@ describe.skipIf(missing !== undefined)(`inlet from topics${missing === undefined
     await later.connect()
     await expect.poll(() => later.send({ topic, messages: [{ partition: PARTITIONS, key: 'worn-2', value: json(reading('worn-2', 0)) }] }).then(() => 'sent', () => 'refused'), { timeout: 20_000 }).toBe('sent')
     await later.disconnect()
-    await expect.poll(async () => (await offsets().read(topic)).get(PARTITIONS), { timeout: 40_000 }).toBe(1)
+    await expect.poll(async () => (await offsets().read(topic)).get(PARTITIONS)?.next, { timeout: 40_000 }).toBe(1)
   })
 
   test('a bus that is full is waited for, in order', async () => {
