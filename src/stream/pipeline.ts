@@ -195,14 +195,15 @@ function closeSilent (parts: PipelineParts, open: Map<Sid, OpenSeries>, heard: M
   const { latenessMs, silenceMs } = parts.settings
   for (const [sid, series] of heard) {
     if (now - series.lastArrival < silenceMs) return
-    const watermark = watermarkOf(series, now, latenessMs, silenceMs)
-    closeOpenWindows(series, watermark, now, parts.settings, work)
-    const isAllClosed = series.groups.every(group => group.closedThrough > series.newest)
-    if (!isAllClosed) continue
+    // One that was only looked at, because a window of it is written again, has nothing to close and says nothing new.
+    if (!isAllClosed(series)) closeOpenWindows(series, watermarkOf(series, now, latenessMs, silenceMs), now, parts.settings, work)
+    if (!isAllClosed(series)) continue
     heard.delete(sid)
     open.delete(sid)
   }
 }
+
+function isAllClosed ({ groups, newest }: OpenSeries): boolean { return groups.every(group => group.closedThrough > newest) }
 
 type Amended = Awaited<ReturnType<Amender['amend']>>
 

@@ -152,6 +152,27 @@ test('late data gives revision 2, amended; the same data again gives nothing', a
   expect(revisions.map(row => [row.revision, row.status, row.statistics?.sampleCount])).toEqual([[1, 'final', 59], [2, 'amended', 60]])
 })
 
+test('a series of which a window is only looked at again says nothing new when it falls silent', async () => {
+  const sid = drawSid()
+  const pipeline = pipelineFor(9)
+  const steps: [Reading[], number][] = [[Array.from({ length: 60 }, (_, index) => storedReading(START + index * 1_000, [40, 97])), 60_000], [[], 200_000]]
+  for (const [offset, [list, at]] of steps.entries()) {
+    const step = await pipeline.step([{ partition: 9, firstOffset: offset, nextOffset: offset + 1, records: list.length === 0 ? [] : [record({ sid, readings: list }, offset)] }], epochMs(START + at))
+    await store.commit(step!.commit)
+  }
+  const series = (await store.numbersOf([sid])).get(sid)!
+  expect(await store.openSeries([9])).toEqual([])
+  await store.markWindowsDue({ series: [series], since: epochMs(START), until: epochMs(START + SIZE), cause: 'reprocessed', now: epochMs(START + 300_000) })
+  const written: unknown[] = []
+  for (const at of [300_000, 400_000, 500_000]) {
+    const step = await pipeline.step([], epochMs(START + at))
+    if (step === undefined) continue
+    await store.commit(step.commit)
+    written.push([step.commit.settled.length, step.commit.closed, step.commit.revisions])
+  }
+  expect(written).toEqual([[1, [], []]])
+})
+
 test('a refused quality that is sent again is unknown no more, in memory and in the store', async () => {
   const sid = drawSid()
   const pipeline = pipelineFor(5)
