@@ -79,13 +79,15 @@ export interface RowFilter {
   from?: EpochMs | undefined
   /** Exclusive. */
   to?: EpochMs | undefined
+  /** Only objects behind this one. */
+  after?: { partition: number, first: number } | undefined
 }
 
 const PAGE = 500
 
 /** By partition and offset, also those that are being written. */
-export async function * manifestRows (db: Db, { from, to }: RowFilter = {}): AsyncGenerator<ManifestRow> {
-  for (let last: ManifestRow | undefined; ;) {
+export async function * manifestRows (db: Db, { from, to, after }: RowFilter = {}): AsyncGenerator<ManifestRow> {
+  for (let last = after; ;) {
     const { rows } = await storeQuery<{ partition: number, first: number, next: number, object: string, manifest: string | null }>(db, `
       SELECT partition, first_offset AS first, next_offset AS next, name AS object, manifest FROM archive.object
       WHERE (partition, first_offset) > ($1::int, $2::bigint) AND ($3::timestamptz IS NULL OR received_to >= $3) AND ($4::timestamptz IS NULL OR received_from < $4)
@@ -93,8 +95,7 @@ export async function * manifestRows (db: Db, { from, to }: RowFilter = {}): Asy
     [last?.partition ?? -1, last?.first ?? -1, from === undefined ? null : new Date(from), to === undefined ? null : new Date(to)])
     for (const row of rows) yield { ...row, manifest: row.manifest ?? undefined }
     if (rows.length < PAGE) return
-    const { partition, first } = rows.at(-1)!
-    last = { partition, first, next: 0, object: '', manifest: undefined }
+    last = rows.at(-1)!
   }
 }
 

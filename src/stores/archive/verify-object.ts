@@ -122,7 +122,8 @@ async function keyOf ({ keyRing, known }: VerifyObjectParts, id: string, context
   return key
 }
 
-async function askedFor (keyRing: VerifyObjectParts['keyRing'], id: string, context: KeyContext): Promise<SealingKey | NoKey> {
+/** The key, or why there is none. */
+export async function askedFor (keyRing: VerifyObjectParts['keyRing'], id: string, context: KeyContext): Promise<SealingKey | NoKey> {
   try {
     return createSecretKey(await keyRing.unwrap(id, context))
   } catch (error) {

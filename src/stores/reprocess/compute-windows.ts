@@ -1,0 +1,59 @@
+/** Windows of a span → marked for the stream a portion at a time, day by day, each when the one before is done: what comes in meanwhile waits for one
+ *  step of the stream at most, as it does for any window that is written again (decision 0005). */
+
+import type { WindowKey } from '../../stream/sink.ts'
+import { type ReprocessJob, saveReprocessJob } from '../series/reprocess-job.ts'
+import { closedWindows, markReprocessed, seriesOnDay, windowState } from '../series/reprocess-windows.ts'
+import { numbersOf, type ReprocessParts } from './reprocess-parts.ts'
+import { untilNone } from './settled.ts'
+
+const DAY_MS = 86_400_000
+/** Series whose windows of a day are listed at once; windows marked at once. */
+const SERIES_AT_ONCE = 20
+const PORTION_WINDOWS = 1_000
+
+type Parts = Pick<ReprocessParts, 'pool' | 'series' | 'sizesMs' | 'now' | 'pollMs' | 'standstillMs' | 'signal' | 'onProgress'>
+
+export async function computeWindows (parts: Parts, begun: ReprocessJob): Promise<ReprocessJob> {
+  const { pool, now, sizesMs } = parts
+  const among = await numbersOf(parts, begun)
+  let job = begun
+  // A window may begin on the day before.
+  let { day, series } = job.place.windows ?? { day: Math.floor(job.from / DAY_MS) - 1, series: -1 }
+  while (day * DAY_MS < job.to) {
+    parts.signal.throwIfAborted()
+    const numbers = await seriesOnDay(pool, day, series, SERIES_AT_ONCE, among)
+    if (numbers.length === 0) {
+      day++
+      series = -1
+      continue
+    }
+    const windows = await closedWindows(pool, { series: numbers, day, from: job.from, to: job.to, sizesMs })
+    for (let at = 0; at < windows.length; at += PORTION_WINDOWS) {
+      const portion = windows.slice(at, at + PORTION_WINDOWS)
+      const revisions = await computePortion(parts, portion)
+      job = { ...job, counts: { ...job.counts, windows: job.counts.windows + portion.length, revisions: job.counts.revisions + revisions } }
+      parts.onProgress(job)
+    }
+    series = numbers.at(-1)!
+    job = { ...job, place: { windows: { day, series } } }
+    await saveReprocessJob(pool, job, now())
+  }
+  job = { ...job, phase: 'done', place: {} }
+  await saveReprocessJob(pool, job, now())
+  return job
+}
+
+/** @returns revisions that were written meanwhile */
+async function computePortion (parts: Parts, windows: readonly WindowKey[]): Promise<number> {
+  const markedAt = parts.now()
+  const before = await windowState(parts.pool, windows, markedAt)
+  await markReprocessed(parts.pool, windows, markedAt)
+  let revisions = before.revisions
+  await untilNone(parts, async () => {
+    const state = await windowState(parts.pool, windows, markedAt)
+    revisions = state.revisions
+    return state.due
+  })
+  return revisions - before.revisions
+}
