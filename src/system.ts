@@ -15,6 +15,7 @@ import { openDoor } from './system/door.ts'
 import { createIdentity, loadModels, openKeys, startBus } from './system/foundations.ts'
 import { builtOn, type Ground, groundOf, stopAll, type SystemOptions } from './system/ground.ts'
 import { viewRegistry } from './system/registry.ts'
+import { openReprocessor, type Reprocessor, type ReprocessRun } from './system/reprocess.ts'
 import type { Running } from './system/running.ts'
 import { startStreamRole } from './system/stream-role.ts'
 
@@ -77,4 +78,9 @@ export async function openParquetView (options: SystemOptions): Promise<{ view: 
     ground.running.push({ name: 'stores', stop: stores.close })
     return { view: await viewParquet(ground, stores), close: () => stopAll(ground) }
   })
+}
+
+/** A span of the archive read again. @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function openReprocess (options: SystemOptions, run: ReprocessRun): Promise<Reprocessor & { close (): Promise<void> }> {
+  return builtOn(groundOf(options), async ground => ({ ...await openReprocessor(ground, run), close: () => stopAll(ground) }))
 }

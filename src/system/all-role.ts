@@ -26,7 +26,7 @@ import { type DoorParts, openDoor } from './door.ts'
 import { createIdentity, loadModels, openFeed, openKeys, startBus } from './foundations.ts'
 import type { Ground } from './ground.ts'
 import { createLeading, type Leading } from './leading.ts'
-import { openSeries, type SeriesGround, startStream, watchHost } from './stream.ts'
+import { openSeries, type SeriesGround, startStream, watchHost, windowSizesOf } from './stream.ts'
 import type { Running } from './running.ts'
 
 interface LeadingWork { egress: Egress, jobs: LinkageJobs, stop (): Promise<void> }
@@ -87,7 +87,7 @@ function startJobs ({ config, now, events }: Ground, { stores, bus, identity, mo
   return startLinkageJobs({
     linkagePool,
     series,
-    sizesMs: [...new Set([config['stream.windowSize'], ...Object.values(config['stream.windowSizes'])])],
+    sizesMs: windowSizesOf(config),
     isSettled: createSettledCheck({ bus, series, mark: ingest.inFlight.mark, forget: identity.resolver.forget, now }),
     models,
     requarantine: ingest.requarantine,

@@ -66,7 +66,7 @@ export async function viewParquet (ground: Ground, stores: Stores): Promise<Parq
 }
 
 /** Loaded where it is asked: the client of Kafka costs memory and time at the start. */
-async function rawEnds (config: Config, stores: Stores): Promise<ReadonlyMap<number, number>> {
+export async function rawEnds (config: Config, stores: Stores): Promise<ReadonlyMap<number, number>> {
   if (config['bus.kind'] === 'embedded') return readEnds(stores.pool('oxbow_bus'), RAW)
   return (await import('../platform/bus/kafka/govern-topics.ts')).endsOf(config, RAW)
 }

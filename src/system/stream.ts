@@ -1,6 +1,7 @@
 /** The series writers of this process: what comes over the bus → rows and windows of the series store. */
 
 import { MAPPINGS_FOLDER } from '../config/product.ts'
+import type { Config } from '../config/schema.ts'
 import type { DeviceModels } from '../model/device-model.ts'
 import { RAW, READINGS } from '../model/streams.ts'
 import type { Bus } from '../platform/bus/bus.ts'
@@ -51,6 +52,9 @@ export function startStream ({ config, now, events, running }: Ground, { series,
   running.push({ name: 'stream', stop: runners.stop })
   return runners
 }
+
+/** Every one in use, ms. */
+export function windowSizesOf (config: Config): number[] { return [...new Set([config['stream.windowSize'], ...Object.values(config['stream.windowSizes'])])] }
 
 /** Disks and backlogs → alarms. @param folders whose disks are watched */
 export function watchHost ({ config, events, running }: Ground, bus: Bus, folders: readonly string[]): void {
