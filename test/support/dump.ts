@@ -7,12 +7,12 @@ import { withClient } from '../../src/platform/postgres/pool.ts'
 
 export interface TableDump { table: string, columns: readonly string[], bytes: Buffer }
 
-/** Every table of our own schemas, partitions with their parents. */
+/** Every table of our own schemas, partitions and chunks with their parents. */
 export async function dumpTables (owner: Pool): Promise<TableDump[]> {
   const { rows } = await owner.query<{ schema: string, name: string, columns: string[] }>(
     `select n.nspname as schema, c.relname as name, array_agg(a.attname::text order by a.attnum) as columns
        from pg_class c join pg_namespace n on n.oid = c.relnamespace join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
-      where c.relkind in ('r', 'p', 'm') and not c.relispartition and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^pg_(toast|temp)'
+      where c.relkind in ('r', 'p', 'm') and not c.relispartition and n.nspname not in ('pg_catalog', 'information_schema') and n.nspname !~ '^(pg_(toast|temp)|_?timescaledb)'
       group by n.nspname, c.relname order by 1, 2`)
   const dumps: TableDump[] = []
   for (const { schema, name, columns } of rows) {

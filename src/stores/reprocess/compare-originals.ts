@@ -13,8 +13,8 @@ import { compareReading } from './compare-reading.ts'
 import type { ReprocessParts } from './reprocess-parts.ts'
 import { settled } from './settled.ts'
 
-/** Readings compared in one step. */
-const STEP_READINGS = 2_000
+/** Originals compared in one step, about. */
+const STEP_ORIGINALS = 2_000
 
 interface Name { sid: Sid, model: ModelKey }
 
@@ -24,7 +24,7 @@ export async function compareOriginals (parts: Parts, begun: ReprocessJob): Prom
   let job = begun
   for (;;) {
     parts.signal.throwIfAborted()
-    const groups = await originalsAfter(parts.pool, job.place.reading, STEP_READINGS)
+    const groups = await originalsAfter(parts.pool, job.place.reading, STEP_ORIGINALS)
     if (groups.length === 0) break
     const counts = await compareStep(parts, groups, job.counts)
     const { series, takenAt, sequence } = groups.at(-1)![0]!

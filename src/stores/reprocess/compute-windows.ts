@@ -3,7 +3,7 @@
 
 import type { WindowKey } from '../../stream/sink.ts'
 import { type ReprocessJob, saveReprocessJob } from '../series/reprocess-job.ts'
-import { closedWindows, markReprocessed, seriesOnDay, windowState } from '../series/reprocess-windows.ts'
+import { closedWindows, countDue, countRevisions, markReprocessed, seriesOnDay } from '../series/reprocess-windows.ts'
 import { numbersOf, type ReprocessParts } from './reprocess-parts.ts'
 import { untilNone } from './settled.ts'
 
@@ -47,13 +47,8 @@ export async function computeWindows (parts: Parts, begun: ReprocessJob): Promis
 /** @returns revisions that were written meanwhile */
 async function computePortion (parts: Parts, windows: readonly WindowKey[]): Promise<number> {
   const markedAt = parts.now()
-  const before = await windowState(parts.pool, windows, markedAt)
+  const before = await countRevisions(parts.pool, windows)
   await markReprocessed(parts.pool, windows, markedAt)
-  let revisions = before.revisions
-  await untilNone(parts, async () => {
-    const state = await windowState(parts.pool, windows, markedAt)
-    revisions = state.revisions
-    return state.due
-  })
-  return revisions - before.revisions
+  await untilNone(parts, () => countDue(parts.pool, windows, markedAt))
+  return await countRevisions(parts.pool, windows) - before
 }

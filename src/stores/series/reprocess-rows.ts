@@ -41,14 +41,11 @@ export async function gatherOriginals (pool: Pool, originals: readonly Original[
   await withClient(pool, client => sendBatch(client, [...(originals.length > 0 ? [gathered] : []), saveStatement(job, now)]))
 }
 
-/** Of the next `limit` identities behind `after`: ascending, those of one identity in the order of the archive. */
+/** Of the identities behind `after`, about as many originals as `limit`: ascending, those of one identity together and in the order of the archive. None: the end. */
 export async function originalsAfter (pool: Pool, after: RowKey | undefined, limit: number): Promise<Original[][]> {
   const { series, takenAt, sequence } = after ?? { series: -1, takenAt: Number.NEGATIVE_INFINITY, sequence: -1 }
-  const rows = await rowsOf(pool, `with next as (
-      select distinct series, taken_at, sequence from series.reprocess_original where (series, taken_at, sequence) > ($1, $2::timestamptz, $3::bigint)
-       order by series, taken_at, sequence limit $4)
-    select ${COLUMNS} from next join series.reprocess_original o using (series, taken_at, sequence) order by series, taken_at, sequence, arrival`,
-  [series, timeParameter(takenAt), sequence, limit])
+  const rows = await rowsOf(pool, `select ${COLUMNS} from series.reprocess_original where (series, taken_at, sequence) > ($1, $2::timestamptz, $3::bigint)
+    order by series, taken_at, sequence, arrival limit $4`, [series, timeParameter(takenAt), sequence, limit])
   const groups: Original[][] = []
   for (const one of rows.map(decode)) {
     const last = groups.at(-1)
@@ -56,7 +53,9 @@ export async function originalsAfter (pool: Pool, after: RowKey | undefined, lim
     if (before !== undefined && before.series === one.series && before.takenAt === one.takenAt && before.sequence === one.sequence) last!.push(one)
     else groups.push([one])
   }
-  return groups
+  if (rows.length < limit) return groups
+  // The last one may go on.
+  return groups.length > 1 ? groups.slice(0, -1) : originalsAfter(pool, after, limit * 2)
 }
 
 function decode (row: Row): Original {

@@ -20,8 +20,9 @@ export interface WindowsWanted {
 export async function closedWindows (pool: Pool, { series, day, from, to, sizesMs }: WindowsWanted): Promise<WindowKey[]> {
   const [dayStart, dayEnd] = [day * DAY_MS, (day + 1) * DAY_MS]
   const rows = await rowsOf(pool, `select w.series, w.size_ms, w.window_start from (
-      select distinct series, size_ms, window_start from series.window_revision
-       where series = any($1::int[]) and window_start >= $2 and window_start < $3
+      select distinct l.series, l.size_ms, l.window_start from unnest($1::int[]) s (number) cross join series.metric m cross join lateral (
+        select series, size_ms, window_start from series.window_revision w
+         where w.series = s.number and w.metric = m.number and w.window_start >= $2 and w.window_start < $3 offset 0) l
       union
       select distinct r.series, size, to_timestamp(floor(extract(epoch from r.taken_at)::float8 * 1000 / size) * size / 1000)
         from series.reading r cross join unnest($4::int[]) size
@@ -39,14 +40,22 @@ export async function markReprocessed (pool: Pool, windows: readonly WindowKey[]
   [...columns(windows), codeOfCause('reprocessed'), now])
 }
 
-/** Of these windows, how many are still to be done, and how many revisions they have. One put off since, for late readings or until it is closed, will be done without us. */
-export async function windowState (pool: Pool, windows: readonly WindowKey[], markedAt: EpochMs): Promise<{ due: number, revisions: number }> {
+/** How many of these windows are still to be done. One put off since, for late readings or until it is closed, will be done without us. */
+export async function countDue (pool: Pool, windows: readonly WindowKey[], markedAt: EpochMs): Promise<number> {
+  const [row] = await rowsOf(pool, `select count(*) from unnest($1::int[], $2::int[], $3::float8[]) u (series, size, ms)
+    join series.amendment_due a on a.series = u.series and a.size_ms = u.size and a.window_start = to_timestamp(u.ms / 1000) where a.not_before <= $4`,
+  [...columns(windows), timeParameter(markedAt)])
+  return row![0] as number
+}
+
+/** Revisions that these windows have, of all metrics. Each is looked up by its key, and no month of the ledger is read for it. */
+export async function countRevisions (pool: Pool, windows: readonly WindowKey[]): Promise<number> {
   const starts = windows.map(({ windowStart }) => windowStart)
-  const [row] = await rowsOf(pool, `with wanted as (select u.series, u.size, to_timestamp(u.ms / 1000) as start from unnest($1::int[], $2::int[], $3::float8[]) u (series, size, ms))
-    select (select count(*) from wanted u join series.amendment_due a on a.series = u.series and a.size_ms = u.size and a.window_start = u.start where a.not_before <= $4),
-      (select count(*) from wanted u join series.window_revision w on w.series = u.series and w.size_ms = u.size and w.window_start = u.start and w.window_start >= $5 and w.window_start <= $6)`,
-  [...columns(windows), timeParameter(markedAt), timeParameter(Math.min(...starts)), timeParameter(Math.max(...starts))])
-  return { due: row![0] as number, revisions: row![1] as number }
+  const [row] = await rowsOf(pool, `select coalesce(sum(l.count), 0) from unnest($1::int[], $2::int[], $3::float8[]) u (series, size, ms) cross join series.metric m cross join lateral (
+      select count(*)::int as count from series.window_revision w where w.series = u.series and w.metric = m.number and w.window_start = to_timestamp(u.ms / 1000) and w.size_ms = u.size
+        and w.window_start >= $4 and w.window_start <= $5) l`,
+  [...columns(windows), timeParameter(Math.min(...starts)), timeParameter(Math.max(...starts))])
+  return row![0] as number
 }
 
 function columns (windows: readonly WindowKey[]): [number[], number[], number[]] {
@@ -57,7 +66,8 @@ function columns (windows: readonly WindowKey[]): [number[], number[], number[]]
 export async function seriesOnDay (pool: Pool, day: number, after: number, limit: number, among: readonly number[] | undefined): Promise<number[]> {
   const rows = await rowsOf(pool, `select number from series.sid s where number > $2 and ($4::int[] is null or number = any($4))
       and (exists (select from series.day d where d.series = s.number and d.day = date '1970-01-01' + $1::int)
-        or exists (select from series.window_revision w where w.series = s.number and w.window_start >= $5 and w.window_start < $6))
+        or exists (select from series.metric m where exists (
+          select from series.window_revision w where w.series = s.number and w.metric = m.number and w.window_start >= $5 and w.window_start < $6)))
     order by number limit $3`, [day, after, limit, among, timeParameter(day * DAY_MS), timeParameter((day + 1) * DAY_MS)])
   return rows.map(([number]) => number as number)
 }

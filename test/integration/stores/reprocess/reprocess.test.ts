@@ -23,7 +23,8 @@ import { type Runners, startRunners } from '../../../../src/stream/start-runners
 import { type ArchiveSystem, archiveSystem } from '../../../support/archive-system.ts'
 import { dumpTables } from '../../../support/dump.ts'
 import { MODELS, READER } from '../../../support/ingest-door.ts'
-import { testDatabase, type TestDatabase } from '../../../support/postgres.ts'
+import { compressAll } from '../../../support/hypertable.ts'
+import { isTimescale, testDatabase, type TestDatabase } from '../../../support/postgres.ts'
 import { framedV1, json, sentV1, type SentV2, sentV2, TAKEN_AT } from '../../../support/telemetry.ts'
 
 const SPAN = { from: epochMs(TAKEN_AT), to: epochMs(TAKEN_AT + 300_000), sids: undefined }
@@ -214,7 +215,8 @@ test('nothing is taken away where every original would be refused today', async 
 
 test('what is ended in any step goes on where it was, and meanwhile another span and another process are refused', async () => {
   await database.owner.query('delete from series.reading where taken_at = $1', [new Date(at(0))])
-  await database.owner.query("update series.reading set v0 = v0 + 1 where taken_at = $1", [new Date(at(1))])
+  await database.owner.query('update series.reading set v0 = v0 + 1 where taken_at = $1', [new Date(at(1))])
+  if (isTimescale) await compressAll(database)
   const phases = new Set<string>()
   for (let steps = 1; ; steps++) {
     const stop = new AbortController()
