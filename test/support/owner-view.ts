@@ -2,7 +2,7 @@
 
 import type { Pool } from 'pg'
 import { loadConfig } from '../../src/config/load.ts'
-import { READINGS } from '../../src/model/streams.ts'
+import { RAW, READINGS } from '../../src/model/streams.ts'
 import { readEnds } from '../../src/platform/bus/embedded/tables.ts'
 import { endsOf } from '../../src/platform/bus/kafka/govern-topics.ts'
 import { createPool } from '../../src/platform/postgres/pool.ts'
@@ -15,6 +15,8 @@ export interface OwnerView {
   pool (store: StoreName): Pool
   /** Offset after the last record of the readings topic, by partition, on whatever bus the server has. */
   readingsEnds (): Promise<ReadonlyMap<number, number>>
+  /** The same of the raw topic. */
+  rawEnds (): Promise<ReadonlyMap<number, number>>
   close (): Promise<void>
 }
 
@@ -32,9 +34,11 @@ export async function ownerView (dataDir: string): Promise<OwnerView> {
     return made
   }
   const environment = busEnvironment(dataDir)
+  const ends = (topic: string): Promise<ReadonlyMap<number, number>> => 'OXBOW_BUS_KIND' in environment ? endsOf(loadConfig(environment), topic) : readEnds(pool('bus'), topic)
   return {
     pool,
-    readingsEnds: () => 'OXBOW_BUS_KIND' in environment ? endsOf(loadConfig(environment), READINGS) : readEnds(pool('bus'), READINGS),
+    readingsEnds: () => ends(READINGS),
+    rawEnds: () => ends(RAW),
     close: async () => { await Promise.all([...pools.values()].map(pool => pool.end())) }
   }
 }
