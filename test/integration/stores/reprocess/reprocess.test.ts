@@ -53,7 +53,7 @@ beforeAll(async () => {
       windowMs: 60_000, windowSizes: {}, deficits: {}, pipelineVersion: '0.0.0', dagDigest: DIGEST, mappingVersion: metric => `${metric}@1`, latenessMs: 10_000, silenceMs: 60_000, amendmentsMax: 200
     },
     events: { stored: () => {}, suppressed: () => {}, windowsClosed: () => {}, windowsAmended: () => {}, raise: () => {}, clear: () => {} },
-    onWindows: () => {}
+    setAside: async () => { throw new Error('no record of others here') }, onWindows: () => {}
   })
   await system.start()
   await fill()
