@@ -6,7 +6,8 @@ import type { Events } from '../observability/events.ts'
 import { createHeldBack, type HeldBack } from './held-back.ts'
 import { createRateLimiter, type Rate, type RateLimiter } from './rate-limit.ts'
 
-/** Devices of which nothing in this request is kept, and when all of it may come again. */
+/** Devices of which nothing in this request is kept, and when the whole request may come again: then its gateway and every device of it may send
+ *  all of theirs, those charged just now included. Told less, two devices could take turns for ever, each charged while the other waits. */
 export interface Surplus { devices: ReadonlySet<string>, count: number, retryAfterS: number }
 
 /** `undefined`: everything goes on. @param unreadCount records without a device · @throws ServiceError busy RATE_LIMITED for the whole request */
@@ -50,12 +51,14 @@ export function createAdmission ({ gatewayRate, deviceRate, events, now }: Admis
     admit (gateway, records, unreadCount, time) {
       const count = records.length + unreadCount
       if (gateways !== undefined) takeWhole(gateways, gateway, count, time, events)
-      const surplus = devices === undefined || records.length === 0 ? undefined : takeByDevice(devices, records, time)
-      if (surplus === undefined) return undefined
+      const over = devices === undefined || records.length === 0 ? undefined : takeByDevice(devices, records, time)
+      if (devices === undefined || over === undefined) return undefined
       // What a device may not send is not charged to its gateway, or one wild device would hold back the others.
-      gateways?.limiter.giveBack(gateway, surplus.count)
-      events.limited('device', surplus.count)
-      return surplus
+      gateways?.limiter.giveBack(gateway, over.surplusCount)
+      const retryAfterS = secondsOf(Math.max(over.waitMs, gateways?.limiter.waitFor(gateway, count, time) ?? 0))
+      for (const deviceId of over.devices) devices.heldBack.refused(deviceId, retryAfterS * 1_000, time)
+      events.limited('device', over.surplusCount)
+      return { devices: over.devices, count: over.surplusCount, retryAfterS }
     },
     report () {
       reportOne('gateway', gateways)
@@ -75,24 +78,24 @@ function takeWhole ({ limiter, heldBack }: Door, gateway: string, count: number,
     { retryAfterS: secondsOf(waitMs) })
 }
 
-/** All records of a device go on or none, so that a sender who repeats them comes through. */
-function takeByDevice ({ limiter, heldBack }: Door, records: readonly { deviceId: string }[], now: EpochMs): Surplus | undefined {
-  let devices: Set<string> | undefined
+/** All records of a device go on or none, so that a sender who repeats them comes through. `waitMs`: until every device may send all of its own again. */
+function takeByDevice ({ limiter }: Door, records: readonly { deviceId: string }[], now: EpochMs): { devices: ReadonlySet<string>, surplusCount: number, waitMs: number } | undefined {
+  const counts = countsByDevice(records)
+  const devices = new Set<string>()
   let surplusCount = 0
-  let longestMs = 0
-  for (const [deviceId, count] of countsByDevice(records)) {
-    const waitMs = limiter.take(deviceId, count, now)
-    if (waitMs === 0) continue
-    heldBack.refused(deviceId, waitMs, now)
-    devices = (devices ?? new Set()).add(deviceId)
+  for (const [deviceId, count] of counts) {
+    if (limiter.take(deviceId, count, now) === 0) continue
+    devices.add(deviceId)
     surplusCount += count
-    longestMs = Math.max(longestMs, waitMs)
   }
-  return devices === undefined ? undefined : { devices, count: surplusCount, retryAfterS: secondsOf(longestMs) }
+  if (devices.size === 0) return undefined
+  let waitMs = 0
+  for (const [deviceId, count] of counts) waitMs = Math.max(waitMs, limiter.waitFor(deviceId, count, now))
+  return { devices, surplusCount, waitMs }
 }
 
 /** Runs of one device, as a gateway mostly sends them, are counted without a look-up for each record. */
-function countsByDevice (records: readonly { deviceId: string }[]): Iterable<readonly [string, number]> {
+function countsByDevice (records: readonly { deviceId: string }[]): ReadonlyMap<string, number> {
   const counts = new Map<string, number>()
   let last = records[0]!.deviceId
   let run = 0

@@ -13,6 +13,8 @@ export interface RateLimiter {
   /** 0: taken. Else nothing was, and may be in so many ms if nothing else is taken from its bucket. More than a burst waits for a full bucket and
    *  is paid off afterwards, so that nothing waits for ever. */
   take (key: string, count: number, now: EpochMs): number
+  /** What `take` would answer; nothing is taken. */
+  waitFor (key: string, count: number, now: EpochMs): number
   /** Undoes a part of what was taken in this tick. */
   giveBack (key: string, count: number): void
 }
@@ -56,16 +58,23 @@ export function createRateLimiter ({ perSecond, burst }: Rate, keysMax = KEYS_MA
     return bucket
   }
 
+  function waitOf ({ fullAt }: Readonly<Bucket>, cost: number): number {
+    const wait = Math.max(fullAt, clock) + cost - clock - Math.max(burstMs, cost)
+    return wait > ROUNDING_MS ? Math.ceil(wait) : 0
+  }
+
   return {
     take (key, count, now) {
       tick(now)
       const bucket = buckets.get(key) ?? newBucket(key)
       const cost = count * msEach
-      const fullAt = Math.max(bucket.fullAt, clock) + cost
-      const wait = fullAt - clock - Math.max(burstMs, cost)
-      if (wait > ROUNDING_MS) return Math.ceil(wait)
-      bucket.fullAt = fullAt
-      return 0
+      const wait = waitOf(bucket, cost)
+      if (wait === 0) bucket.fullAt = Math.max(bucket.fullAt, clock) + cost
+      return wait
+    },
+    waitFor (key, count, now) {
+      tick(now)
+      return waitOf(buckets.get(key) ?? shared, count * msEach)
     },
     giveBack (key, count) {
       const bucket = buckets.get(key) ?? shared

@@ -1,5 +1,7 @@
+import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { type AdmissionOptions, createAdmission } from '../../../src/ingest/admit.ts'
+import { type AdmissionOptions, type Admit, createAdmission } from '../../../src/ingest/admit.ts'
+import { ServiceError } from '../../../src/model/errors.ts'
 import { epochMs } from '../../../src/model/units.ts'
 
 const START = Date.UTC(2026, 2, 1)
@@ -39,7 +41,8 @@ test('of a device over its limit nothing goes on, of the others everything', () 
   const { admit, told } = scene({ deviceRate: { perSecond: 1, burst: 10 } })
   expect(admit('g', of('wild', 10), 0, at(0))).toBeUndefined()
   const mixed = [...of('wild', 2), ...of('calm', 5), ...of('wild', 3), ...of('calm', 5)]
-  expect(admit('g', mixed, 1, at(0))).toEqual({ devices: new Set(['wild']), count: 5, retryAfterS: 5 })
+  // The calm one may send its ten again in ten seconds, the wild one its five in five.
+  expect(admit('g', mixed, 1, at(0))).toEqual({ devices: new Set(['wild']), count: 5, retryAfterS: 10 })
   expect(told).toEqual([['device', 5]])
   expect(admit('g', of('wild', 5), 0, at(5))).toBeUndefined()
 })
@@ -51,6 +54,53 @@ test('the longest wait is told, so that one more attempt is enough', () => {
   expect(admit('g', both, 0, at(0))).toMatchObject({ retryAfterS: 9, count: 12 })
   expect(admit('g', both, 0, at(9))).toBeUndefined()
 })
+
+test('devices that are charged in turn do not keep each other waiting for ever', () => {
+  const { admit } = scene({ deviceRate: { perSecond: 200, burst: 10_000 } })
+  expect(admit('g', [...of('a', 6_000), ...of('b', 10_000)], 0, at(0))).toBeUndefined()
+  const both = [...of('a', 5_000), ...of('b', 5_000)]
+  expect(admit('g', both, 0, at(5))).toEqual({ devices: new Set(['b']), count: 5_000, retryAfterS: 25 })
+  expect(admit('g', both, 0, at(30))).toBeUndefined()
+})
+
+test('its gateway may send the whole request too when the wait is over', () => {
+  const { admit } = scene({ gatewayRate: { perSecond: 1, burst: 20 }, deviceRate: { perSecond: 10, burst: 10 } })
+  expect(admit('g', of('a', 10), 0, at(0))).toBeUndefined()
+  expect(admit('g', [...of('a', 1), ...of('b', 9)], 0, at(0))).toEqual({ devices: new Set(['a']), count: 1, retryAfterS: 9 })
+  expect(admit('g', [...of('a', 1), ...of('b', 9)], 0, at(9))).toBeUndefined()
+})
+
+test('a sender that waits as it is told, alone on its devices, comes through with the second repeat at the latest', () => {
+  const rates = fc.record({ perSecond: fc.integer({ min: 1, max: 500 }), burst: fc.integer({ min: 1, max: 300 }) })
+  const requests = fc.array(fc.record({
+    afterS: fc.nat({ max: 3 }), unread: fc.nat({ max: 20 }),
+    counts: fc.array(fc.record({ deviceId: fc.constantFrom('a', 'b', 'c', 'd'), count: fc.integer({ min: 1, max: 200 }) }), { maxLength: 6 })
+  }), { minLength: 1, maxLength: 10 })
+  const option = fc.option(rates, { nil: undefined })
+  fc.assert(fc.property(option, rates, requests, (gatewayRate, deviceRate, sent) => {
+    const { admit } = scene({ gatewayRate, deviceRate })
+    let seconds = 0
+    for (const { afterS, unread, counts } of sent) {
+      seconds += afterS
+      const records = counts.flatMap(({ deviceId, count }) => of(deviceId, count))
+      let repeats = 0
+      for (let wait = waitOf(admit, records, unread, seconds); wait > 0; wait = waitOf(admit, records, unread, seconds)) {
+        expect(++repeats).toBeLessThanOrEqual(gatewayRate === undefined ? 1 : 2)
+        seconds += wait
+      }
+    }
+  }))
+})
+
+/** 0: all of it went on. */
+function waitOf (admit: Admit, records: readonly { deviceId: string }[], unread: number, seconds: number): number {
+  try {
+    return admit('g', records, unread, at(seconds))?.retryAfterS ?? 0
+  } catch (error) {
+    if (error instanceof ServiceError && error.code === 'RATE_LIMITED') return error.retryAfterS!
+    throw error
+  }
+}
 
 test('what a wild device sends is not charged to its gateway', () => {
   const { admit } = scene({ gatewayRate: { perSecond: 1, burst: 100 }, deviceRate: { perSecond: 1, burst: 10 } })
