@@ -1,5 +1,6 @@
 /** `oxbow quarantine list|show|resubmit|discard`: words → what operators do with inputs that were not stored. */
 
+import { isUtf8 } from 'node:buffer'
 import { hostname, userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
 import type { ItemHead, ItemState } from '../ingest/quarantine/quarantine-item.ts'
@@ -19,8 +20,8 @@ const USAGE = `Usage: oxbow quarantine list     [filters] [--limit N] [--json]
        oxbow quarantine resubmit ID... | filters [--json]
        oxbow quarantine discard  ID... | filters --because TEXT [--json]
 
-Inputs that were not stored, kept encrypted with the reason. 'show' prints one as
-it was sent: that is patient data. 'resubmit' checks it again and stores it when
+Inputs that were not stored, kept encrypted with the reason. 'show' prints what
+was sent (--json: the exact bytes): that is patient data. 'resubmit' checks it again and stores it when
 its cause is fixed. 'discard' ends it for good. Readings that wait for an
 association are released by themselves when one is recorded. What is sent again
 byte for byte while its item is open is counted there: first and last seen, and
@@ -114,7 +115,7 @@ async function list ({ review, values, context }: Job): Promise<number> {
 async function show ({ review, values, ids, context }: Job): Promise<number> {
   const item = await review.show(ids[0]!)
   if (item === undefined) throw new ServiceError('not-found', 'NOT_FOUND', 'there is no such item')
-  context.stdout(values.json ? `${JSON.stringify(shownAsJson(item))}\n` : shownAsText(item))
+  context.stdout(values.json ? `${printable(JSON.stringify(shownAsJson(item)))}\n` : shownAsText(item))
   return EXIT.done
 }
 
@@ -227,8 +228,18 @@ function shownAsText ({ head, bytes, record }: ShownItem): string {
   return [...lines, `content: ${contentText(head, bytes, record)}\n`].join('')
 }
 
-/** JSON as it was sent, Avro by its fields, what cannot be read in base64. */
+/** JSON as it was sent, other formats by their fields, what cannot be read in base64. */
 function contentText (head: ItemHead, bytes: Buffer, record: ShownItem['record']): string {
-  if (head.content !== 'avro' && head.encoding === '') return bytes.toString('utf8')
-  return record === undefined ? `${bytes.toString('base64')} (base64)` : JSON.stringify(record)
+  const isText = (head.content === 'json' || head.content === 'ndjson') && head.encoding === '' && isUtf8(bytes)
+  if (isText) return printable(bytes.toString('utf8'))
+  return record === undefined ? `${bytes.toString('base64')} (base64)` : printable(JSON.stringify(record))
+}
+
+/** What a terminal would obey, or not show, is written as JSON writes it; line ends and tabs stay. */
+function printable (text: string): string {
+  return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, character => character === '\n' || character === '\t' ? character : escaped(character))
+}
+
+function escaped (character: string): string {
+  return Array.from({ length: character.length }, (_, place) => `\\u${character.charCodeAt(place).toString(16).padStart(4, '0')}`).join('')
 }

@@ -48,6 +48,27 @@ test('show prints what was sent, and what to do', async () => {
   await expect(scene({ show: async () => undefined }).run('show', ID)).rejects.toThrowError(expect.objectContaining({ category: 'not-found' }))
 })
 
+test('show writes no byte of a device on the terminal that a terminal would obey', async () => {
+  const shown = async (head: Partial<ItemHead>, bytes: Buffer, record?: object, ...more: string[]) => {
+    const { run, out } = scene({ show: async () => ({ head: { ...HEAD, ...head }, bytes, record: record as never }) })
+    await run('show', ID, ...more)
+    return out.join('')
+  }
+  const evil = Buffer.from('{"spo2":\u001b]0;x\u0007\r\n\t"\u009b2J\u202e\u{e0001}ü\u007f"}')
+  expect(await shown({}, evil)).toContain('content: {"spo2":\\u001b]0;x\\u0007\\u000d\n\t"\\u009b2J\\u202e\\udb40\\udc01ü\\u007f"}\n')
+  expect(await shown({ content: 'ndjson', kind: 'body' }, evil)).toContain('\\u001b]0;x')
+  const framed = Buffer.from([0, 0, 0, 0x12, 0x67, 0x1b, 0x5b, 0x32, 0x4a])
+  for (const content of ['avro', 'protobuf', 'protobuf-delimited', 'confluent'] as const) {
+    expect(await shown({ content, kind: 'body' }, framed)).toContain('content: AAAAEmcbWzJK (base64)\n')
+    expect(await shown({ content }, framed, { deviceId: 'd\u009b', spo2: 97 })).toContain('content: {"deviceId":"d\\u009b","spo2":97}\n')
+  }
+  // A record of somebody else on our topic is kept as JSON, whatever it is.
+  expect(await shown({ kind: 'body', reason: 'foreign-record' }, Buffer.from([0xff, 0x1b]))).toContain('content: /xs= (base64)\n')
+  expect(await shown({ kind: 'body', encoding: 'gzip' }, Buffer.from('{}'))).toContain('content: e30= (base64)\n')
+  const json = await shown({}, evil, { deviceId: 'd\u009b' }, '--json')
+  expect([json.includes('\u009b'), JSON.parse(json)]).toMatchObject([false, { bytes: evil.toString('base64'), record: { deviceId: 'd\u009b' } }])
+})
+
 test('resubmit takes ids or a reason, and says by its exit code whether any remain', async () => {
   const byId = scene()
   expect(await byId.run('resubmit', ID)).toBe(0)
