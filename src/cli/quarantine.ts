@@ -21,11 +21,12 @@ const USAGE = `Usage: oxbow quarantine list     [filters] [--limit N] [--json]
        oxbow quarantine discard  ID... | filters --because TEXT [--json]
 
 Inputs that were not stored, kept encrypted with the reason. 'show' prints what
-was sent (--json: the exact bytes): that is patient data. 'resubmit' checks it again and stores it when
-its cause is fixed. 'discard' ends it for good. Readings that wait for an
-association are released by themselves when one is recorded. What is sent again
-byte for byte while its item is open is counted there: first and last seen, and
-how often. Who discarded what, when and why stays on record.
+was sent (--json: the exact bytes): that is patient data. 'resubmit' checks it
+again and stores it when its cause is fixed; when a store is full or away it
+stops, and says how many went. 'discard' ends it for good. Readings that wait for
+an association are released by themselves when one is recorded. What is sent
+again byte for byte while its item is open is counted there: first and last seen,
+and how often. Who discarded what, when and why stays on record.
 
 Filters (resubmit and discard need --reason or ids; they touch open items only):
   --reason CODE        one of those of docs/ingest.md; may be repeated
@@ -123,13 +124,21 @@ async function resubmit (job: Job): Promise<number> {
   let resubmitted = 0
   let remaining = 0
   const reasons = new Map<ReasonCode, number>()
-  for await (const some of openIds(job)) {
-    const result = await job.review.resubmit(some)
-    resubmitted += result.resubmitted
-    remaining += result.remaining.length
-    for (const { reason } of result.remaining) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
-  }
   const { values, context, ids } = job
+  try {
+    for await (const some of openIds(job)) {
+      const result = await job.review.resubmit(some)
+      resubmitted += result.resubmitted
+      remaining += result.remaining.length
+      for (const { reason } of result.remaining) reasons.set(reason, (reasons.get(reason) ?? 0) + 1)
+      if (result.stoppedBy !== undefined) throw result.stoppedBy
+    }
+  } catch (error) {
+    if (!(error instanceof ServiceError && (error.category === 'busy' || error.category === 'unavailable'))) throw error
+    context.stdout(values.json ? `${JSON.stringify({ resubmitted, stopped: error.code })}\n` : `re-submitted ${resubmitted}, then stopped\n`)
+    context.stderr(`oxbow quarantine: ${error.message}; what did not go stays in quarantine: do the same again later\n`)
+    return EXIT.notSo
+  }
   context.stdout(values.json ? `${JSON.stringify({ resubmitted, remaining })}\n` : `re-submitted ${resubmitted}, remaining ${remaining}\n`)
   for (const [reason, count] of reasons) context.stderr(`oxbow quarantine: ${count} failed again as ${reason}: ${REASONS[reason]}\n`)
   const settled = ids.length - resubmitted - remaining

@@ -1,5 +1,6 @@
 /** Items of quarantine → their records, identified anew: what resolves is published and marked, the rest stays under the reason it has now. */
 
+import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
 import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
 import type { EpochMs } from '../../model/units.ts'
@@ -49,11 +50,37 @@ export interface ReleaseOptions {
 /** Items of kind `record`, in the order in which they are to be published. */
 export type ReleaseItems = (items: readonly SealedItem[], options?: ReleaseOptions) => Promise<ReleaseOutcome>
 
+/** Note of an item whose bytes nobody can open any more. */
+export const KEY_OF_DAY_DESTROYED = 'the key of its day was destroyed'
+
 interface Opened { items: SealedItem[], records: DecodedRecord[], lost: string[], unread: Kept[] }
 type Kept = { id: string, kind: SealedItem['kind'], reason: ReasonCode }
 
+/** What fits no record of the bus at once goes in halves, in its order; an item that fits none alone is held. */
 export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
-  return async function releaseItems (items, { state = 'released', judgedAt, onReleasable } = {}) {
+  const releaseAtOnce = atOnce(deps)
+
+  return async function releaseItems (items, options): Promise<ReleaseOutcome> {
+    try {
+      return await releaseAtOnce(items, options)
+    } catch (error) {
+      if (!(error instanceof ServiceError && error.code === 'BUS_RECORD_TOO_LARGE')) throw error
+      if (items.length === 1) {
+        await deps.quarantine.keep([{ id: items[0]!.id, kind: 'record', reason: 'record-too-large' }])
+        return { releasedCount: 0, leftCount: 0, sids: [], isUnavailable: false }
+      }
+      const middle = items.length >> 1
+      return both(await releaseItems(items.slice(0, middle), options), await releaseItems(items.slice(middle), options))
+    }
+  }
+}
+
+function both (a: ReleaseOutcome, b: ReleaseOutcome): ReleaseOutcome {
+  return { releasedCount: a.releasedCount + b.releasedCount, leftCount: a.leftCount + b.leftCount, sids: [...a.sids, ...b.sids], isUnavailable: a.isUnavailable || b.isUnavailable }
+}
+
+function atOnce (deps: ReleaseDeps): ReleaseItems {
+  return async function releaseAtOnce (items, { state = 'released', judgedAt, onReleasable } = {}) {
     const opened = await openAll(deps, items)
     const arrivals = {
       arrivedAt: opened.items.map(({ arrivedAt }) => arrivedAt), judgedAt, areFractions: fractionsByBody(opened.records, opened.items.map(bodyOf))
@@ -73,7 +100,7 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
     await deps.quarantine.add(fieldItems(failures, new Set(releasedIds), itemOfRecord))
     await deps.quarantine.settle(releasedIds, state)
     if (releasedIds.length > 0) deps.events.released(releasedIds.length)
-    await deps.quarantine.settle(opened.lost, 'discarded', 'the key of its day was destroyed')
+    await deps.quarantine.settle(opened.lost, 'discarded', KEY_OF_DAY_DESTROYED)
     const kept = [
       ...opened.unread,
       ...failures.filter(({ kind }) => kind === 'record').map(({ record, reason }) => keptAs(record, reason)),

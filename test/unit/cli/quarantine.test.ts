@@ -3,6 +3,7 @@ import { createQuarantineVerb } from '../../../src/cli/quarantine.ts'
 import type { CliContext } from '../../../src/cli/verb.ts'
 import type { ItemHead } from '../../../src/ingest/quarantine/quarantine-item.ts'
 import type { ListFilter, QuarantineReview } from '../../../src/ingest/quarantine/quarantine-review.ts'
+import { ServiceError } from '../../../src/model/errors.ts'
 import { epochMs } from '../../../src/model/units.ts'
 
 const ID = '0f8fad5b-d9cb-469f-a165-70867728950e'
@@ -76,6 +77,18 @@ test('resubmit takes ids or a reason, and says by its exit code whether any rema
   const byReason = scene({ resubmit: async ids => ({ resubmitted: 0, remaining: ids.map(id => ({ id, reason: 'range-hard' as const })) }) })
   expect(await byReason.run('resubmit', '--reason', 'range-hard', '--json')).toBe(1)
   expect(JSON.parse(byReason.out.join(''))).toEqual({ resubmitted: 0, remaining: 1 })
+})
+
+test('resubmit stops where something is full or away, and says how many went', async () => {
+  const full = new ServiceError('busy', 'BUS_FULL', 'the bus is full')
+  const inReview = scene({ resubmit: async () => ({ resubmitted: 7, remaining: [], stoppedBy: full }) })
+  expect(await inReview.run('resubmit', '--reason', 'malformed')).toBe(1)
+  expect([inReview.calls.length, inReview.out, inReview.wasClosed()]).toEqual([1, ['re-submitted 7, then stopped\n'], true])
+  expect(inReview.err.join('')).toBe('oxbow quarantine: the bus is full; what did not go stays in quarantine: do the same again later\n')
+  const inList = scene({ list: async ({ after }) => { if (after === 5) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'away'); return [HEAD] } })
+  expect(await inList.run('resubmit', '--reason', 'malformed', '--json')).toBe(1)
+  expect(JSON.parse(inList.out.join(''))).toEqual({ resubmitted: 1, stopped: 'STORE_UNAVAILABLE' })
+  await expect(scene({ resubmit: async () => { throw new ServiceError('fault', 'INTERNAL', 'x') } }).run('resubmit', ID)).rejects.toThrowError(expect.objectContaining({ code: 'INTERNAL' }))
 })
 
 test('discard keeps the reason given', async () => {
