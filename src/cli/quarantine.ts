@@ -31,7 +31,8 @@ and how often. Who discarded what, when and why stays on record.
 Filters (resubmit and discard need --reason or ids; they touch open items only):
   --reason CODE        one of those of docs/ingest.md; may be repeated
   --state STATE        waiting, held, released, resubmitted, discarded; may be repeated
-  --schema ID          number of the schema it was sent in; may be repeated; 0: not known
+  --schema ID          number of the schema it was sent in, or that it names and
+                       nobody knows; may be repeated; 0: not known
   --device NAME        the device's name in telemetry
   --since TIME         first seen at or after (ISO 8601 with zone)
   --until TIME         first seen before
@@ -57,6 +58,7 @@ const OPTIONS = {
 } as const
 
 const PAGE = 500
+const SCHEMA_ID_MAX = 2 ** 31 - 1
 const REASON_CODES = Object.keys(REASONS) as ReasonCode[]
 const OPEN: readonly ItemState[] = ['waiting', 'held']
 
@@ -193,7 +195,7 @@ function oneOf<T extends string> (option: string, word: string, words: readonly 
 }
 
 function schemaNumber (text: string): number {
-  if (!/^\d{1,9}$/.test(text)) throw wrongUse('--schema is the number of a schema, 0 when it is not known')
+  if (!/^\d{1,10}$/.test(text) || Number(text) > SCHEMA_ID_MAX) throw wrongUse('--schema is the number of a schema, 0 when it is not known')
   return Number(text)
 }
 
@@ -215,7 +217,7 @@ function timeText (time: EpochMs | undefined): string {
 function headLine (head: ItemHead): string {
   const reason = head.field === undefined ? head.reason : `${head.reason} (${head.field})`
   const seen = head.timesSeen === 1 ? [] : [`seen ${head.timesSeen} times`, `last ${timeText(head.lastSeenAt)}`]
-  const words = [`schema ${head.schemaId}`, `arrived ${timeText(head.arrivedAt)}`, ...seen, `taken ${timeText(head.eventTime)}`, `from ${head.source}#${head.place}`]
+  const words = [`schema ${head.namedSchema ?? head.schemaId}`, `arrived ${timeText(head.arrivedAt)}`, ...seen, `taken ${timeText(head.eventTime)}`, `from ${head.source}#${head.place}`]
   return `${[head.id, head.state.padEnd(11), head.kind.padEnd(6), reason, ...words].join('  ')}\n`
 }
 

@@ -138,7 +138,7 @@ function sorted (opened: readonly Opened[]): Sorted {
 function itemOfBody ({ message, decoded, origin }: Opened, arrivedAt: EpochMs): NewItem {
   if (decoded.unreadable === undefined) throw new ServiceError('fault', 'INTERNAL', 'a message that was read is kept as one that was not')
   return {
-    kind: 'body', reason: decoded.unreadable, schemaId: message.schemaId ?? 0, content: bodyKind(message.contentType), encoding: encodingOf(message.contentEncoding), source: sourceText(origin),
+    kind: 'body', reason: decoded.unreadable, schemaId: message.schemaId ?? 0, namedSchema: decoded.namedSchema, content: bodyKind(message.contentType), encoding: encodingOf(message.contentEncoding), source: sourceText(origin),
     place: 0, requestRecords: 1, arrivedAt, bytes: { source: message.bytes, start: 0, end: message.bytes.length }
   }
 }

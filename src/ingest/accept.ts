@@ -106,7 +106,7 @@ export function createAccept (deps: AcceptDeps): Accept {
     const bytes: RecordBytes = { source: body.bytes, start: 0, end: body.bytes.length }
     deps.quarantine.assertRoom(1, sealedLength(bytes.end))
     await deps.quarantine.add([{
-      kind: 'body', reason: unread.unreadable, schemaId: body.schemaId ?? 0, content: kind, encoding: encodingOf(body.contentEncoding), source: sourceText(source),
+      kind: 'body', reason: unread.unreadable, schemaId: body.schemaId ?? 0, namedSchema: unread.namedSchema, content: kind, encoding: encodingOf(body.contentEncoding), source: sourceText(source),
       place: 0, requestRecords: 1, arrivedAt, bytes
     }])
     const finding: Finding = { index: 0, reason: unread.unreadable, detail: `${unread.detail}; ${REASONS[unread.unreadable]}` }

@@ -27,8 +27,13 @@ function find (bytes: Buffer, kind: BodyKind, limits: BodyLimits, schemas: Schem
   if (bytes.length === 0) return EMPTY
   const name = declared === undefined ? nameIn(bytes, kind) : { id: declared }
   const answer = name === undefined ? undefined : schemas.named(name)
-  if (answer instanceof Promise) return answer.then(late => decode(bytes, kind, limits, late, declared !== undefined))
-  return decode(bytes, kind, limits, answer, declared !== undefined)
+  const finish = (given: SchemaAnswer | undefined) => withNamed(decode(bytes, kind, limits, given, declared !== undefined), declared === undefined ? name : undefined)
+  return answer instanceof Promise ? answer.then(finish) : finish(answer)
+}
+
+/** @param name as the bytes say it */
+function withNamed (decoded: DecodedBody, name: SchemaName | undefined): DecodedBody {
+  return decoded.unreadable === undefined || name === undefined || !('id' in name) ? decoded : { ...decoded, namedSchema: name.id }
 }
 
 function nameIn (bytes: Buffer, kind: BodyKind): SchemaName | undefined {

@@ -46,10 +46,10 @@ export interface RejectedRecord extends RecordBytes {
   takenAt: EpochMs | undefined
 }
 
-/** `unreadable`: nothing in the body could be read, with the reason and a sentence without any of its text. */
+/** `unreadable`: nothing in the body could be read, with the reason and a sentence without any of its text. `namedSchema`: the id that its bytes name. */
 export type DecodedBody =
   | { unreadable?: undefined, records: readonly DecodedRecord[], rejected: readonly RejectedRecord[] }
-  | { unreadable: ReasonCode, detail: string }
+  | { unreadable: ReasonCode, detail: string, namedSchema?: number | undefined }
 
 export interface DecodeLimits {
   /** Most records in one body; more: INPUT_TOO_LARGE. */

@@ -28,6 +28,8 @@ export interface NewItem {
   field?: string | undefined
   /** 0: not known. Of a body: the id that was named beside it; 0 where it carries its own. */
   schemaId: number
+  /** Of a body that could not be read: the id that its bytes name, beside which none was named. */
+  namedSchema?: number | undefined
   content: BodyKind
   encoding?: BodyEncoding
   source: string
@@ -53,6 +55,7 @@ export interface ItemHead {
   reason: ReasonCode
   field: string | undefined
   schemaId: number
+  namedSchema: number | undefined
   content: BodyKind
   encoding: BodyEncoding
   source: string

@@ -30,13 +30,13 @@ async function insertItems (db: Db, fresh: readonly Counted<NewRow>[]): Promise<
   const column = <T>(value: (row: NewRow) => T) => fresh.map(({ row }) => value(row))
   await storeQuery(db, `
     INSERT INTO quarantine.item (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index,
-      event_time, sequence, arrived_at, sealed, request_records, fingerprint, times_seen, seen_again_at, sealed_length, rule_version)
+      event_time, sequence, arrived_at, sealed, request_records, fingerprint, times_seen, seen_again_at, named_schema, sealed_length, rule_version)
     SELECT *, octet_length(sealed), ${RULE_VERSION}
     FROM unnest($1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::int[], $7::text[], $8::text[], $9::text[], $10::int[],
       $11::smallint[], $12::bytea[], $13::bigint[], $14::bigint[], $15::timestamptz[], $16::bytea[], $17::int[],
-      $18::bytea[], $19::int[], $20::timestamptz[])
+      $18::bytea[], $19::int[], $20::timestamptz[], $21::bigint[])
       AS new (id, kind, state, reason, field, schema_id, content, encoding, source, place, index_version, device_index, event_time, sequence,
-        arrived_at, sealed, request_records, fingerprint, times_seen, seen_again_at)`, [
+        arrived_at, sealed, request_records, fingerprint, times_seen, seen_again_at, named_schema)`, [
     column(row => row.id),
     column(row => row.item.kind),
     column(row => stateFor(row.item)),
@@ -56,7 +56,8 @@ async function insertItems (db: Db, fresh: readonly Counted<NewRow>[]): Promise<
     column(row => row.item.requestRecords ?? null),
     column(row => row.fingerprint),
     fresh.map(({ times }) => times),
-    fresh.map(({ times, lastSeenAt }) => times === 1 ? null : new Date(lastSeenAt))
+    fresh.map(({ times, lastSeenAt }) => times === 1 ? null : new Date(lastSeenAt)),
+    column(row => row.item.namedSchema ?? null)
   ])
 }
 
@@ -149,19 +150,19 @@ export async function keepItems (db: Db, items: readonly { id: string, kind: Ite
 }
 
 interface Row {
-  id: string, number: number, kind: ItemKind, state: ItemState, reason: ReasonCode, field: string | null, schema_id: number
+  id: string, number: number, kind: ItemKind, state: ItemState, reason: ReasonCode, field: string | null, schema_id: number, named_schema: number | null
   content: ItemHead['content'], encoding: ItemHead['encoding'], source: string, place: number, request_records: number | null, event_time: number | null, sequence: number | null
   arrived_at: Date, rule_version: number, attempts: number, tried_at: Date | null, settled_at: Date | null, note: string | null, sealed: Buffer
   times_seen: number, seen_again_at: Date | null, settled_by: string | null
 }
 
-const HEAD_COLUMNS = `id, number, kind, state, reason, field, schema_id, content, encoding, source, place, request_records, event_time, sequence, arrived_at,
+const HEAD_COLUMNS = `id, number, kind, state, reason, field, schema_id, named_schema, content, encoding, source, place, request_records, event_time, sequence, arrived_at,
   rule_version, attempts, tried_at, settled_at, note, times_seen, seen_again_at, settled_by`
 
 function headOf (row: Row): ItemHead {
   const time = (date: Date | null) => date === null ? undefined : epochMs(date.getTime())
   return {
-    id: row.id, number: row.number, kind: row.kind, state: row.state, reason: row.reason, field: row.field ?? undefined, schemaId: row.schema_id,
+    id: row.id, number: row.number, kind: row.kind, state: row.state, reason: row.reason, field: row.field ?? undefined, schemaId: row.schema_id, namedSchema: row.named_schema ?? undefined,
     content: row.content, encoding: row.encoding, source: row.source, place: row.place, requestRecords: row.request_records ?? undefined,
     eventTime: row.event_time === null ? undefined : epochMs(row.event_time), sequence: row.sequence ?? undefined,
     arrivedAt: epochMs(row.arrived_at.getTime()), lastSeenAt: epochMs((row.seen_again_at ?? row.arrived_at).getTime()), timesSeen: row.times_seen,
@@ -173,6 +174,7 @@ function headOf (row: Row): ItemHead {
 export interface ItemFilter {
   states?: readonly ItemState[]
   reasons?: readonly ReasonCode[]
+  /** Of the schema an item was sent in, or that it names. */
   schemaIds?: readonly number[]
   device?: DeviceIndex
   arrivedFrom?: EpochMs
@@ -191,7 +193,7 @@ export async function selectHeads (db: Db, filter: ItemFilter): Promise<ItemHead
     WHERE ($1::text[] IS NULL OR state = ANY($1)) AND ($2::text[] IS NULL OR reason = ANY($2))
       AND ($3::bytea IS NULL OR (device_index = $3 AND index_version = $4))
       AND ($5::timestamptz IS NULL OR arrived_at >= $5) AND ($6::timestamptz IS NULL OR arrived_at < $6) AND number > $7
-      AND ($9::int[] IS NULL OR schema_id = ANY($9))
+      AND ($9::bigint[] IS NULL OR coalesce(named_schema, schema_id) = ANY($9))
     ORDER BY number LIMIT $8`, [
     filter.states ?? null, filter.reasons ?? null, filter.device?.index ?? null, filter.device?.version ?? null, date(filter.arrivedFrom),
     date(filter.arrivedUntil), filter.after ?? 0, filter.limit, filter.schemaIds ?? null

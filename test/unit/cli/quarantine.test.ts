@@ -8,7 +8,7 @@ import { epochMs } from '../../../src/model/units.ts'
 
 const ID = '0f8fad5b-d9cb-469f-a165-70867728950e'
 const HEAD: ItemHead = {
-  id: ID, number: 5, kind: 'field', state: 'held', reason: 'range-hard', field: 'spo2', schemaId: 1, content: 'json', encoding: '', source: 'http/test/1', place: 0, requestRecords: 1,
+  id: ID, number: 5, kind: 'field', state: 'held', reason: 'range-hard', field: 'spo2', schemaId: 1, namedSchema: undefined, content: 'json', encoding: '', source: 'http/test/1', place: 0, requestRecords: 1,
   eventTime: epochMs(Date.UTC(2026, 2, 1)), sequence: 0, arrivedAt: epochMs(Date.UTC(2026, 2, 1, 1)), ruleVersion: 1, attempts: 0, triedAt: undefined,
   settledAt: undefined, note: undefined, lastSeenAt: epochMs(Date.UTC(2026, 2, 1, 1)), timesSeen: 1, settledBy: undefined
 }
@@ -100,7 +100,7 @@ test('discard keeps the reason given', async () => {
 
 test('wrong use is said before anything is opened', async () => {
   const wrong = [[], ['drop'], ['list', ID], ['show'], ['show', 'x'], ['resubmit'], ['resubmit', ID, '--reason', 'malformed'], ['discard', ID], ['list', '--reason', 'x'],
-    ['list', '--state', 'x'], ['list', '--schema', 'v1'], ['list', '--since', 'yesterday'], ['list', '--since', '2026-03-01'], ['list', '--limit', '0']]
+    ['list', '--state', 'x'], ['list', '--schema', 'v1'], ['list', '--schema', '2147483648'], ['list', '--since', 'yesterday'], ['list', '--since', '2026-03-01'], ['list', '--limit', '0']]
   for (const args of wrong) {
     const { run, calls, wasClosed } = scene()
     await expect(run(...args)).rejects.toThrowError(expect.objectContaining({ code: 'USAGE' }))
@@ -125,6 +125,13 @@ test('an item that was seen again says how often and when last, in words and as 
   const json = scene({ list: async () => [again] })
   await json.run('list', '--json')
   expect(JSON.parse(json.out.join(''))).toMatchObject([{ schemaId: 1, source: 'http/test/1', place: 0, arrivedAt: '2026-03-01T01:00:00.000Z', lastSeenAt: '2026-03-01T09:00:00.000Z', timesSeen: 12 }])
+})
+
+test('a body that names a schema nobody knows is listed, and found, by its number', async () => {
+  const { run, out, calls } = scene({ list: async filter => { calls.push(filter); return [{ ...HEAD, kind: 'body', reason: 'schema-unknown', schemaId: 0, namedSchema: 2_147_483_647 }] } })
+  await run('list', '--schema', '2147483647')
+  expect(calls).toEqual([{ schemaIds: [2_147_483_647], limit: 100 }])
+  expect(out.join('')).toContain('  schema 2147483647  ')
 })
 
 test('a list without items says so', async () => {

@@ -211,3 +211,21 @@ test('what another process registers is found soon', async () => {
   system.now = (system.now + 3_000) as typeof system.now
   expect((await post(framed(id + 1, [record(schema, 70, 5)]))).body).toMatchObject({ received: 1, accepted: 1 })
 })
+
+test('what names a schema nobody knows is found by its number, at the door and on a topic, and goes once it is registered', async () => {
+  const schema = schemaOf('Named', PO2)
+  const id = (await registry.register('BeforeNamed', given(schemaOf('BeforeNamed', PO2)))).id + 1
+  const message = (bytes: Buffer, offset: number) => ({ bytes, contentType: 'application/x-confluent', contentEncoding: '', source: { inlet: 'kafka/vendor/0', number: offset } })
+  await post(framed(id, [record(schema, 101, 1)]))
+  await post(record(schema, 102, 2), id)
+  await ingest.acceptMessages([message(framed(id, [record(schema, 103, 3)]), 1), message(framed(2 ** 31 - 1, [Buffer.from([1])]), 2), message(framed(2 ** 32 - 1, [Buffer.from([1])]), 3)])
+  await post(await container(schemaOf('Nameless', PO2), [{ deviceId: 'patch-1', timestamp_utc: TAKEN_AT, po2: 30 }]))
+  const listed = async (...schemaIds: number[]) => (await ingest.review.list({ schemaIds, states: ['held'], limit: 10 }))
+  expect((await listed(id)).map(({ schemaId, namedSchema, content }) => [schemaId, namedSchema, content])).toEqual([[0, id, 'avro'], [id, undefined, 'avro'], [0, id, 'confluent']])
+  expect((await listed(2 ** 31 - 1, 2 ** 32 - 1)).map(({ namedSchema }) => namedSchema)).toEqual([2 ** 31 - 1, 2 ** 32 - 1])
+  expect((await listed(0)).map(({ namedSchema, content }) => [namedSchema, content])).toEqual([[undefined, 'avro']])
+  expect((await registry.register('Named', given(schema))).id).toBe(id)
+  expect(await ingest.review.resubmit((await listed(id)).map(item => item.id))).toEqual({ resubmitted: 3, remaining: [] })
+  const mine = (await system.batches()).filter(({ schemaId }) => schemaId === id)
+  expect(mine.flatMap(({ readings }) => readings).map(({ takenAt, values }) => [takenAt - TAKEN_AT, values]).sort()).toEqual([[101, [1]], [102, [2]], [103, [3]]])
+})
