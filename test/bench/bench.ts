@@ -9,7 +9,7 @@ import { benchConsume, benchConsumeKafka, CONSUME_BARS, CONSUME_KAFKA_BARS } fro
 import { benchCrash, CRASH_BARS } from './crash.bench.ts'
 import { benchDevices, DEVICE_BARS } from './devices.bench.ts'
 import { benchGrowth, GROWTH_BARS } from './growth.bench.ts'
-import { benchIngest, benchSingle, INGEST_BARS, SINGLE_BARS } from './ingest.bench.ts'
+import { benchIngest, benchIngestKafka, benchSingle, INGEST_BARS, INGEST_KAFKA_BARS, SINGLE_BARS } from './ingest.bench.ts'
 import { benchMemory, MEMORY_BARS } from './memory.bench.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { type BarResult, compareResults } from './report.ts'
@@ -20,6 +20,7 @@ import { benchViews, VIEW_BARS } from './views.bench.ts'
 
 const GROUPS: readonly BenchGroup[] = [
   { bars: INGEST_BARS, run: benchIngest },
+  { bars: INGEST_KAFKA_BARS, run: benchIngestKafka },
   { bars: SINGLE_BARS, run: benchSingle },
   { bars: CONSUME_BARS, run: benchConsume },
   { bars: CONSUME_KAFKA_BARS, run: benchConsumeKafka },

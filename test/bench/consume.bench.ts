@@ -1,19 +1,13 @@
 /** P3b, P3k: a topic filled with one reading per record while the server is down, then the server stores it; on either bus. */
 
 import { join } from 'node:path'
-import { loadConfig } from '../../src/config/load.ts'
-import { READINGS, STREAMS } from '../../src/model/streams.ts'
+import { READINGS } from '../../src/model/streams.ts'
 import { encodeReadingBatch } from '../../src/model/reading-record.ts'
 import type { Sid } from '../../src/model/reading.ts'
 import { epochMs, millivolt, percent } from '../../src/model/units.ts'
 import type { Bus, BusRecord } from '../../src/platform/bus/bus.ts'
-import { openEmbeddedBus } from '../../src/platform/bus/embedded/embedded-bus.ts'
-import { endsOf } from '../../src/platform/bus/kafka/govern-topics.ts'
-import { openKafkaBus } from '../../src/platform/bus/kafka/kafka-bus.ts'
-import { startCluster } from '../../src/platform/postgres/cluster.ts'
-import { startBroker } from '../support/kafka.ts'
-import { missingBroker } from '../support/missing-kafka.ts'
 import type { BenchContext, Outcomes } from './bench-context.ts'
+import { type BusSite, EMBEDDED, onKafka } from './bus-site.ts'
 import { type Counts, openCounts, WrongResult } from './counts.ts'
 import { measureSingleInsert } from './limits/copy-binary.ts'
 import { openLimitTable } from './limits/limit-table.ts'
@@ -32,64 +26,17 @@ const RECORDS = 1_000_000
 const RECORDS_QUICK = 150_000
 const RECORDS_PER_PUBLISH = 1_000
 const PUBLISHES_AT_ONCE = 4
-const PARTITIONS = 8
 const DAY_MS = 86_400_000
 const POLL_MS = 10
 
 interface Consumed { rate: number, cpu: { server: number, postgres: number } }
 
-/** Between filling and draining only what it keeps is there. */
-interface BusSite {
-  kind: 'embedded' | 'kafka'
-  /** Settings of a server that reads from it. */
-  env: Readonly<Record<string, string>>
-  /** Opened by us, with nobody there who consumes. */
-  withBus (dataDir: string, work: (bus: Bus) => Promise<void>): Promise<void>
-  /** Records appended so far. */
-  end (counts: Counts): Promise<number>
-}
-
 export async function benchConsume (context: BenchContext): Promise<Outcomes> {
   return { P3b: await measureConsume(context, EMBEDDED) }
 }
 
-export async function benchConsumeKafka (context: BenchContext): Promise<Outcomes> {
-  const missing = missingBroker()
-  if (missing !== undefined) return { P3k: { skipped: missing } }
-  const broker = await startBroker({ folder: await context.folder('kafka') })
-  try {
-    return { P3k: await measureConsume(context, kafkaSite(broker.address)) }
-  } finally {
-    await broker.stop()
-  }
-}
-
-const topics = () => STREAMS.map(({ topic }) => ({ topic, partitions: PARTITIONS, keep: topic !== READINGS }))
-const now = () => epochMs(Date.now())
-
-const EMBEDDED: BusSite = {
-  kind: 'embedded',
-  env: {},
-  async withBus (dataDir, work) {
-    const cluster = await startCluster({ dataDir })
-    const bus = await openEmbeddedBus({ url: cluster.url('bus'), topics: topics(), now })
-    await work(bus).finally(bus.close)
-    await cluster.stop()
-  },
-  end: async counts => Number((await counts.bus.query<{ sum: string }>('select sum(p.next_offset) from bus.partition p join bus.topic t using (topic_id) where t.topic = $1', [READINGS])).rows[0]!.sum)
-}
-
-function kafkaSite (broker: string): BusSite {
-  const env = { OXBOW_BUS_KIND: 'kafka', OXBOW_KAFKA_BROKERS: broker, OXBOW_KAFKA_REPLICATION_FACTOR: '1' }
-  return {
-    kind: 'kafka',
-    env,
-    async withBus (_dataDir, work) {
-      const bus = await openKafkaBus({ connection: { brokers: [broker] }, topics: topics(), replicationFactor: 1, now })
-      await work(bus).finally(bus.close)
-    },
-    end: async () => [...(await endsOf(loadConfig(env), READINGS)).values()].reduce((sum, end) => sum + end, 0)
-  }
+export function benchConsumeKafka (context: BenchContext): Promise<Outcomes> {
+  return onKafka(context, CONSUME_KAFKA_BARS, async site => ({ P3k: await measureConsume(context, site) }))
 }
 
 async function measureConsume (context: BenchContext, site: BusSite): Promise<Measured> {
@@ -150,10 +97,10 @@ async function publish (bus: Bus, sids: readonly Sid[], startAt: number, from: n
 
 async function drain (context: BenchContext, dataDir: string, site: BusSite, records: number, seconds: { warmUp: number, stretch: number }): Promise<{ limits: [number, number], ours: Consumed }> {
   const server = await startServer({ dataDir, env: site.env })
-  const counts = await openCounts(server)
+  const counts = await openCounts(server, site)
   try {
     await context.assertDurable(counts.series)
-    const ours = await consumeRate(server, counts, site, records)
+    const ours = await consumeRate(server, counts, records)
     const table = await openLimitTable(dataDir)
     const short = { warmUp: Math.min(1, seconds.warmUp), stretch: seconds.stretch / 2 }
     const limits: [number, number] = [await measureSingleInsert(table, short), await measureSingleInsert(table, short)]
@@ -166,13 +113,12 @@ async function drain (context: BenchContext, dataDir: string, site: BusSite, rec
 }
 
 /** From the first commit that is seen to the last: starting the server is not consuming. */
-async function consumeRate (server: Server, counts: Counts, site: BusSite, records: number): Promise<Consumed> {
-  const next = async () => Number((await counts.series.query<{ sum: string }>('select coalesce(sum(next_offset), 0) as sum from series.resume_point where topic = $1', [READINGS])).rows[0]!.sum)
-  const ends = await site.end(counts)
-  const first = await next()
+async function consumeRate (server: Server, counts: Counts, records: number): Promise<Consumed> {
+  const ends = await counts.appended()
+  const first = await counts.consumed()
   const [startedAt, cpuBefore] = [performance.now(), await cpuUs(server)]
   if (first >= ends) throw new WrongResult('everything was stored before it could be measured: more records are needed')
-  while (await next() < ends) await new Promise(resolve => { setTimeout(resolve, POLL_MS) })
+  while (await counts.consumed() < ends) await new Promise(resolve => { setTimeout(resolve, POLL_MS) })
   const [took, cpu] = [(performance.now() - startedAt) / 1_000, await cpuUs(server)]
   const { stored } = await counts.totals()
   const rows = await counts.rowsSince(0)

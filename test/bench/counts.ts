@@ -2,6 +2,7 @@
 
 import { Client } from 'pg'
 import { READINGS } from '../../src/model/streams.ts'
+import { type BusSite, EMBEDDED } from './bus-site.ts'
 import { BATTERY_MV, type PlanShape, QUALITY, timeOf, VARIANTS, valuesAt } from './load/plan.ts'
 import type { Server } from './server.ts'
 
@@ -41,6 +42,9 @@ export interface Counts {
   rowsSince (time: number): Promise<number>
   /** Resolves when nothing waits in quarantine and the stream has stored everything that is on the bus. */
   untilStored (): Promise<void>
+  /** Records on the bus so far, and those of them that the stream has stored. */
+  appended (): Promise<number>
+  consumed (): Promise<number>
   /** Whether all of it is stored. */
   isStored (): Promise<boolean>
   seriesOf (sids: readonly string[]): Promise<Map<string, number>>
@@ -57,15 +61,15 @@ const POLL_MS = 5
 const OPEN = "from quarantine.item where state in ('waiting', 'held')"
 const STORED_TIMEOUT_MS = 600_000
 
-export async function openCounts (server: Pick<Server, 'databaseUrl'>): Promise<Counts> {
+export async function openCounts (server: Pick<Server, 'databaseUrl'>, site: Pick<BusSite, 'ends'> = EMBEDDED): Promise<Counts> {
   const [series, bus] = await Promise.all(['oxbow_series', 'oxbow_bus'].map(async database => {
     const client = new Client({ connectionString: await server.databaseUrl(database) })
     client.on('error', () => {})
     await client.connect()
     return client
   })) as [Client, Client]
-  const ends = () => pairs(bus, 'select p.partition, p.next_offset from bus.partition p join bus.topic t using (topic_id) where t.topic = $1')
-  const points = () => pairs(series, 'select partition, next_offset from series.resume_point where topic = $1')
+  const ends = () => site.ends(bus)
+  const points = () => resumePoints(series)
 
   async function isStored (): Promise<boolean> {
     // Released first: that puts it on the bus.
@@ -78,6 +82,8 @@ export async function openCounts (server: Pick<Server, 'databaseUrl'>): Promise<
     bus,
     totals: async () => ({ ...await streamTotals(series), quarantined: await number(bus, `select coalesce(sum(times_seen), 0) ${OPEN}`) }),
     rowsSince: time => number(series, `select count(*) from series.reading where taken_at >= '${new Date(time).toISOString()}'`),
+    appended: async () => sum(await ends()),
+    consumed: async () => sum(await points()),
     isStored,
     async untilStored () {
       const deadline = performance.now() + STORED_TIMEOUT_MS
@@ -101,8 +107,10 @@ async function streamTotals (series: Client): Promise<Omit<Totals, 'quarantined'
   return { accepted: Number(row!.accepted), stored: Number(row!.stored), suppressed: Number(row!.suppressed) }
 }
 
-async function pairs (client: Client, text: string): Promise<Map<number, number>> {
-  const { rows } = await client.query<{ partition: number, next_offset: string }>(text, [READINGS])
+function sum (offsets: ReadonlyMap<number, number>): number { return [...offsets.values()].reduce((total, offset) => total + offset, 0) }
+
+async function resumePoints (series: Client): Promise<Map<number, number>> {
+  const { rows } = await series.query<{ partition: number, next_offset: string }>('select partition, next_offset from series.resume_point where topic = $1', [READINGS])
   return new Map(rows.map(row => [row.partition, Number(row.next_offset)]))
 }
 

@@ -1,16 +1,17 @@
-/** P1, P2, P3a, M1: durable ingest over HTTP against the limit of the same machine, interleaved. */
+/** P1, P2, P3a, M1: durable ingest over HTTP, on either bus, against the limit of the same machine, interleaved. */
 
-import { join } from 'node:path'
 import type { BenchContext, Outcomes } from './bench-context.ts'
+import { type BusSite, EMBEDDED, onKafka } from './bus-site.ts'
 import { COPY_LIMIT, measureCopy, measureSingleInsert } from './limits/copy-binary.ts'
 import { type LimitTable, openLimitTable } from './limits/limit-table.ts'
 import type { Seconds } from './options.ts'
 import { type JudgedRound, judgeRound, mean, median, medianRatio } from './reduce.ts'
 import type { Measured } from './report.ts'
 import { cpuUs } from './processes.ts'
-import { load1, openStand, type StandPlan, type Stretch } from './stand.ts'
+import { load1, openStand, type Stand, type StandPlan, type Stretch } from './stand.ts'
 
 export const INGEST_BARS = ['P1j', 'P1a', 'P2s', 'P2p', 'M1j', 'M1a'] as const
+export const INGEST_KAFKA_BARS = ['P1kj', 'P1ka'] as const
 export const SINGLE_BARS = ['P3a'] as const
 const OFF = 'off, not built: alarm rules, audit'
 const DAY_MS = 86_400_000
@@ -19,7 +20,7 @@ const DAY_MS = 86_400_000
 const FIRST_WARM_UP_S = { full: 15, quick: 2 } as const
 
 /** 100 readings in a POST: a gateway of ten devices with ten seconds of each. */
-const GATEWAY = { connections: 32, devices: 1_000, devicesPerPost: 10, readingsPerDevice: 10, staggerMs: 60_000 } as const
+export const GATEWAY = { connections: 32, devices: 1_000, devicesPerPost: 10, readingsPerDevice: 10, staggerMs: 60_000 } as const
 
 export async function benchIngest (context: BenchContext, wanted: ReadonlySet<string>): Promise<Outcomes> {
   const both = wanted.has('P2s') || wanted.has('P2p')
@@ -47,57 +48,109 @@ function cpuOutcome (json: Measured, avro: Measured, group: 'server' | 'postgres
   }
 }
 
-async function measureFormat (context: BenchContext, format: 'json' | 'avro'): Promise<Measured> {
+/** A broker for each format: a server begins on topics of its own. */
+export async function benchIngestKafka (context: BenchContext, wanted: ReadonlySet<string>): Promise<Outcomes> {
+  const outcomes: Outcomes = {}
+  for (const [bar, format] of [['P1kj', 'json'], ['P1ka', 'avro']] as const) {
+    if (wanted.has(bar)) Object.assign(outcomes, await onKafka(context, [bar], async site => ({ [bar]: await measureFormat(context, format, { judged: site, beside: EMBEDDED }) })))
+  }
+  return outcomes
+}
+
+async function measureFormat (context: BenchContext, format: 'json' | 'avro', sites?: Sites): Promise<Measured> {
   const plan: StandPlan = { ...GATEWAY, format, startAt: context.now() - 3 * DAY_MS }
-  return measureAgainst(context, `ingest-${format}`, plan, measureCopy, COPY_LIMIT)
+  return measureAgainst(context, `ingest-${format}`, plan, { name: COPY_LIMIT, measure: measureCopy }, sites)
 }
 
 export async function benchSingle (context: BenchContext): Promise<Outcomes> {
   const plan: StandPlan = { connections: 32, devices: 1_000, devicesPerPost: 1, readingsPerDevice: 1, staggerMs: 60_000, format: 'json', startAt: context.now() - 3 * DAY_MS }
-  return { P3a: await measureAgainst(context, 'ingest-single', plan, measureSingleInsert, 'insert-autocommit') }
+  return { P3a: await measureAgainst(context, 'ingest-single', plan, { name: 'insert-autocommit', measure: measureSingleInsert }) }
 }
 
-type MeasureLimit = (table: LimitTable, seconds: Seconds) => Promise<number>
+interface Limit { name: string, measure: (table: LimitTable, seconds: Seconds) => Promise<number> }
 
-async function measureAgainst (context: BenchContext, name: string, plan: StandPlan, measureLimit: MeasureLimit, limitName: string): Promise<Measured> {
-  const { options: { seconds, rounds: roundCount, roundsMin, quick } } = context
-  const stand = await openStand(await context.folder(name), plan)
-  const table = await openLimitTable(join(stand.server.dataDir))
+/** `beside`: measured in the same rounds, to be compared with. */
+interface Sites { judged: BusSite, beside?: BusSite }
+
+async function measureAgainst (context: BenchContext, name: string, plan: StandPlan, limit: Limit, { judged, beside }: Sites = { judged: EMBEDDED }): Promise<Measured> {
+  const { options: { seconds, rounds: roundCount, roundsMin } } = context
+  const stands: Stand[] = []
   const rounds: JudgedRound[] = []
-  const stretches: Stretch[] = []
-  const limitCpuUs: number[] = []
-  const limit = async () => {
-    const before = (await cpuUs(stand.server)).postgres
-    const rate = await measureLimit(table, seconds)
-    limitCpuUs.push(((await cpuUs(stand.server)).postgres - before) / await table.countRows())
-    return rate
+  const [stretches, others]: [Stretch[], Stretch[]] = [[], []]
+  let table: LimitTable | undefined
+  try {
+    for (const site of beside === undefined ? [judged] : [judged, beside]) stands.push(await openWarm(context, `${name}-${site.kind}`, plan, site))
+    const [stand, other] = stands as [Stand, Stand?]
+    table = await openLimitTable(stand.server.dataDir)
+    const limits = limitOf(stand, table, limit, seconds)
+    for (let round = 0; round < roundCount; round++) {
+      const limitBefore = await limits.measure()
+      const measured: [Stand, Stretch][] = []
+      for (const one of inTurn(stand, other, round)) measured.push([one, await one.measure(seconds)])
+      const limitAfter = await limits.measure()
+      const of = (wanted: Stand | undefined) => measured.filter(([one]) => one === wanted).map(([, stretch]) => stretch)
+      rounds.push(judgeRound({ limitBefore, ours: of(stand).map(({ rate }) => rate), limitAfter, load1: load1() }))
+      stretches.push(...of(stand))
+      others.push(...of(other))
+      context.say(`${name} on ${judged.kind}, round ${round + 1}: ${progressOf(rounds.at(-1)!, of(stand), of(other)[0])}`)
+    }
+    return outcomeOf({ plan, site: judged, rounds, stretches, others, limit: { name: limit.name, cpuUs: median(limits.cpuUs) }, roundsMin })
+  } finally {
+    await table?.close()
+    for (const stand of stands) await stand.close()
   }
+}
+
+async function openWarm (context: BenchContext, name: string, plan: StandPlan, site: BusSite): Promise<Stand> {
+  const stand = await openStand(await context.folder(name), plan, {}, site)
   try {
     await context.assertDurable(stand.counts.series)
-    await stand.measure({ warmUp: quick ? FIRST_WARM_UP_S.quick : FIRST_WARM_UP_S.full, stretch: 1 })
-    for (let round = 0; round < roundCount; round++) {
-      const limitBefore = await limit()
-      const ours = [await stand.measure(seconds), await stand.measure(seconds)]
-      const limitAfter = await limit()
-      rounds.push(judgeRound({ limitBefore, ours: ours.map(({ rate }) => rate), limitAfter, load1: load1() }))
-      stretches.push(...ours)
-      context.say(`${name} round ${round + 1}: ${progressOf(rounds.at(-1)!, ours)}`)
-    }
-  } finally {
-    await table.close()
+    await stand.measure({ warmUp: context.options.quick ? FIRST_WARM_UP_S.quick : FIRST_WARM_UP_S.full, stretch: 1 })
+    return stand
+  } catch (error) {
     await stand.close()
+    throw error
   }
-  return outcomeOf(plan, rounds, stretches, { name: limitName, cpuUs: median(limitCpuUs) }, roundsMin)
 }
 
-function progressOf ({ limitBefore, limitAfter, ratio, accepted, load1 }: JudgedRound, ours: readonly Stretch[]): string {
+/** Two stretches of a round: both of one, or one of each, the first of them in turn. */
+function inTurn (stand: Stand, other: Stand | undefined, round: number): readonly Stand[] {
+  if (other === undefined) return [stand, stand]
+  return round % 2 === 0 ? [other, stand] : [stand, other]
+}
+
+function limitOf (stand: Stand, table: LimitTable, limit: Limit, seconds: Seconds): { measure: () => Promise<number>, cpuUs: readonly number[] } {
+  const limitCpuUs: number[] = []
+  return {
+    cpuUs: limitCpuUs,
+    async measure () {
+      const before = (await cpuUs(stand.server)).postgres
+      const rate = await limit.measure(table, seconds)
+      limitCpuUs.push(((await cpuUs(stand.server)).postgres - before) / await table.countRows())
+      return rate
+    }
+  }
+}
+
+function progressOf ({ limitBefore, limitAfter, ratio, accepted, load1 }: JudgedRound, ours: readonly Stretch[], beside: Stretch | undefined): string {
   const rate = (value: number) => Math.round(value).toLocaleString('en-US')
   const cpu = ours.map(({ cpuUsPerUnit: { server, postgres, client } }) => `${server.toFixed(2)}+${postgres.toFixed(2)}+${client.toFixed(2)}`).join(' ')
   return `L ${rate(limitBefore)}, ours ${ours.map(({ rate: value }) => rate(value)).join(' ')}, L ${rate(limitAfter)}: ${ratio.toFixed(3)}${accepted ? '' : ' (rejected)'}; ` +
-    `cpu us server+postgres+client ${cpu}; load ${load1.toFixed(1)}`
+    (beside === undefined ? '' : `beside ${rate(beside.rate)}; `) + `cpu us server+postgres+client ${cpu}; load ${load1.toFixed(1)}`
 }
 
-function outcomeOf (plan: StandPlan, rounds: readonly JudgedRound[], stretches: readonly Stretch[], limit: { name: string, cpuUs: number }, roundsMin: number): Measured {
+interface Course {
+  plan: StandPlan
+  site: BusSite
+  rounds: readonly JudgedRound[]
+  stretches: readonly Stretch[]
+  /** Of the same rounds, on the bus beside. */
+  others: readonly Stretch[]
+  limit: { name: string, cpuUs: number }
+  roundsMin: number
+}
+
+function outcomeOf ({ plan, site, rounds, stretches, others, limit, roundsMin }: Course): Measured {
   const ratio = medianRatio(rounds, roundsMin)
   const sum = (of: (stretch: Stretch) => number) => stretches.reduce((total, stretch) => total + of(stretch), 0)
   const isClientBound = stretches.some(({ clientShare }) => clientShare > 0.4)
@@ -106,17 +159,27 @@ function outcomeOf (plan: StandPlan, rounds: readonly JudgedRound[], stretches: 
     ours: median(rounds.map(({ ours }) => mean(ours))),
     against: { kind: 'limit', name: limit.name, value: median(rounds.map(({ limitBefore, limitAfter }) => (limitBefore + limitAfter) / 2)) },
     ...(ratio === undefined ? { rejected: true } : { ratio }),
-    note: `${OFF}${isClientBound ? '; client-bound' : ''}`,
+    note: `${ofOthers(stretches, others)}${OFF}${isClientBound ? '; client-bound' : ''}`,
     rounds,
-    cpuUsPerUnit: { server: middle(s => s.cpuUsPerUnit.server), postgres: middle(s => s.cpuUsPerUnit.postgres), client: middle(s => s.cpuUsPerUnit.client), limit: limit.cpuUs },
+    cpuUsPerUnit: {
+      server: middle(s => s.cpuUsPerUnit.server), postgres: middle(s => s.cpuUsPerUnit.postgres), client: middle(s => s.cpuUsPerUnit.client), limit: limit.cpuUs,
+      ...(site.kind === 'kafka' ? { broker: middle(s => s.cpuUsPerUnit.broker) } : {})
+    },
     latencyMs: { p50: middle(s => s.latencyMs.p50), p95: middle(s => s.latencyMs.p95), p99: middle(s => s.latencyMs.p99), max: Math.max(...stretches.map(s => s.latencyMs.max)) },
     counts: {
       sent: sum(s => s.counts.sent), acked: sum(s => s.counts.acked), stored: sum(s => s.counts.stored),
       quarantined: sum(s => s.counts.quarantined), suppressed: sum(s => s.counts.suppressed)
     },
     conditions: {
-      connections: plan.connections, perRequest: plan.devicesPerPost * plan.readingsPerDevice, devices: plan.devices,
+      bus: site.kind, connections: plan.connections, perRequest: plan.devicesPerPost * plan.readingsPerDevice, devices: plan.devices,
       devicesPerRequest: plan.devicesPerPost, readingsPerDeviceInRequest: plan.readingsPerDevice, format: plan.format, off: OFF, firstWarmUpSeconds: FIRST_WARM_UP_S
     }
   }
+}
+
+/** How much of the rate on the bus beside; the n-th stretches are of one round. */
+function ofOthers (stretches: readonly Stretch[], others: readonly Stretch[]): string {
+  if (others.length === 0) return ''
+  const share = median(others.map(({ rate }, index) => stretches[index]!.rate / rate))
+  return `${share.toFixed(2)} of the embedded bus ${Math.round(median(others.map(({ rate }) => rate))).toLocaleString('en-US')} r/s; `
 }

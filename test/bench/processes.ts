@@ -17,6 +17,9 @@ export async function cpuUs (server: Server): Promise<{ server: number, postgres
   return { server: sumUs(others), postgres: sumUs(postgres) }
 }
 
+/** CPU used so far by a process and those below it. */
+export function treeCpuUs (root: number): number { return sumUs(treeOf(readStats(), root)) }
+
 export interface Memory {
   /** Proportional set size without shared memory, in bytes. */
   own: number

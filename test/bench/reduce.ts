@@ -12,7 +12,7 @@ export interface Round {
 
 export interface JudgedRound extends Round { ratio: number, accepted: boolean }
 
-export type Verdict = 'pass' | 'short' | 'SHORT' | 'met' | 'open' | 'no-peer' | 'rejected' | `skipped: ${string}`
+export type Verdict = 'pass' | 'short' | 'SHORT' | 'met' | 'open' | 'informative' | 'no-peer' | 'rejected' | `skipped: ${string}`
 
 /** A round whose limit moved this much tells more of the machine than of us. */
 const LIMIT_MOVES_MAX = 0.25
@@ -48,6 +48,7 @@ export function percentile (values: readonly number[], share: number): number {
 /** @param figure the ratio or our own figure, as the bar says; `undefined`: too noisy to tell */
 export function verdictOf (bar: Bar, figure: number | undefined): Verdict {
   if (figure === undefined) return 'rejected'
+  if (bar.floor === undefined && bar.target === undefined) return 'informative'
   const reaches = (mark: number | undefined): boolean => mark !== undefined && (bar.better === 'higher' ? figure >= mark : figure <= mark)
   if (bar.raised) return reaches(bar.target) ? 'met' : 'open'
   if (reaches(bar.target)) return 'pass'

@@ -2,6 +2,7 @@
 
 import { cpus, loadavg } from 'node:os'
 import { join } from 'node:path'
+import { type BusSite, EMBEDDED } from './bus-site.ts'
 import { assertTotals, type Counts, drawReadings, openCounts, WrongResult } from './counts.ts'
 import type { LoadPlan } from './load/plan.ts'
 import type { LoadResult } from './load/load-run.ts'
@@ -16,7 +17,7 @@ export type StandPlan = Omit<LoadPlan, 'url' | 'token'>
 export interface Stretch {
   /** Readings stored per second, from the first request until nothing waits any more. */
   rate: number
-  cpuUsPerUnit: { server: number, postgres: number, client: number }
+  cpuUsPerUnit: { server: number, postgres: number, client: number, broker: number }
   latencyMs: LoadResult['latencyMs']
   counts: { sent: number, acked: number, stored: number, quarantined: number, suppressed: number }
   /** Share of the machine that the client used. */
@@ -39,20 +40,20 @@ export interface Stand {
 
 const SAMPLE_COUNT = 1_000
 
-/** @param folder of this stand alone, made by the caller */
-export async function openStand (folder: string, plan: StandPlan, options: Omit<ServerOptions, 'dataDir'> = {}): Promise<Stand> {
+/** @param folder of this stand alone, made by the caller · @param site no other server's */
+export async function openStand (folder: string, plan: StandPlan, options: Omit<ServerOptions, 'dataDir'> = {}, site = EMBEDDED): Promise<Stand> {
   const dataDir = join(folder, 'data')
   const token = await createToken(dataDir)
-  const server = await startServer({ dataDir, ...options })
+  const server = await startServer({ dataDir, ...options, env: { ...site.env, ...options.env } })
   const load = startLoad()
   try {
     await admitDevices(server, token, 0, plan.devices)
-    const counts = await openCounts(server)
+    const counts = await openCounts(server, site)
     const full = { ...plan, url: server.url, token }
     await load.plan(full)
     const seriesNumbers = numbersOfDevices(server, counts)
     const state: Progress = { acked: 0, posts: [] }
-    const parts = { server, counts, load, plan: full, seriesNumbers }
+    const parts = { site, server, counts, load, plan: full, seriesNumbers }
     return {
       server, counts, load, plan: full, token, seriesNumbers,
       measure: ({ warmUp, stretch }) => measure(parts, { seconds: warmUp }, { seconds: stretch }, state),
@@ -72,17 +73,17 @@ export async function openStand (folder: string, plan: StandPlan, options: Omit<
 
 interface Progress { acked: number, posts: readonly number[] }
 type Until = Parameters<LoadProcess['run']>[0]
-type Parts = Pick<Stand, 'server' | 'counts' | 'load' | 'plan' | 'seriesNumbers'>
+type Parts = Pick<Stand, 'server' | 'counts' | 'load' | 'plan' | 'seriesNumbers'> & { site: BusSite }
 
 async function measure (parts: Parts, warmUp: Until, stretch: Until, state: Progress): Promise<Stretch> {
-  const { server, counts } = parts
+  const { server, counts, site } = parts
   const before = await counts.totals()
   const warm = await runAndStore(parts, warmUp)
-  const cpuBefore = await cpuUs(server)
+  const cpuBefore = { ...await cpuUs(server), broker: site.brokerCpuUs() }
   const startedAt = performance.now()
   const result = await runAndStore(parts, stretch)
   const seconds = (performance.now() - startedAt) / 1_000
-  const cpu = await cpuUs(server)
+  const cpu = { ...await cpuUs(server), broker: site.brokerCpuUs() }
   const after = await counts.totals()
   const acked = warm.acked + result.acked
   state.acked += acked
@@ -90,7 +91,10 @@ async function measure (parts: Parts, warmUp: Until, stretch: Until, state: Prog
   state.posts = result.posts
   return {
     rate: result.acked / seconds,
-    cpuUsPerUnit: { server: (cpu.server - cpuBefore.server) / result.acked, postgres: (cpu.postgres - cpuBefore.postgres) / result.acked, client: result.cpuUs / result.acked },
+    cpuUsPerUnit: {
+      server: (cpu.server - cpuBefore.server) / result.acked, postgres: (cpu.postgres - cpuBefore.postgres) / result.acked,
+      client: result.cpuUs / result.acked, broker: (cpu.broker - cpuBefore.broker) / result.acked
+    },
     latencyMs: result.latencyMs,
     counts: { sent: warm.sent + result.sent, acked, stored: after.stored - before.stored, quarantined: after.quarantined - before.quarantined, suppressed: after.suppressed - before.suppressed },
     clientShare: result.cpuUs / (seconds * 1e6 * cpus().length)

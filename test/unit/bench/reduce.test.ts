@@ -32,6 +32,10 @@ test('a raised bar is met or open', () => {
   expect([0.6, 0.1].map(figure => verdictOf(bar('M1a'), figure))).toEqual(['met', 'open'])
 })
 
+test('a bar without floor and target only informs, unless it is too noisy to tell', () => {
+  expect([0.6, 0.1, undefined].map(figure => verdictOf(bar('P1kj'), figure))).toEqual(['informative', 'informative', 'rejected'])
+})
+
 test('the median of an even count lies between the two in the middle', () => {
   expect(median([4, 1, 3, 2])).toBe(2.5)
 })
