@@ -31,6 +31,7 @@ export const BARS: readonly Bar[] = [
   { id: 'P3a', name: 'ingest 1/post 32 conn', unit: 'r/s', floor: 1.5, target: 2.5, ...higher },
   { id: 'P3b', name: 'consume 1/message, embedded bus', unit: 'r/s', floor: 15, target: 30, ...higher },
   { id: 'P3k', name: 'consume 1/message, Kafka', unit: 'r/s', floor: 15, target: 30, ...higher },
+  { id: 'P3l', name: 'lag made good under load, Kafka', unit: 'r/s', ...higher },
   { id: 'P4', name: 'readings findable by search', unit: 'r/s', floor: 100, target: 300, ...higher, notBuilt: 'no driver for a peer' },
   { id: 'P5', name: 'write Bundles of Observations', unit: 'obs/s', floor: 10, target: 25, ...higher, notBuilt: 'client-written Observations' },
   { id: 'P6', name: 'search latest 100', unit: 'ms', floor: 8, target: 8, ...lowerRatio, notBuilt: 'audit' },

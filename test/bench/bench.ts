@@ -10,6 +10,7 @@ import { benchCrash, CRASH_BARS } from './crash.bench.ts'
 import { benchDevices, DEVICE_BARS } from './devices.bench.ts'
 import { benchGrowth, GROWTH_BARS } from './growth.bench.ts'
 import { benchIngest, benchIngestKafka, benchSingle, INGEST_BARS, INGEST_KAFKA_BARS, SINGLE_BARS } from './ingest.bench.ts'
+import { benchLag, LAG_BARS } from './lag.bench.ts'
 import { benchMemory, MEMORY_BARS } from './memory.bench.ts'
 import { type BenchOptions, parseOptions, USAGE } from './options.ts'
 import { type BarResult, compareResults } from './report.ts'
@@ -24,6 +25,7 @@ const GROUPS: readonly BenchGroup[] = [
   { bars: SINGLE_BARS, run: benchSingle },
   { bars: CONSUME_BARS, run: benchConsume },
   { bars: CONSUME_KAFKA_BARS, run: benchConsumeKafka },
+  { bars: LAG_BARS, run: benchLag },
   { bars: DEVICE_BARS, run: benchDevices },
   { bars: GROWTH_BARS, run: benchGrowth },
   { bars: VIEW_BARS, run: benchViews },
