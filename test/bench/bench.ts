@@ -4,6 +4,7 @@ import { chmod, mkdtemp, readdir, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createContext } from './bench-context.ts'
+import { ARCHIVE_BARS, benchArchive } from './archive.bench.ts'
 import { benchColdStart, COLD_START_BARS } from './cold-start.bench.ts'
 import { benchConsume, benchConsumeKafka, CONSUME_BARS, CONSUME_KAFKA_BARS } from './consume.bench.ts'
 import { benchCrash, CRASH_BARS } from './crash.bench.ts'
@@ -29,6 +30,7 @@ const GROUPS: readonly BenchGroup[] = [
   { bars: DEVICE_BARS, run: benchDevices },
   { bars: GROWTH_BARS, run: benchGrowth },
   { bars: VIEW_BARS, run: benchViews },
+  { bars: ARCHIVE_BARS, run: benchArchive },
   { bars: TIMESCALE_BARS, run: benchTimescale },
   { bars: CRASH_BARS, run: benchCrash },
   { bars: MEMORY_BARS, run: benchMemory },

@@ -27,12 +27,15 @@ export const USAGE = `Usage: npm run bench -- [options]
 
 Measures every bar against the limit of this machine and prints a line for each.
 
-  --only P1,P12   these bars only; P1 stands for P1j, P1a and what is measured with them
+  --only P1,P12   these bars only; P1 stands for P1j, P1a and what is measured with them, P1kj and P1ka (the same through Kafka) too
   --quick         2 rounds of 3 s, marked quick: to see that it runs, never to quote
   --growth        the growth bars P10 too (5e7 rows, 10 GB, 30 minutes)
   --json FILE     the result there as well
   --compare A B   two result files side by side, measures nothing
   --help          this text
+
+P1kj, P1ka, P3k and P3l start a broker of Kafka, T1 to T5 a TimescaleDB: where the machine can have none, their lines say so. A1 and A2 are
+the archive with 100 readings in a request and with one. What has neither floor nor target only informs.
 `
 
 const FULL = { rounds: 5, roundsMin: 3, seconds: { warmUp: 2, stretch: 8 } } as const

@@ -15,6 +15,7 @@ import { commitOf, sidOf } from '../support/series.ts'
 import { startTimescale } from '../support/timescale.ts'
 import type { BenchContext, Outcomes } from './bench-context.ts'
 import { WrongResult } from './counts.ts'
+import { createWander } from './load/wander.ts'
 import { median, percentile } from './reduce.ts'
 import { load1 } from './stand.ts'
 
@@ -81,16 +82,14 @@ async function asAdmin (url: string, work: (admin: Client) => Promise<void>): Pr
 
 interface Size { series: number, hours: number }
 
-/** One reading a second of each series: two channels that wander by tenths, as the recordings do. */
+/** One reading a second of each series. */
 function createReadings (count: number): (numbers: readonly number[], second: number) => RowIn[] {
-  const state = Array.from({ length: count }, (_, n) => ({ oxygen: 350 + n % 100, saturation: 950 + n % 40, seed: n + 1 }))
-  return (numbers, second) => state.map((one, n) => {
-    one.seed = (one.seed * 1_103_515_245 + 12_345) % 2_147_483_648
-    one.oxygen += one.seed % 7 - 3
-    one.saturation = Math.min(1_000, Math.max(900, one.saturation + (one.seed >> 8) % 3 - 1))
+  const wanders = Array.from({ length: count }, (_, n) => createWander(n))
+  return (numbers, second) => wanders.map((next, n) => {
+    const { tissueO2, spo2, quality } = next()
     return {
       series: numbers[n]!, schemaId: 1, takenAt: epochMs(START + second * 1_000), sequence: second, offset: second * count + n, firmware: 1, flags: 0, partition: 0,
-      quality: percent(90 + one.seed % 5), battery: millivolt(3_700 - Math.floor(second / 600)), values: [one.oxygen / 10, one.saturation / 10]
+      quality: percent(quality), battery: millivolt(3_700 - Math.floor(second / 600)), values: [tissueO2, spo2]
     }
   })
 }

@@ -48,10 +48,14 @@ function slotsOf (plan: LoadPlan, variant: number): { takenAt: number, tissueO2:
   return Array.from({ length: readingsPerPost(plan) }, (_, slot) => ({ takenAt: plan.startAt, ...valuesAt(variant, slot) }))
 }
 
+/** One record as JSON. */
+export function recordText ({ deviceId, takenAt, tissueO2, spo2, quality }: { deviceId: string, takenAt: number, tissueO2: number, spo2: number, quality: number }): string {
+  return `{"deviceId":"${deviceId}","patientId":null,"timestamp_utc":${takenAt},"spo2":${spo2.toFixed(1)},"local_tissue_o2":${tissueO2.toFixed(1)},` +
+    `"battery_mv":${BATTERY_MV},"firmware_version":"${FIRMWARE}","signal_quality":${quality}}`
+}
+
 function jsonBody (plan: LoadPlan, variant: number): Slots {
-  const texts = slotsOf(plan, variant).map(({ takenAt, tissueO2, spo2 }) =>
-    `{"deviceId":"${deviceName(0)}","patientId":null,"timestamp_utc":${takenAt},"spo2":${spo2.toFixed(1)},"local_tissue_o2":${tissueO2.toFixed(1)},` +
-    `"battery_mv":${BATTERY_MV},"firmware_version":"${FIRMWARE}","signal_quality":${QUALITY}}`)
+  const texts = slotsOf(plan, variant).map(reading => recordText({ deviceId: deviceName(0), quality: QUALITY, ...reading }))
   const idBefore = '{"deviceId":"'.length + ID_PREFIX
   const timeBefore = `{"deviceId":"${deviceName(0)}","patientId":null,"timestamp_utc":`.length
   return placed(Buffer.from(`[${texts.join(',')}]`), texts.map(({ length }) => length), 1, 1, idBefore, timeBefore)
