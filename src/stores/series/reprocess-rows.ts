@@ -7,6 +7,7 @@ import { createCopyBuffer } from '../../platform/postgres/copy.ts'
 import { transaction, withClient } from '../../platform/postgres/pool.ts'
 import { sendBatch } from '../../platform/postgres/send-batch.ts'
 import type { RowKey } from '../../stream/sink.ts'
+import { holdWatched, notingChanges } from './changed-days.ts'
 import { codeOfCause } from './commit-parts.ts'
 import { ANY_NUMBER_DECOMPRESSED, type Row, rowsOf } from './query.ts'
 import { type ReprocessJob, saveStatement } from './reprocess-job.ts'
@@ -86,6 +87,7 @@ export interface CorrectedRows {
 
 export async function correctReadings (pool: Pool, { rows, sizesMs, lookback }: CorrectedRows, now: EpochMs): Promise<void> {
   await transaction(pool, async client => {
+    await holdWatched(client)
     await rowsOf(client, ANY_NUMBER_DECOMPRESSED)
     for (const [day, group] of Map.groupBy(rows, ({ takenAt }) => dayOf(takenAt))) await correctDay(client, day, group)
     for (const [series, group] of Map.groupBy(rows, row => row.series)) {
@@ -97,11 +99,11 @@ export async function correctReadings (pool: Pool, { rows, sizesMs, lookback }: 
 
 async function correctDay (client: PoolClient, day: number, rows: readonly CorrectedRow[]): Promise<void> {
   const channels = Array.from({ length: CHANNELS_MAX }, (_, channel) => channel)
-  await rowsOf(client, `update series.reading r set flags = u.flags, quality = coalesce(u.quality, r.quality), battery = coalesce(u.battery, r.battery),
+  await rowsOf(client, notingChanges(`update series.reading r set flags = u.flags, quality = coalesce(u.quality, r.quality), battery = coalesce(u.battery, r.battery),
       ${channels.map(channel => `v${channel} = coalesce(u.v${channel}, r.v${channel})`).join(', ')}
     from unnest($1::int[], $2::float8[], $3::bigint[], $4::int[], $5::smallint[], $6::int[], ${channels.map(channel => `$${channel + 9}::float8[]`).join(', ')})
       u (series, ms, sequence, flags, quality, battery, ${channels.map(channel => `v${channel}`).join(', ')})
-    where r.series = u.series and r.taken_at = to_timestamp(u.ms / 1000) and r.sequence = u.sequence and r.taken_at >= $7 and r.taken_at < $8`,
+    where r.series = u.series and r.taken_at = to_timestamp(u.ms / 1000) and r.sequence = u.sequence and r.taken_at >= $7 and r.taken_at < $8`, 'r.series, r.taken_at'),
   [rows.map(row => row.series), rows.map(row => row.takenAt), rows.map(row => row.sequence), rows.map(row => row.flags), rows.map(row => row.quality ?? null),
     rows.map(row => row.battery ?? null), timeParameter(day * DAY_MS), timeParameter((day + 1) * DAY_MS), ...channels.map(channel => rows.map(row => row.values[channel] ?? null))])
 }

@@ -1,5 +1,6 @@
 import { afterAll, beforeEach, expect, test } from 'vitest'
 import { type EpochMs, epochMs } from '../../../../src/model/units.ts'
+import { correctReadings } from '../../../../src/stores/series/reprocess-rows.ts'
 import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
 import type { RowIn } from '../../../../src/stream/sink.ts'
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
@@ -84,6 +85,15 @@ test('a late reading or a filled field is noted where it changed something', asy
   expect(await noted()).toEqual(['one/0+'])
   await settleAll()
   await store.commit(commitOf({ late: [rowOf(one, onDay(0)), rowOf(one, onDay(0, 1)), rowOf(one, onDay(1))] }))
+  expect(await noted()).toEqual(['one/0+'])
+})
+
+test('a reading that is put right from its original is noted', async () => {
+  await fresh(rowOf(one, onDay(0)), rowOf(two, onDay(0)), rowOf(one, onDay(1)))
+  await watch(1)
+  await settleAll()
+  const { values, battery, quality, flags } = rowOf(one, onDay(0))
+  await correctReadings(database.pool, { rows: [{ series: one, takenAt: onDay(0), sequence: 0, values: values.map(() => 41), battery, quality, flags }], sizesMs: [MINUTE], lookback: 0 }, onDay(2))
   expect(await noted()).toEqual(['one/0+'])
 })
 
