@@ -22,6 +22,9 @@ written, the offsets of the raw topic follow on without a gap, and every place o
 every request is archived or stands in quarantine's book, once. It names what is
 not so; docs/archive.md says what to do. It changes nothing, and runs beside the
 server or without it. Exit code 0: all of it holds, 1: something was found.
+Of requests so new that records of them may still be on the bus it says how many
+are not judged yet. It first waits until what is on the bus is archived, at most a
+minute, and not at all where archive.sliceTime is longer than 50 s.
 
   --from TIME    only objects with records that came in at or after (ISO 8601 with zone)
   --to TIME      only objects with records that came in before; with a part only of
@@ -95,13 +98,14 @@ function sums ({ objects, bytes, records, readings, underway, requests, quaranti
   if (requests === undefined || quarantine === undefined) return [...lines, 'requests    not looked at: only a part of the archive was read']
   return [
     ...lines,
-    `requests    ${requests.complete} complete, ${requests.redelivered} complete and read again from their topic, ${requests.waiting} with records that wait on the bus, ${requests.unanswered} that were never acknowledged, ${requests.unplaced} from before places were written`,
+    `requests    ${requests.complete} complete, ${requests.redelivered} complete and read again from their topic, ${requests.unanswered} that were never acknowledged, ${requests.unplaced} from before places were written, ${requests.unjudged} not judged yet`,
     `quarantine  ${quarantine.waiting} wait, ${quarantine.held} held, ${quarantine.released} released, ${quarantine.resubmitted} re-submitted, ${quarantine.discarded} discarded, ${quarantine.repeated} repeats of others`
   ]
 }
 
-function verdict ({ ok, findings, counts }: Report): string[] {
-  if (ok) return ['All of it holds.']
+function verdict ({ ok, findings, counts, requests }: Report): string[] {
+  const unjudged = requests?.unjudged ?? 0
+  if (ok) return [unjudged === 0 ? 'All of it holds.' : `All of it holds that can be judged now; ${unjudged} requests not judged yet: what is missing of them may still be on the bus.`]
   const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
   const more = all > findings.length ? [`and ${all - findings.length} more`] : []
   return [...findings.map(findingLine), ...more, '', `${all} findings: docs/archive.md says what to do.`]

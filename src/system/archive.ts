@@ -1,5 +1,6 @@
 /** The archive of original bytes and of Parquet: their writers, and what an operator sees of them. */
 
+import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config/schema.ts'
 import { identifierSystem } from '../model/identifier.ts'
 import { RAW } from '../model/streams.ts'
@@ -44,7 +45,7 @@ export function startParquetFiles ({ config, now, events }: Ground, { stores, ob
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function viewArchive ({ config, now }: Pick<Ground, 'config' | 'now'>, stores: Stores): Promise<ArchiveView> {
   const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
-  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjects(config, now), keyRing, ends: () => rawEnds(config, stores) })
+  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjects(config, now), keyRing, ends: () => rawEnds(config, stores), now, pause: delay, sliceMs: config['archive.sliceTime'] })
 }
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */

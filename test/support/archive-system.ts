@@ -74,7 +74,8 @@ export async function archiveSystem (openBus?: Parameters<typeof ingestSystem>[0
     },
     archived: () => vi.waitFor(() => { expect(system.bus.backlog(RAW)).toBe(0) }, { timeout: 30_000, interval: 10 }),
     verify: (span?: VerifySpan, change: Partial<VerifyParts> = {}) => verifyArchive({
-      pool, objects, keyRing: system.keyRing, ends: () => ends === undefined ? readEnds(system.database.pool, RAW) : ends(system.bus), ...change
+      pool, objects, keyRing: system.keyRing, ends: () => ends === undefined ? readEnds(system.database.pool, RAW) : ends(system.bus),
+      now: () => system.now, pause: () => Promise.resolve(), sliceMs: 0, ...change
     }, span),
     worn1: () => {
       const deviceId = `device-${++deviceCount}`

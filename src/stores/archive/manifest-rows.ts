@@ -118,6 +118,12 @@ export async function archivedTo (db: Db): Promise<EpochMs | undefined> {
   return time === null || time === undefined ? undefined : epochMs(time.getTime())
 }
 
+/** The same of each partition that has an object. */
+export async function archivedToByPartition (db: Db): Promise<ReadonlyMap<number, EpochMs>> {
+  const { rows } = await storeQuery<{ partition: number, time: Date }>(db, 'SELECT partition, max(received_to) AS time FROM archive.object WHERE received_to IS NOT NULL GROUP BY partition')
+  return new Map(rows.map(({ partition, time }) => [partition, epochMs(time.getTime())]))
+}
+
 function anotherWent (): ServiceError {
   return new ServiceError('conflict', 'STORE_CONFLICT', 'another process archives this partition: what is known of it must be read again')
 }

@@ -3,6 +3,7 @@
  *  Gathered in temporary tables of one session: however much is archived, the memory of this process stays small. */
 
 import type { ClientBase } from 'pg'
+import type { EpochMs } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import type { Directory, Parcel } from './object-bytes.ts'
 
@@ -15,6 +16,8 @@ export type RequestVerdict =
   | 'unplaced'
   /** Whole, and taken in more than once: a message of a topic that was read again after a crash. The series store has its readings once. */
   | 'redelivered'
+  /** Places are missing, or releases, that may still be on their way from the bus: so new is what quarantine has of it. */
+  | 'unjudged'
   | 'place-missing' | 'place-doubled' | 'place-beyond' | 'release-missing' | 'release-unknown'
 
 export interface RequestCount { verdict: RequestVerdict, requests: number, places: number }
@@ -36,12 +39,14 @@ export async function takeSnapshot (db: Pick<ClientBase, 'query'>): Promise<Snap
   await storeQuery(db, `CREATE TEMPORARY TABLE archived_place (inlet text, number bigint, records int, released boolean, count int, places int4multirange)`)
   await storeQuery(db, `
     CREATE TEMPORARY TABLE kept_place AS
-    SELECT regexp_substr(source, ${NUMBERED}, 1, 1, '', 1) AS inlet, regexp_substr(source, ${NUMBERED}, 1, 1, '', 2)::bigint AS number, records, state, count, places,
+    SELECT regexp_substr(source, ${NUMBERED}, 1, 1, '', 1) AS inlet, regexp_substr(source, ${NUMBERED}, 1, 1, '', 2)::bigint AS number, records, state, count, places, arrived_at, settled_at,
       kind = 'record' AND state IN ('released', 'resubmitted') AS is_archived
     FROM (
-      SELECT source, kind, state, max(request_records) AS records, count(*)::int AS count, range_agg(int4range(place, place + 1)) AS places
+      SELECT source, kind, state, max(request_records) AS records, count(*)::int AS count, range_agg(int4range(place, place + 1)) AS places,
+        max(arrived_at) AS arrived_at, max(settled_at) AS settled_at
       FROM quarantine.item WHERE kind <> 'field' AND NOT starts_with(source, ${RETURNED}) GROUP BY source, kind, state
-      UNION ALL SELECT source, kind, state, request_records, (SELECT sum(upper(r) - lower(r))::int FROM unnest(places) AS r), places FROM quarantine.book) AS kept`)
+      UNION ALL SELECT source, kind, state, request_records, (SELECT sum(upper(r) - lower(r))::int FROM unnest(places) AS r), places,
+        CASE state WHEN 'repeated' THEN noted_at END, NULL FROM quarantine.book) AS kept`)
   const { rows: states } = await storeQuery<{ state: keyof Snapshot['kept'], count: number }>(db, 'SELECT state, sum(count)::bigint AS count FROM kept_place GROUP BY state')
   const { rows: [counted] } = await storeQuery<{ count: number }>(db, `
     SELECT (coalesce((SELECT sum(records) FROM ingest.quarantined), 0) - (SELECT sum(records) FROM quarantine.unbooked))::bigint AS count`)
@@ -74,23 +79,26 @@ export async function addPlaces (db: Pick<ClientBase, 'query'>, { frames, lost, 
   ])
 }
 
-/** By request. Ranges of readings that the series store gave back have no request. */
+/** By request. Ranges of readings that the series store gave back have no request. What is kept of a request is kept once everything else of it is
+ *  durable, and an item is released once its reading is: what is older than all that is under way ($1) is archived by now, or missing. */
 const JUDGED = `
   WITH archived AS (
     SELECT inlet, number, max(records) AS records, sum(count) FILTER (WHERE NOT released) AS arrivals,
       range_agg(places) FILTER (WHERE NOT released) AS arrived, range_agg(places) FILTER (WHERE released) AS released
     FROM archived_place WHERE NOT starts_with(inlet, ${RETURNED}) GROUP BY inlet, number),
   kept AS (
-    SELECT inlet, number, max(records) AS records, sum(count) AS items, range_agg(places) AS places, range_agg(places) FILTER (WHERE is_archived) AS is_archived
+    SELECT inlet, number, max(records) AS records, sum(count) AS items, range_agg(places) AS places, range_agg(places) FILTER (WHERE is_archived) AS is_archived,
+      max(arrived_at) AS arrived_at, max(settled_at) FILTER (WHERE is_archived) AS settled_at
     FROM kept_place GROUP BY inlet, number),
   request AS (
     SELECT inlet, number, greatest(coalesce(a.records, 0), coalesce(k.records, 0)) AS records, coalesce(arrivals, 0) + coalesce(items, 0) AS entries,
-      coalesce(arrived, '{}') + coalesce(places, '{}') AS there, coalesce(places, '{}') AS kept, coalesce(released, '{}') AS released, coalesce(is_archived, '{}') AS is_archived
+      coalesce(arrived, '{}') + coalesce(places, '{}') AS there, coalesce(places, '{}') AS kept, coalesce(released, '{}') AS released, coalesce(is_archived, '{}') AS is_archived,
+      arrived_at, settled_at
     FROM archived a FULL JOIN kept k USING (inlet, number)),
   sized AS (
     SELECT *, int4multirange(int4range(0, records)) AS whole, (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(there) AS r) AS size FROM request),
-  judged AS (
-    SELECT inlet, number, records, size, CASE
+  weighed AS (
+    SELECT inlet, number, records, size, arrived_at, settled_at, CASE
         WHEN records = 0 THEN 'unplaced'
         WHEN NOT there <@ whole THEN 'place-beyond'
         WHEN entries <> size AND NOT starts_with(inlet, ${TOPIC}) THEN 'place-doubled'
@@ -102,20 +110,29 @@ const JUDGED = `
         ELSE 'complete' END AS verdict,
       CASE WHEN NOT there <@ whole THEN there - whole WHEN there <> whole THEN whole - there WHEN NOT is_archived <@ released THEN is_archived - released
         WHEN NOT released <@ kept THEN released - kept ELSE there END AS places
-    FROM sized)`
+    FROM sized),
+  judged AS (
+    SELECT inlet, number, size, places, CASE
+        WHEN verdict = 'place-missing' AND arrived_at >= $1::timestamptz THEN 'unjudged'
+        WHEN verdict = 'release-missing' AND settled_at >= $1::timestamptz THEN 'unjudged'
+        ELSE verdict END AS verdict
+    FROM weighed)`
 
-export async function judgeRequests (db: Pick<ClientBase, 'query'>): Promise<readonly RequestCount[]> {
+/** @param since of then or later is what may be under way; absent: nothing is */
+export async function judgeRequests (db: Pick<ClientBase, 'query'>, since: EpochMs | undefined): Promise<readonly RequestCount[]> {
   const { rows } = await storeQuery<{ verdict: RequestVerdict, requests: number, places: number }>(db, `${JUDGED}
-    SELECT verdict, count(*)::bigint AS requests, coalesce(sum(size), 0)::bigint AS places FROM judged GROUP BY verdict ORDER BY verdict`)
+    SELECT verdict, count(*)::bigint AS requests, coalesce(sum(size), 0)::bigint AS places FROM judged GROUP BY verdict ORDER BY verdict`, [sinceDate(since)])
   return rows
 }
 
 /** The first of those that are not as they should be, with their places. */
-export async function nameRequests (db: Pick<ClientBase, 'query'>, verdicts: readonly RequestVerdict[], limit: number): Promise<readonly NamedRequest[]> {
+export async function nameRequests (db: Pick<ClientBase, 'query'>, since: EpochMs | undefined, verdicts: readonly RequestVerdict[], limit: number): Promise<readonly NamedRequest[]> {
   const { rows } = await storeQuery<{ verdict: RequestVerdict, request: string, places: string }>(db, `${JUDGED}
-    SELECT verdict, inlet || '/' || number AS request, left(places::text, 200) AS places FROM judged WHERE verdict = ANY($1::text[]) ORDER BY inlet, number LIMIT $2`, [verdicts, limit])
+    SELECT verdict, inlet || '/' || number AS request, left(places::text, 200) AS places FROM judged WHERE verdict = ANY($2::text[]) ORDER BY inlet, number LIMIT $3`, [sinceDate(since), verdicts, limit])
   return rows
 }
+
+function sinceDate (since: EpochMs | undefined): Date | null { return since === undefined ? null : new Date(since) }
 
 export async function dropSnapshot (db: Pick<ClientBase, 'query'>): Promise<void> {
   await storeQuery(db, 'DROP TABLE IF EXISTS archived_place, kept_place')

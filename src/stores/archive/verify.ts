@@ -7,12 +7,13 @@ import { KEPT, type ObjectStore } from '../../platform/objects/object-store.ts'
 import { storeQuery, withClient } from '../../platform/postgres/pool.ts'
 import { createBoundedMemory } from '../../security/bounded-memory.ts'
 import { digestOf, type Manifest, NO_DIGEST } from './manifest.ts'
-import { knownObjects, type ManifestRow, manifestRows, objectOfDigest, type PartitionHead, readHeads } from './manifest-rows.ts'
+import { archivedToByPartition, knownObjects, type ManifestRow, manifestRows, objectOfDigest, type PartitionHead, readHeads } from './manifest-rows.ts'
 import { type ObjectFindingKind, verifyObject, type VerifyObjectParts } from './verify-object.ts'
 import { addPlaces, dropSnapshot, judgeRequests, nameRequests, type RequestVerdict, type Snapshot, takeSnapshot } from './verify-places.ts'
+import { underwaySince, type WaitParts, waitForSlices } from './verify-underway.ts'
 
 export type FindingKind = ObjectFindingKind | 'object-unknown' | 'manifest-changed' | 'range-gap' | 'range-overlap' | 'bus-younger' | 'book-differs' | WrongRequest
-type FineRequest = 'complete' | 'redelivered' | 'unanswered' | 'unplaced'
+type FineRequest = 'complete' | 'redelivered' | 'unanswered' | 'unplaced' | 'unjudged'
 type WrongRequest = Exclude<RequestVerdict, FineRequest>
 
 /** `object`: where one is at fault. No sid, no device. */
@@ -33,28 +34,24 @@ export interface Report {
   /** Objects that are being written, and records of the topic that no object has yet. */
   underway: { objects: number, records: number }
   /** Absent when only a part was asked for. */
-  requests: Readonly<Record<FineRequest | 'waiting', number>> | undefined
+  requests: Readonly<Record<FineRequest, number>> | undefined
   quarantine: Snapshot['kept'] | undefined
 }
 
-export interface VerifyParts {
+export interface VerifyParts extends WaitParts {
   /** Login `oxbow_archive`. */
   pool: Pool
   objects: Pick<ObjectStore, 'get' | 'list'>
   keyRing: Pick<KeyRing, 'unwrap'>
-  /** Offset after the last record of the topic, by partition. */
-  ends: () => Promise<ReadonlyMap<number, number>>
 }
 
 /** Objects with records that came in within are read; absent: all, and then that nothing is missing is proved too. */
 export interface VerifySpan { from?: EpochMs | undefined, to?: EpochMs | undefined }
 
 const NAMED_MAX = 100
-const FINE: ReadonlySet<string> = new Set(['complete', 'redelivered', 'unanswered', 'unplaced'] satisfies FineRequest[])
+const FINE: ReadonlySet<string> = new Set(['complete', 'redelivered', 'unanswered', 'unplaced', 'unjudged'] satisfies FineRequest[])
 const isFine = (verdict: RequestVerdict): verdict is FineRequest => FINE.has(verdict)
 const WRONG_REQUESTS: readonly WrongRequest[] = ['place-missing', 'place-doubled', 'place-beyond', 'release-missing', 'release-unknown']
-/** May be because the rest of the request waits on the bus. */
-const MAY_WAIT: ReadonlySet<RequestVerdict> = new Set(['place-missing', 'release-missing'])
 const REQUEST_WORDS: Readonly<Record<WrongRequest, string>> = {
   'place-missing': 'neither archived nor in quarantine, and the request was acknowledged',
   'place-doubled': 'more than once: archived twice, or archived and in quarantine',
@@ -70,6 +67,8 @@ interface Run extends VerifyParts, Pick<VerifyObjectParts, 'known'> {
   db: PoolClient
   span: VerifySpan
   heads: ReadonlyMap<number, PartitionHead>
+  /** As the topic ended after the snapshot. */
+  bus: ReadonlyMap<number, number>
   counts: Partial<Record<FindingKind, number>>
   findings: Finding[]
   report: Pick<Report, 'objects' | 'bytes' | 'records' | 'readings' | 'underway'>
@@ -78,17 +77,20 @@ interface Run extends VerifyParts, Pick<VerifyObjectParts, 'known'> {
 /** @throws ServiceError unavailable STORE_UNAVAILABLE when the database or the store of objects does not answer */
 export function verifyArchive (parts: VerifyParts, span: VerifySpan = {}): Promise<Report> {
   return withClient(parts.pool, async db => {
-    const { heads, snapshot } = await snapshotOf(db)
+    const isWhole = span.from === undefined && span.to === undefined
+    const mark = isWhole ? await waitForSlices(parts, () => readHeads(db)) : undefined
+    const { heads, snapshot, archivedTo } = await snapshotOf(db)
     const run: Run = {
-      ...parts, db, span, known: createBoundedMemory({ sizeMax: KEYS_MAX, now: () => epochMs(0) }), heads: new Map(heads.map(head => [head.partition, head])), counts: {}, findings: [],
+      ...parts, db, span, known: createBoundedMemory({ sizeMax: KEYS_MAX, now: () => epochMs(0) }), heads: new Map(heads.map(head => [head.partition, head])),
+      // Asked after the snapshot: what was appended before it is archived in it, or counts as under way.
+      bus: await parts.ends(), counts: {}, findings: [],
       report: { objects: 0, bytes: 0, records: 0, readings: { opened: 0, erased: 0 }, underway: { objects: 0, records: 0 } }
     }
     try {
-      await verifyEnds(run)
+      verifyEnds(run)
       await verifyRows(run)
       await verifyNames(run)
-      const isWhole = span.from === undefined && span.to === undefined
-      const requests = isWhole ? await verifyRequests(run, snapshot) : undefined
+      const requests = mark === undefined ? undefined : await verifyRequests(run, snapshot, underwaySince({ ...run, mark, archivedTo }))
       const { counts, findings, report } = run
       return { ok: findings.length === 0, findings, counts, ...report, requests, quarantine: isWhole ? snapshot.kept : undefined }
     } finally {
@@ -99,13 +101,14 @@ export function verifyArchive (parts: VerifyParts, span: VerifySpan = {}): Promi
 }
 
 /** Heads of the manifest and the book of one moment: what is written meanwhile is not looked at. */
-async function snapshotOf (db: PoolClient): Promise<{ heads: PartitionHead[], snapshot: Snapshot }> {
+async function snapshotOf (db: PoolClient): Promise<{ heads: PartitionHead[], archivedTo: ReadonlyMap<number, EpochMs>, snapshot: Snapshot }> {
   await dropSnapshot(db)
   await storeQuery(db, 'BEGIN ISOLATION LEVEL REPEATABLE READ')
   const heads = await readHeads(db)
+  const archivedTo = await archivedToByPartition(db)
   const snapshot = await takeSnapshot(db)
   await storeQuery(db, 'COMMIT')
-  return { heads, snapshot }
+  return { heads, archivedTo, snapshot }
 }
 
 function found (run: Run, finding: Finding): void {
@@ -114,12 +117,14 @@ function found (run: Run, finding: Finding): void {
   if (count <= NAMED_MAX) run.findings.push(finding)
 }
 
-/** Asked after the snapshot: what was appended before it is archived in it, or counts as under way. */
-async function verifyEnds (run: Run): Promise<void> {
-  for (const [partition, end] of await run.ends()) {
+/** Of the partitions that either of them has. */
+function verifyEnds (run: Run): void {
+  for (const partition of new Set([...run.heads.keys(), ...run.bus.keys()])) {
     const next = run.heads.get(partition)?.next ?? 0
-    if (end < next) found(run, { kind: 'bus-younger', detail: `the archive of partition ${partition} ends at ${next} and the bus at ${end}: they are not of one time` })
-    else run.report.underway.records += end - next
+    const end = run.bus.get(partition)
+    if ((end ?? 0) >= next) run.report.underway.records += (end ?? 0) - next
+    else if (end === undefined) found(run, { kind: 'bus-younger', detail: `the archive of partition ${partition} ends at ${next} and the bus has no such partition: they are not of one time, or the bus is another one` })
+    else found(run, { kind: 'bus-younger', detail: `the archive of partition ${partition} ends at ${next} and the bus at ${end}: they are not of one time` })
   }
 }
 
@@ -199,21 +204,21 @@ async function verifyNames (run: Run): Promise<void> {
 
 const NAMES_AT_ONCE = 500
 
-async function verifyRequests (run: Run, { kept, counted }: Snapshot): Promise<Report['requests']> {
+/** @param since what is under way can be of then or later */
+async function verifyRequests (run: Run, { kept, counted }: Snapshot, since: EpochMs | undefined): Promise<Report['requests']> {
   const booked = Object.values(kept).reduce((sum, count) => sum + count, 0)
   if (booked !== counted) found(run, { kind: 'book-differs', detail: `quarantine counted ${counted} arrivals and has ${booked}` })
-  const requests = { complete: 0, redelivered: 0, unanswered: 0, waiting: 0, unplaced: 0 }
+  const requests = { complete: 0, redelivered: 0, unanswered: 0, unplaced: 0, unjudged: 0 }
   const wrong = new Set<RequestVerdict>()
-  for (const { verdict, requests: count } of await judgeRequests(run.db)) {
+  for (const { verdict, requests: count } of await judgeRequests(run.db, since)) {
     if (isFine(verdict)) requests[verdict] += count
-    else if (MAY_WAIT.has(verdict) && run.report.underway.records > 0) requests.waiting += count
     else {
       wrong.add(verdict)
       run.counts[verdict] = count
     }
   }
   for (const verdict of WRONG_REQUESTS.filter(one => wrong.has(one))) {
-    for (const { request, places } of await nameRequests(run.db, [verdict], NAMED_MAX)) run.findings.push({ kind: verdict, detail: `places ${places} of request ${request} are ${REQUEST_WORDS[verdict]}` })
+    for (const { request, places } of await nameRequests(run.db, since, [verdict], NAMED_MAX)) run.findings.push({ kind: verdict, detail: `places ${places} of request ${request} are ${REQUEST_WORDS[verdict]}` })
   }
   return requests
 }

@@ -9,7 +9,7 @@ import type { Report } from '../../../src/stores/archive/verify.ts'
 
 const REPORT: Report = {
   ok: true, findings: [], counts: {}, objects: 3, bytes: 4_000, records: 20, readings: { opened: 200, erased: 4 }, underway: { objects: 1, records: 2 },
-  requests: { complete: 18, redelivered: 1, unanswered: 1, waiting: 2, unplaced: 0 }, quarantine: { waiting: 5, held: 0, released: 1, resubmitted: 0, discarded: 2, repeated: 3 }
+  requests: { complete: 18, redelivered: 1, unanswered: 1, unplaced: 0, unjudged: 0 }, quarantine: { waiting: 5, held: 0, released: 1, resubmitted: 0, discarded: 2, repeated: 3 }
 }
 const MANIFEST: Manifest = {
   v: 1, object: 'raw/ab/cd', topic: 'oxbow.raw.v1', partition: 1, first: 0, next: 20, previous: NO_DIGEST, oxbow: '0', madeAt: '2026-03-01T00:10:00.000Z', receivedFrom: '2026-03-01T00:00:00.000Z',
@@ -41,7 +41,18 @@ test('a whole archive ends with 0, in words and numbers', async () => {
   const { run, text, calls, wasClosed } = scene()
   expect(await run('verify')).toBe(0)
   expect([calls, wasClosed()]).toEqual([[{}], true])
-  for (const words of ['3 read, 4000 bytes', '200 opened, 4 erased', '2 records wait on the bus', '18 complete, 1 complete and read again from their topic, 2 with records that wait on the bus, 1 that were never acknowledged', '5 wait, 0 held', 'All of it holds.']) expect(text()).toContain(words)
+  for (const words of ['3 read, 4000 bytes', '200 opened, 4 erased', '2 records wait on the bus', '18 complete, 1 complete and read again from their topic, 1 that were never acknowledged, 0 from before places were written, 0 not judged yet', '5 wait, 0 held', 'All of it holds.']) expect(text()).toContain(words)
+})
+
+test('requests that cannot be judged yet are said in words and as JSON: it is not said that all of it holds', async () => {
+  const report = { ...REPORT, requests: { ...REPORT.requests!, unjudged: 3 } }
+  const inWords = scene(report)
+  expect(await inWords.run('verify')).toBe(0)
+  expect(inWords.text()).toContain('All of it holds that can be judged now; 3 requests not judged yet:')
+  expect(inWords.text()).not.toContain('All of it holds.')
+  const asJson = scene(report)
+  expect(await asJson.run('verify', '--json')).toBe(0)
+  expect(JSON.parse(asJson.text())).toMatchObject({ ok: true, requests: { unjudged: 3 } })
 })
 
 test('findings end with 1, each with its kind and its object', async () => {

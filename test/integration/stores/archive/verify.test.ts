@@ -86,7 +86,7 @@ test('a whole archive: everything is counted and nothing found', async () => {
   const report = await system.verify()
   expect(report).toMatchObject({
     ok: true, counts: {}, readings: { opened: 144, erased: 0 }, underway: { objects: 0, records: 0 },
-    requests: { complete: 12, unanswered: 0, waiting: 0, unplaced: 0 }, quarantine: { waiting: 24, held: 0, released: 0, resubmitted: 0, discarded: 0 }
+    requests: { complete: 12, unanswered: 0, unplaced: 0, unjudged: 0 }, quarantine: { waiting: 24, held: 0, released: 0, resubmitted: 0, discarded: 0 }
   })
   const all = await manifests()
   expect(report.objects).toBe(all.length)
@@ -283,6 +283,48 @@ test('a bus that never had what is archived is younger than the archive', async 
   expect(new Set(findings.map(({ kind }) => kind))).toEqual(new Set(['bus-younger']))
 })
 
+test('a topic that is gone, or whose prefix is a wrong one, is no archive that holds', async () => {
+  const partitions = [...new Set((await manifests()).map(({ partition }) => partition))]
+  const findings = await found({}, { ends: async () => new Map() })
+  expect(findings.map(({ kind }) => kind)).toEqual(partitions.map(() => 'bus-younger'))
+  for (const partition of partitions) expect(findings.some(({ detail }) => detail.includes(`partition ${partition} `))).toBe(true)
+})
+
+/** The topic has a record more than is archived, since before the proof began. */
+async function oneMore (): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await owner().query<{ partition: number, next_offset: number }>('SELECT partition, next_offset FROM archive.partition ORDER BY next_offset DESC')
+  return new Map(rows.map(({ partition, next_offset: next }, index) => [partition, Number(next) + (index === 0 ? 1 : 0)]))
+}
+
+const DAY_MS = 86_400_000
+
+test('while something is under way only what is as new is not judged yet: what is older is missing', async () => {
+  const ends = oneMore
+  for (const [ageMs, isOld] of [[0, false], [20 * DAY_MS, true]] as const) {
+    const time = new Date(system.now - ageMs)
+    await withRows([["UPDATE quarantine.item SET state = 'released', sealed = NULL, fingerprint = NULL, settled_at = $1 WHERE source = 'http/test/3' AND place = 6", [time]]], async () => {
+      const report = await system.verify({}, { ends })
+      expect([report.ok, report.counts, report.requests!.unjudged]).toEqual(isOld ? [false, { 'release-missing': 1 }, 0] : [true, {}, 1])
+      expect(report.underway.records).toBe(1)
+    })
+    await withRows([["DELETE FROM quarantine.item WHERE source = 'http/test/3' AND place = 6", []], ["UPDATE quarantine.item SET arrived_at = $1 WHERE source = 'http/test/3'", [time]],
+      ['UPDATE quarantine.unbooked SET records = records + 1', []]], async () => {
+      const report = await system.verify({}, { ends })
+      expect([report.ok, report.counts, report.requests!.unjudged]).toEqual(isOld ? [false, { 'place-missing': 1 }, 0] : [true, {}, 1])
+    })
+    await owner().query('UPDATE quarantine.unbooked SET records = records - 1')
+    // Of a repeat only the book has the time.
+    await withRows([
+      ["INSERT INTO quarantine.book (source, kind, state, request_records, places, noted_at) SELECT source, kind, 'repeated', 99, int4multirange(int4range(place, place + 1)), $1 FROM quarantine.item WHERE source = 'http/test/3' AND place = 6", [time]],
+      ["DELETE FROM quarantine.item WHERE source = 'http/test/3'", []], ['UPDATE quarantine.unbooked SET records = records + 1', []]
+    ], async () => {
+      const report = await system.verify({}, { ends })
+      expect([report.ok, report.counts, report.requests!.unjudged]).toEqual(isOld ? [false, { 'place-missing': 1 }, 0] : [true, {}, 1])
+    })
+    await owner().query('UPDATE quarantine.unbooked SET records = records - 1')
+  }
+})
+
 test('items that went from quarantine are found, one by one and in sum', async () => {
   await withRows([['DELETE FROM quarantine.item WHERE number = (SELECT min(number) FROM quarantine.item)', []]], async () => {
     expect(await found()).toEqual([
@@ -346,4 +388,17 @@ test('what a destroyed key sealed is erased and no finding; everything else open
   await system.keyRing.destroy((await system.keyRing.dek('archive', OF_SID(sid))).id, 'test')
   system.dataKeys.forget(sid)
   expect(await system.verify()).toMatchObject({ ok: true, readings: { opened: 120, erased: 24 }, requests: { complete: 12 } })
+})
+
+test('what is under way is waited for, and judged then', async () => {
+  let looks = 0
+  await system.post([worn[1]!.deviceId, 'nobody'], 14)
+  const report = await system.verify({}, { pause: async () => {
+    if (looks++ > 0) return
+    const writer = await system.start()
+    await system.archived()
+    await writer.stop()
+  } })
+  expect([report.ok, report.underway.records, report.requests!.unjudged, report.requests!.complete]).toEqual([true, 0, 0, 13])
+  expect(looks).toBe(1)
 })

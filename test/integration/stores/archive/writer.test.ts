@@ -28,7 +28,7 @@ test('what came in stands in the archive, each record once, and is released to t
   const report = await system.verify()
   expect(report.findings).toEqual([])
   expect(report).toMatchObject({
-    ok: true, readings: { opened: 200, erased: 0 }, requests: { complete: 20, unanswered: 0, waiting: 0, unplaced: 0 }, underway: { objects: 0, records: 0 },
+    ok: true, readings: { opened: 200, erased: 0 }, requests: { complete: 20, unanswered: 0, unplaced: 0, unjudged: 0 }, underway: { objects: 0, records: 0 },
     quarantine: { waiting: 40, held: 0 }
   })
   expect(system.bus.backlog(RAW)).toBe(0)
