@@ -13,7 +13,7 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'gateway-limited': 'A gateway has sent more than its limit for ten minutes and is paced by 429: a backlog ends by itself, else raise the limit or stop it.',
   'device-limited': 'A device has sent more than its limit for ten minutes and is held back by 429: find it in the answers to its gateway.',
   'lead-lost': 'The connection that says which server leads broke; delivery and jobs stand still until it is back: look at the linkage database.',
-  'foreign-record': 'Records that Oxbow did not write stood on its readings topic; they are in quarantine: take the right to write there from whoever did.',
+  'foreign-record': 'Records that Oxbow did not write stood on its own topics; they are in quarantine: take the right to write there from whoever did.',
   'reading-conflict': 'A device sent two different readings under one time and sequence; the first stands: ask its maker.',
   'firmware-unknown': 'Readings name a firmware that the device model does not list: add it to the registry.',
   'schema-refused': 'Readings came in a schema that is unknown or cannot be read, and are kept: oxbow schema register, then oxbow quarantine resubmit --reason schema-unknown.',

@@ -25,7 +25,7 @@ export const REASONS = {
   'no-channel-left': 'no measured field of the record could be kept: see the reasons of its fields',
   'record-too-large': 'the record is larger than the limit: send smaller records',
   'rate-limited': 'never quarantined: the device sends more than its limit, and nothing of the record was kept: send it again after Retry-After',
-  'foreign-record': 'a record on the topic of the readings that Oxbow did not write: take the right to write there from whoever did, then discard it'
+  'foreign-record': 'a record on one of the topics of the bus that Oxbow did not write: take the right to write there from whoever did, then discard it'
 } as const
 
 export type ReasonCode = keyof typeof REASONS

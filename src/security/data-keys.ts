@@ -19,13 +19,16 @@ export interface DataKeysOptions {
 /** A data key and the id by which the ring finds it. */
 export interface HeldKey { id: string, key: KeyObject }
 
+/** What is sealed under it was sealed when it had been made (`DataKey.madeAt`). */
+export interface SidKey extends HeldKey { madeAt: EpochMs }
+
 export interface DataKeys {
   /** Made at the first call. @throws ServiceError KEY_DESTROYED */
   forSid (sid: Sid): KeyObject | Promise<KeyObject>
   /** Brings all these keys to hand in one round; `undefined` when they are. Destroyed ones are passed over. */
   warm (sids: readonly Sid[]): Promise<void> | undefined
   /** All of them in one round; `undefined` stands for a destroyed one. */
-  heldForSids (sids: readonly Sid[]): Promise<ReadonlyMap<Sid, HeldKey | undefined>>
+  heldForSids (sids: readonly Sid[]): Promise<ReadonlyMap<Sid, SidKey | undefined>>
   /** Key of the quarantined items that arrived on this day (`arrivalDay`). @throws ServiceError KEY_DESTROYED */
   forDay (day: string): KeyObject | Promise<KeyObject>
   /** Drops keys from memory, as after their destruction. */
@@ -46,10 +49,10 @@ const OF_DAY = (day: string): KeyContext => ({ store: 'quarantine', object: day,
 export function createDataKeys (options: DataKeysOptions): DataKeys {
   const { keyRing, now, sizeMax = 200_000, ttlMs = 5 * 60_000 } = options
   // KeyObjects, not bytes: whoever still holds a displaced one keeps a sound key, and OpenSSL clears it when it is freed.
-  const atHand = createBoundedMemory<HeldKey>({ sizeMax, now })
-  const loading = new Map<string, Promise<HeldKey | undefined>>()
+  const atHand = createBoundedMemory<SidKey>({ sizeMax, now })
+  const loading = new Map<string, Promise<SidKey | undefined>>()
 
-  function load (kek: KekName, contextOf: (name: string) => KeyContext, names: readonly string[]): Promise<HeldKey | undefined>[] {
+  function load (kek: KekName, contextOf: (name: string) => KeyContext, names: readonly string[]): Promise<SidKey | undefined>[] {
     const missing = names.filter(name => !loading.has(name))
     if (missing.length > 0) {
       const round = keyRing.deks(kek, missing.map(contextOf))
@@ -59,9 +62,9 @@ export function createDataKeys (options: DataKeysOptions): DataKeys {
   }
 
   /** Keeps what a round brings, unless it was forgotten meanwhile. */
-  function follow (name: string, coming: Promise<HeldKey | undefined>): void {
+  function follow (name: string, coming: Promise<SidKey | undefined>): void {
     loading.set(name, coming)
-    const arrived = (key: HeldKey | undefined) => {
+    const arrived = (key: SidKey | undefined) => {
       if (loading.get(name) !== coming) return
       loading.delete(name)
       if (key !== undefined) atHand.set(name, key, now() + ttlMs)
@@ -77,7 +80,7 @@ export function createDataKeys (options: DataKeysOptions): DataKeys {
       return missing.length === 0 ? undefined : Promise.all(load('archive', OF_SID, missing)).then(() => {})
     },
     heldForSids: async sids => {
-      const held = new Map<Sid, HeldKey | undefined>(sids.map(sid => [sid, atHand.get(sid)]))
+      const held = new Map<Sid, SidKey | undefined>(sids.map(sid => [sid, atHand.get(sid)]))
       const missing = [...held].filter(([, key]) => key === undefined).map(([sid]) => sid)
       const loaded = await Promise.all(load('archive', OF_SID, missing))
       missing.forEach((sid, place) => { held.set(sid, loaded[place]) })
@@ -92,11 +95,11 @@ export function createDataKeys (options: DataKeysOptions): DataKeys {
   }
 }
 
-function asHeld (dataKey: DataKey | undefined): HeldKey | undefined {
+function asHeld (dataKey: DataKey | undefined): SidKey | undefined {
   if (dataKey === undefined) return undefined
   const key = createSecretKey(dataKey.key)
   dataKey.key.fill(0)
-  return { id: dataKey.id, key }
+  return { id: dataKey.id, key, madeAt: dataKey.madeAt }
 }
 
 function orDestroyed (held: HeldKey | undefined): KeyObject {

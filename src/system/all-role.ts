@@ -47,8 +47,9 @@ export async function startAll (ground: Ground): Promise<Running> {
   const identity = createIdentity(ground, stores, keys)
   const bus = await startBus(ground, stores)
   const objects = await openObjects(config, now)
-  startArchive(ground, { stores, bus, keys, objects })
-  const ingest = await openDoor(ground, { stores, bus, keys, identity, models })
+  const opening = openDoor(ground, { stores, bus, keys, identity, models })
+  startArchive(ground, { stores, bus, keys, identity, objects, quarantine: opening.then(({ quarantine }) => quarantine) })
+  const ingest = await opening
   const series = await openSeries(ground, stores, models)
   const fhir = fhirOn(ground, series, { stores, identity })
   const runners = startStream(ground, series, {

@@ -2,6 +2,8 @@
 
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Config } from '../config/schema.ts'
+import type { Quarantine } from '../ingest/quarantine/quarantine.ts'
+import { createSetAside } from '../ingest/quarantine/set-aside.ts'
 import { identifierSystem } from '../model/identifier.ts'
 import { RAW } from '../model/streams.ts'
 import type { DeviceModels } from '../model/device-model.ts'
@@ -21,11 +23,22 @@ import { createSeriesStore, type SeriesStore } from '../stores/series/series-sto
 import { createIdentity, type Identity, type Keys, openKeys } from './foundations.ts'
 import type { Ground } from './ground.ts'
 
+export interface ArchiveGround {
+  stores: Stores
+  bus: Bus
+  keys: Keys
+  identity: Pick<Identity, 'contexts'>
+  objects: ObjectStore
+  /** There once the door is open. */
+  quarantine: Promise<Pick<Quarantine, 'add'>>
+}
+
 /** Stopped after the door: what came in by then is archived too. */
-export function startArchive ({ config, now, events, running }: Ground, { stores, bus, keys, objects }: { stores: Stores, bus: Bus, keys: Keys, objects: ObjectStore }): void {
+export function startArchive ({ config, now, events, running }: Ground, { stores, bus, keys, identity, objects, quarantine }: ArchiveGround): void {
   const archive = openArchive({
     bus, pool: stores.pool('oxbow_archive'), objects, events, now,
-    keys: { directory: keys.directoryKey, ofSids: keys.dataKeys.heldForSids },
+    setAside: async records => { await createSetAside(await quarantine, now, RAW)(records) },
+    keys: { directory: keys.directoryKey, ofSids: keys.dataKeys.heldForSids, knownSids: identity.contexts },
     sliceMs: config['archive.sliceTime'], sliceBytes: config['archive.sliceBytes']
   })
   running.push({ name: 'archive', stop: archive.stop })

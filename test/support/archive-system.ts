@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, vi } from 'vitest'
 import type { Ingest } from '../../src/ingest/open-ingest.ts'
+import { createSetAside } from '../../src/ingest/quarantine/set-aside.ts'
 import type { Sid } from '../../src/model/reading.ts'
 import { RAW } from '../../src/model/streams.ts'
 import type { Bus } from '../../src/platform/bus/bus.ts'
@@ -55,14 +56,16 @@ export async function archiveSystem (openBus?: Parameters<typeof ingestSystem>[0
     start: async (change: Partial<ArchiveWriterParts> = {}) => {
       const writer = startArchiveWriter({
         bus: system.bus, objects, oxbow: 'test', now: () => system.now,
-        keys: { directory: await loadDirectoryKey(system.keyRing), ofSids: system.dataKeys.heldForSids },
+        keys: { directory: await loadDirectoryKey(system.keyRing), ofSids: system.dataKeys.heldForSids, knownSids: async () => new Set(system.worn.map(({ sid }) => sid)) },
         rows: {
           openHeads: partitions => openHeads(pool, partitions),
           reserve: (head, range) => reserve(pool, head, range),
           commitObject: (head, manifest) => commitObject(pool, head, manifest)
         },
         sliceBytes: 1_000_000, sliceMs: 0, bytesMax: 4_000_000, recordsMax: 1_000, tickMs: 20, paceMs: 1, retryMs: 5, retryMaxMs: 20, stopMs: 10_000,
+        setAside: createSetAside(ingest.quarantine, () => system.now, RAW),
         report: {
+          foreign: count => { reports.push(`foreign ${count}`) },
           archived: ({ readings }) => { reports.push(`archived ${readings}`) },
           failed: error => { reports.push(`failed ${error instanceof Error && 'code' in error ? String(error.code) : String(error)}`) },
           recovered: () => { reports.push('recovered') }

@@ -1,6 +1,7 @@
 /** The seam to whoever holds the wrapping keys: takes the name of a key and what it is for, gives keys, codes and signatures. */
 
 import type { WRAPPING_KEYS } from '../../config/schema.ts'
+import type { EpochMs } from '../../model/units.ts'
 
 /** Wrapping keys, one for each store (privacy.md §6). */
 export type KekName = (typeof WRAPPING_KEYS)[number]
@@ -13,7 +14,12 @@ export type MacKeyName = 'link'
 export interface KeyContext { store: string, object: string, purpose: string }
 
 /** A data key (AES-256) in clear. The bytes are the caller's own copy. */
-export interface DataKey { id: string, key: Uint8Array }
+export interface DataKey {
+  id: string
+  key: Uint8Array
+  /** By the clock of the keys database. */
+  madeAt: EpochMs
+}
 
 export interface Destruction {
   id: string

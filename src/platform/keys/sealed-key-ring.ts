@@ -3,7 +3,7 @@
 import { createHmac, createPrivateKey, createPublicKey, createSecretKey, type KeyObject, randomBytes, randomUUID, sign } from 'node:crypto'
 import type { Pool } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
-import type { EpochMs } from '../../model/units.ts'
+import { type EpochMs, epochMs } from '../../model/units.ts'
 import { contextText, type DataKey, type KekName, type KeyContext, type KeyRing, macKeyContext, type SignKeyName } from './key-ring.ts'
 import { type ContextName, contextName, type WrappedKey, type WrappedKeys } from './wrapped-keys.ts'
 
@@ -53,7 +53,7 @@ export function createSealedKeyRing (parts: Parts): KeyRing {
     dek,
     deks,
     newDek: async (kek, context) => {
-      const made = { id: randomUUID(), key: randomBytes(DEK_BYTES) }
+      const made = { id: randomUUID(), key: randomBytes(DEK_BYTES), madeAt: now() }
       const name = contextName(context)
       await table.insert(kek, false, [{ id: made.id, name, wrapped: await wrapping.wrap(kek, made.key, name.text) }])
       return made
@@ -99,8 +99,8 @@ async function findOrCreate (wrapping: Wrapping, table: WrappedKeys, kek: KekNam
     for (const [digest, row] of await lookUp(table, kek, missing)) found.set(digest, row)
   }
   const opened = new Map(await Promise.all([...byText.values()].map(async ({ text, digest }) => {
-    const { id, wrapped } = found.get(digest.toString('hex'))!
-    return [text, wrapped === null ? undefined : { id, key: clear.get(id) ?? await wrapping.unwrap(kek, wrapped, text) }] as const
+    const { id, wrapped, madeAt } = found.get(digest.toString('hex'))!
+    return [text, wrapped === null ? undefined : { id, key: clear.get(id) ?? await wrapping.unwrap(kek, wrapped, text), madeAt: epochMs(madeAt.getTime()) }] as const
   })))
   // A context that was asked for twice gives two copies: each caller may wipe its own.
   const answer = names.map(({ text }) => copyOf(opened.get(text)))
@@ -108,7 +108,7 @@ async function findOrCreate (wrapping: Wrapping, table: WrappedKeys, kek: KekNam
   return answer
 }
 
-function copyOf (dataKey: DataKey | undefined): DataKey | undefined { return dataKey && { id: dataKey.id, key: Buffer.from(dataKey.key) } }
+function copyOf (dataKey: DataKey | undefined): DataKey | undefined { return dataKey && { ...dataKey, key: Buffer.from(dataKey.key) } }
 
 async function lookUp (table: WrappedKeys, kek: KekName, names: readonly ContextName[]): Promise<Map<string, WrappedKey>> {
   if (names.length === 0) return new Map()

@@ -16,6 +16,7 @@ export interface WrappedKey {
   context: string | null
   wrapped: Buffer | null
   destroyedAt: Date | null
+  madeAt: Date
 }
 
 export interface WrappedKeys {
@@ -32,7 +33,7 @@ export interface WrappedKeys {
   destroy (id: string, at: Date, reason: string): Promise<Date>
 }
 
-const COLUMNS = 'id, kek, context_digest AS digest, context, wrapped, destroyed_at AS "destroyedAt"'
+const COLUMNS = 'id, kek, context_digest AS digest, context, wrapped, destroyed_at AS "destroyedAt", made_at AS "madeAt"'
 const UUID = /^[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}$/
 
 export function contextName (context: KeyContext): ContextName {

@@ -1,12 +1,13 @@
-/** Sealed records of the raw topic → one object: opened, gathered by sid, and sealed again, each sid under its own key. */
+/** Sealed records of the raw topic → one object: opened, gathered by sid, and sealed again, each sid under its own key; foreign ones are told apart. */
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
-import { decodeRawFrame, type RawFrame } from '../../ingest/raw-frame.ts'
+import type { RawFrame } from '../../ingest/raw-frame.ts'
 import type { Sid } from '../../model/reading.ts'
 import { RAW } from '../../model/streams.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { type DataKeys, type HeldKey, rawContext } from '../../security/data-keys.ts'
 import { open } from '../../security/envelope.ts'
+import { createDoubts, type RawRecord, sortOut } from './foreign-records.ts'
 import type { Facts, Manifest } from './manifest.ts'
 import { sha256 } from './manifest.ts'
 import {
@@ -17,36 +18,45 @@ export interface ArchiveKeys {
   /** Seals the directories. */
   directory: HeldKey
   ofSids: DataKeys['heldForSids']
+  /** Which of these were ever given to a device that is worn. */
+  knownSids: (sids: readonly Sid[]) => Promise<{ has (sid: Sid): boolean }>
 }
-
-export interface RawRecord { offset: number, sid: Sid, value: Uint8Array }
 
 /** Where the object stands in the archive; its records are those of the offsets between. */
 export type Place = Pick<Facts, 'object' | 'partition' | 'first' | 'next' | 'previous' | 'oxbow'>
 
-export interface MadeObject { bytes: Buffer, manifest: Manifest }
+export interface MadeObject {
+  bytes: Buffer
+  manifest: Manifest
+  /** Not in it, but for their offsets: they must be kept elsewhere before its row is written. */
+  foreign: readonly RawRecord[]
+}
 
 /** So many are opened and sealed at a time: requests at the door are answered between. */
 const RECORDS_AT_ONCE = 200
 const FRAMES_AT_ONCE = 20
 
-/** @param records ascending in offset, without gaps. @throws ServiceError KEY_CONTEXT when one does not open; unavailable STORE_UNAVAILABLE */
+/** @param records ascending in offset, without gaps. @throws ServiceError KEY_CONTEXT when one of ours does not open; unavailable STORE_UNAVAILABLE */
 export async function makeObject (place: Place, records: readonly RawRecord[], keys: ArchiveKeys, now: EpochMs): Promise<MadeObject> {
-  const held = await keys.ofSids([...new Set(records.map(({ sid }) => sid))])
+  const { ours, strange } = sortOut(records)
+  const held = await keys.ofSids([...new Set(ours.map(({ sid }) => sid))])
+  const doubts = createDoubts()
   const tally = createTally()
   const bySid = new Map<Sid, { key: HeldKey, opened: OpenedRecord[], parcels: Parcel[] }>()
   const lost: Parcel[] = []
-  for (const [count, { offset, sid, value }] of records.entries()) {
+  for (const [count, one] of ours.entries()) {
     if (count % RECORDS_AT_ONCE === RECORDS_AT_ONCE - 1) await nextTurn()
-    const frame = decodeRawFrame(value)
+    const { record: { offset }, sid, frame } = one
     const key = held.get(sid)
-    const parcel = tally.count(offset, frame, key !== undefined)
-    if (key === undefined) { lost.push(parcel); continue }
+    if (key === undefined) { lost.push(tally.count(offset, frame, false)); continue }
+    const originals = doubts.opened(one, key, () => open(key.key, rawContext(sid), frame.sealed))
+    if (originals === undefined) continue
     const group = bySid.get(sid) ?? { key, opened: [], parcels: [] }
     bySid.set(sid, group)
-    group.opened.push({ offset, frame, originals: open(key.key, rawContext(sid), frame.sealed) })
-    group.parcels.push(parcel)
+    group.opened.push({ offset, frame, originals })
+    group.parcels.push(tally.count(offset, frame, true))
   }
+  const foreign = [...strange, ...await doubts.foreign(keys.knownSids)].sort((a, b) => a.offset - b.offset)
   const entries: FrameEntry[] = []
   const frames: Buffer[] = []
   let at = 0
@@ -58,13 +68,13 @@ export async function makeObject (place: Place, records: readonly RawRecord[], k
     at += sealed.length
   }
   const facts: Facts = { v: 1, ...place, topic: RAW, madeAt: new Date(now).toISOString(), ...tally.facts() }
-  const directory: Directory = { ...facts, origins: tally.origins, frames: entries, lost }
+  const directory: Directory = { ...facts, origins: tally.origins, frames: entries, lost, foreign: foreign.map(({ offset }) => offset) }
   const bytes = joinObject(await sealPart(keys.directory.key, directoryContext(place.object), encodeDirectory(directory)), frames)
-  return { bytes, manifest: manifestOf(directory, keys.directory.id, bytes) }
+  return { bytes, manifest: manifestOf(directory, keys.directory.id, bytes), foreign }
 }
 
 /** What the row of an object says, told by the object itself. */
-export function manifestOf ({ origins: _, frames: __, lost: ___, ...facts }: Directory, key: string, bytes: Buffer): Manifest {
+export function manifestOf ({ origins: _, frames: __, lost: ___, foreign: ____, ...facts }: Directory, key: string, bytes: Buffer): Manifest {
   return { ...facts, key, bytes: bytes.length, sha256: sha256(bytes) }
 }
 
@@ -120,9 +130,12 @@ function createTally () {
     },
     facts: (): Counted => ({
       readings: total.readings, readingBytes: total.readingBytes, erased,
-      receivedFrom: new Date(total.receivedFrom).toISOString(), receivedTo: new Date(total.receivedTo).toISOString(),
+      receivedFrom: timeText(total.receivedFrom), receivedTo: timeText(total.receivedTo),
       schemas: [...schemas.values()].sort((a, b) => a.id - b.id || (a.content < b.content ? -1 : 1)),
       sources: [...sources.values()].sort((a, b) => a.inlet < b.inlet ? -1 : 1)
     })
   }
 }
+
+/** 1970 where every record is foreign: when those came in is not known, and nobody may take them for newer than they are. */
+function timeText (time: number): string { return new Date(Number.isFinite(time) ? time : 0).toISOString() }

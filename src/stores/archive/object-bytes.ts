@@ -45,6 +45,8 @@ export interface Directory extends Facts {
   frames: readonly FrameEntry[]
   /** Records of the topic that nothing opened any more. */
   lost: readonly Parcel[]
+  /** Offsets of those that Oxbow did not write: they stand in quarantine. */
+  foreign: readonly number[]
   /** Requests: inlet, number, records in all (0: not known). */
   origins: readonly (readonly [inlet: string, number: number, records: number])[]
 }
@@ -102,7 +104,8 @@ export function encodeDirectory (directory: Directory): Buffer { return Buffer.f
 export function decodeDirectory (clear: Buffer): Directory {
   try {
     const directory = JSON.parse(clear.toString('utf8')) as Directory
-    if (directory.v === 1) return directory
+    // Those of before say nothing of foreign records: there was none.
+    if (directory.v === 1) return { ...directory, foreign: directory.foreign ?? [] }
   } catch { /* said below */ }
   throw notOurs('has no directory that this version reads')
 }

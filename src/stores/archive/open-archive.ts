@@ -7,7 +7,7 @@ import { errorFields } from '../../observability/logger.ts'
 import { commitObject, openHeads, reserve } from './manifest-rows.ts'
 import { type ArchiveWriter, type ArchiveWriterParts, startArchiveWriter } from './writer.ts'
 
-export interface ArchiveParts extends Pick<ArchiveWriterParts, 'bus' | 'objects' | 'keys' | 'now' | 'sliceMs' | 'sliceBytes'> {
+export interface ArchiveParts extends Pick<ArchiveWriterParts, 'bus' | 'objects' | 'keys' | 'setAside' | 'now' | 'sliceMs' | 'sliceBytes'> {
   /** Login `oxbow_archive`. */
   pool: Pool
   events: Pick<Events, 'archived' | 'raise' | 'clear'>
@@ -41,6 +41,7 @@ export function openArchive ({ pool, events, ...parts }: ArchiveParts): ArchiveW
     stopMs: STOP_MS,
     report: {
       archived: ({ readings, erased, bytes }) => { events.archived(readings, erased.readings, bytes) },
+      foreign: count => { events.raise('foreign-record', { count }) },
       failed: error => { events.raise('archive-failed', errorFields(error)) },
       recovered: () => { events.clear('archive-failed') }
     }

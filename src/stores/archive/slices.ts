@@ -1,10 +1,9 @@
 /** Records of the raw topic → slices of one partition each, closed by their bytes, by their age, or where a range was reserved. */
 
 import { ServiceError } from '../../model/errors.ts'
-import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { PartitionBatch } from '../../platform/bus/bus.ts'
-import type { RawRecord } from './make-object.ts'
+import type { RawRecord } from './foreign-records.ts'
 import type { PartitionHead } from './manifest-rows.ts'
 
 export interface SliceLimits {
@@ -57,7 +56,7 @@ export function createSlices ({ sliceBytes, sliceMs, bytesMax }: SliceLimits): S
         slice = { partition, first: offset, next: offset, bytes: 0, since: now, records: [] }
         open.set(partition, slice)
       }
-      slice.records.push({ offset, sid: key as Sid, value })
+      slice.records.push({ offset, key, value })
       slice.bytes += value.length
       slice.next = next = offset + 1
       const reserved = slice.first === head.next ? head.reserved : undefined

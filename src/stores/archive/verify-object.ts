@@ -87,7 +87,7 @@ function wrongSums (directory: Directory, sums: ObjectSums, isRead: boolean): Ob
   const wrong: ObjectFinding[] = []
   const differs = (detail: string) => { wrong.push({ kind: 'facts-differ', detail }) }
   const parcels = [...directory.frames.flatMap(frame => frame.parcels), ...directory.lost]
-  const offsets = parcels.map(([offset]) => offset!).sort((a, b) => a - b)
+  const offsets = [...parcels.map(([offset]) => offset!), ...directory.foreign].sort((a, b) => a - b)
   if (offsets.length !== directory.next - directory.first || offsets.some((offset, place) => offset !== directory.first + place)) differs('it does not hold each offset of its range once')
   if (isRead && sums.readings + sums.erasedReadings !== directory.readings) differs(`it holds ${sums.readings + sums.erasedReadings} readings, its row says ${directory.readings}`)
   if (isRead && sums.erasedFrames === 0 && sums.readingBytes !== directory.readingBytes) differs(`it holds ${sums.readingBytes} bytes of readings, its row says ${directory.readingBytes}`)

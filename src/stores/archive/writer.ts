@@ -5,10 +5,12 @@
  *  W2  a range that was reserved is the next one written, under the name reserved: the object that is found there is taken for what it says, else exactly
  *      that range is gathered again, so no record is archived twice;
  *  W3  a partition goes on only from the row it was known by: of two writers one is refused;
- *  W4  a record is released to the bus only when its object and its row are durable. */
+ *  W4  a record is released to the bus only when its object and its row are durable;
+ *  W5  what Oxbow did not write stands in quarantine before the object that only names its offset is written. */
 
 import { randomBytes } from 'node:crypto'
 import { setTimeout as delay } from 'node:timers/promises'
+import type { SetAside } from '../../ingest/quarantine/set-aside.ts'
 import { ServiceError } from '../../model/errors.ts'
 import { RAW } from '../../model/streams.ts'
 import type { EpochMs } from '../../model/units.ts'
@@ -34,6 +36,8 @@ export interface ArchiveWriterParts extends SliceLimits {
   rows: ManifestRows
   objects: Pick<ObjectStore, 'put' | 'get'>
   keys: ArchiveKeys
+  /** Keeps what Oxbow did not write; again, it is known by its place. */
+  setAside: SetAside
   /** Version of Oxbow. */
   oxbow: string
   now: () => EpochMs
@@ -51,6 +55,8 @@ export interface ArchiveWriterParts extends SliceLimits {
 
 export interface ArchiveReport {
   archived (manifest: Manifest): void
+  /** So many records that Oxbow did not write were set aside; after a failure they are told of again. */
+  foreign (count: number): void
   /** The archive stands still until it is over. */
   failed (error: unknown): void
   recovered (): void
@@ -144,7 +150,11 @@ async function write (writer: Writer, { partition, first, next, records }: Slice
   const range = head.reserved ?? { next, object: newName() }
   if (head.reserved === undefined) await writer.rows.reserve(head, range)
   const place = { object: range.object, partition, first, next, previous: head.digest, oxbow: writer.oxbow }
-  const { bytes, manifest } = await makeObject(place, records, writer.keys, writer.now())
+  const { bytes, manifest, foreign } = await makeObject(place, records, writer.keys, writer.now())
+  if (foreign.length > 0) {
+    await writer.setAside(foreign.map(({ offset, value }) => ({ partition, offset, value })))
+    writer.report.foreign(foreign.length)
+  }
   const isNew = await writer.objects.put(range.object, bytes).then(() => true, falseWhenExisting)
   // Another process was first with this range: its object stands, and says what it holds.
   const standing = isNew ? manifest : await adopted(writer, head, range)

@@ -2,12 +2,15 @@ import { Registry } from 'prom-client'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { encodeRawFrame } from '../../../../src/ingest/raw-frame.ts'
 import { ServiceError } from '../../../../src/model/errors.ts'
+import { isSid } from '../../../../src/model/handle.ts'
 import { RAW, READINGS } from '../../../../src/model/streams.ts'
+import { epochMs } from '../../../../src/model/units.ts'
 import { createEvents } from '../../../../src/observability/events.ts'
 import { createLogger } from '../../../../src/observability/logger.ts'
 import { openEmbeddedBus } from '../../../../src/platform/bus/embedded/embedded-bus.ts'
 import { OF_SID, rawContext } from '../../../../src/security/data-keys.ts'
 import { seal } from '../../../../src/security/envelope.ts'
+import { drawSid } from '../../../../src/security/sid.ts'
 import { loadDirectoryKey } from '../../../../src/stores/archive/directory-key.ts'
 import type { Manifest } from '../../../../src/stores/archive/manifest.ts'
 import { commitObject, openHeads, type PartitionHead, type Reservation, reserve } from '../../../../src/stores/archive/manifest-rows.ts'
@@ -195,7 +198,7 @@ test('operators are told: an alarm while nothing can be archived, counts of what
   let isAway = true
   const archive = openArchive({
     bus: system.bus, pool: system.database.poolOf('oxbow_archive'), events, now: () => system.now, sliceMs: 0, sliceBytes: 1_000_000,
-    keys: { directory: await loadDirectoryKey(system.keyRing), ofSids: system.dataKeys.heldForSids },
+    keys: { directory: await loadDirectoryKey(system.keyRing), ofSids: system.dataKeys.heldForSids, knownSids: async () => new Set() }, setAside: async () => {},
     objects: { get: system.objects.get, put: (name, bytes) => isAway ? Promise.reject(new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'away')) : system.objects.put(name, bytes) }
   })
   await vi.waitFor(() => { expect(events.raisedAlarms()).toEqual(['archive-failed']) }, { timeout: 20_000 })
@@ -209,12 +212,59 @@ test('operators are told: an alarm while nothing can be archived, counts of what
   for (const line of lines) expect([line.includes(sid), line.includes(gone.sid), line.includes(deviceId)]).toEqual([false, false, false])
 })
 
-test('a record that does not open stops the archive, which says so and loses nothing', async () => {
-  const { sid } = system.worn1()
+/** A record in our form that our key did not seal. */
+function forged (receivedAt: number): Buffer {
+  const origins = [{ inlet: 'http/test', number: 1, records: 0 }]
+  return encodeRawFrame({ content: 'json', schemaId: 1, receivedAt: epochMs(receivedAt), way: 'arrived', origins, runs: [] }, [{ source: Buffer.alloc(35, 1), start: 0, end: 35 }], () => Buffer.alloc(64, 1))
+}
+
+const items = async () => (await system.database.owner.query<{ source: string, reason: string, timesSeen: number }>(
+  `SELECT source, reason, times_seen AS "timesSeen" FROM quarantine.item WHERE starts_with(source, 'bus/') ORDER BY source`)).rows
+
+test('what Oxbow did not write is set aside, once, and everything else is archived; no key is made for what is no sid', async () => {
+  const worn = system.worn1()
+  await system.dataKeys.forSid(worn.sid)
+  const before = await system.verify()
+  await system.post([worn.deviceId], 4)
+  const later = Date.now() + 3_600_000
+  const foreign = [
+    { key: worn.sid, value: Buffer.from('no frame') }, { key: 'nobody', value: Buffer.from('neither') }, { key: 'device-42', value: forged(later) }, { key: worn.sid, value: forged(later + 1) },
+    { key: drawSid(), value: forged(system.now) }, { key: worn.sid, value: Buffer.alloc(0) }
+  ]
+  await system.bus.publish(foreign.map(record => ({ topic: RAW, ...record })))
+  await system.post([worn.deviceId], 3)
   system.reports.length = 0
-  await system.bus.publish([{ topic: RAW, key: sid, value: encodeRawFrame({ content: 'json', schemaId: 1, receivedAt: system.now, way: 'arrived', origins: [{ inlet: 'http/test', number: 1, records: 0 }], runs: [] }, [], () => Buffer.alloc(64, 1)) }])
+  const asked: string[] = []
+  let isDue = true
+  const writer = await system.start({
+    keys: {
+      directory: await loadDirectoryKey(system.keyRing), knownSids: async () => new Set(system.worn.map(({ sid }) => sid)),
+      ofSids: sids => { asked.push(...sids); return system.dataKeys.heldForSids(sids) }
+    },
+    // As if the process had ended between the quarantine and the object.
+    objects: { get: system.objects.get, put: (name, bytes) => {
+      if (isDue && system.reports.some(text => text.startsWith('foreign'))) { isDue = false; return Promise.reject(new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'the test took it away')) }
+      return system.objects.put(name, bytes)
+    } }
+  })
+  await system.archived()
+  await writer.stop()
+  expect([isDue, asked.every(isSid), asked.includes(worn.sid)]).toEqual([false, true, true])
+  expect((await items()).map(({ reason, timesSeen }) => [reason, timesSeen])).toEqual(foreign.map(() => ['foreign-record', 1]))
+  for (const { source } of await items()) expect(source).toMatch(/^bus\/oxbow\.raw\.v1\/\d+\/\d+$/)
+  const report = await system.verify()
+  expect([report.findings, report.underway.records, report.readings.opened - before.readings.opened, report.quarantine!.held - before.quarantine!.held]).toEqual([[], 0, 7, 6])
+})
+
+test('a record of ours whose key is not the one it was sealed with stops the archive, which says so and loses nothing', async () => {
+  const { sid } = system.worn1()
+  const known = await items()
+  system.reports.length = 0
+  // Its key is made now: whatever it was sealed with before is lost.
+  await system.bus.publish([{ topic: RAW, key: sid, value: forged(system.now) }])
   const writer = await system.start()
   await expect.poll(() => system.reports.filter(text => text === 'failed KEY_CONTEXT').length).toBeGreaterThan(1)
   await writer.stop()
   expect(system.bus.backlog(RAW)).toBe(1)
+  expect(await items()).toEqual(known)
 })

@@ -7,7 +7,8 @@ import { epochMs } from '../../../../src/model/units.ts'
 import { rawContext } from '../../../../src/security/data-keys.ts'
 import { seal } from '../../../../src/security/envelope.ts'
 import { drawSid } from '../../../../src/security/sid.ts'
-import { makeObject, manifestOf, type RawRecord } from '../../../../src/stores/archive/make-object.ts'
+import type { RawRecord } from '../../../../src/stores/archive/foreign-records.ts'
+import { makeObject, manifestOf } from '../../../../src/stores/archive/make-object.ts'
 import { manifestText, NO_DIGEST, sha256 } from '../../../../src/stores/archive/manifest.ts'
 import { frameContext, openPart, sealPart, splitObject } from '../../../../src/stores/archive/object-bytes.ts'
 import { openFrame, openObject } from '../../../../src/stores/archive/open-object.ts'
@@ -15,9 +16,9 @@ import { openFrame, openObject } from '../../../../src/stores/archive/open-objec
 const SIDS = Array.from({ length: 4 }, drawSid)
 /** The last one was destroyed. */
 const GONE = SIDS[3]!
-const KEYS = new Map(SIDS.map(sid => [sid, { id: `id of ${sid}`, key: createSecretKey(randomBytes(32)) }]))
+const KEYS = new Map(SIDS.map(sid => [sid, { id: `id of ${sid}`, key: createSecretKey(randomBytes(32)), madeAt: epochMs(0) }]))
 const DIRECTORY = { id: 'directory', key: createSecretKey(randomBytes(32)) }
-const KEYS_AT_HAND = { directory: DIRECTORY, ofSids: async (sids: readonly Sid[]) => new Map(sids.map(sid => [sid, sid === GONE ? undefined : KEYS.get(sid)])) }
+const KEYS_AT_HAND = { directory: DIRECTORY, ofSids: async (sids: readonly Sid[]) => new Map(sids.map(sid => [sid, sid === GONE ? undefined : KEYS.get(sid)])), knownSids: async () => new Set(SIDS) }
 const NOW = epochMs(Date.UTC(2026, 1, 3))
 const OBJECT = 'raw/00/aa'
 
@@ -36,7 +37,7 @@ const sent: fc.Arbitrary<Sent> = fc.record({
 
 function recordsOf (all: readonly Sent[], first: number): RawRecord[] {
   return all.map(({ sid, head, originals }, index) => ({
-    offset: first + index, sid,
+    offset: first + index, key: sid,
     value: encodeRawFrame(head, originals.map(source => ({ source, start: 0, end: source.length })), clear => seal(KEYS.get(sid)!.key, rawContext(sid), clear))
   }))
 }
