@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { ServiceError } from '../../model/errors.ts'
 import type { EpochMs } from '../../model/units.ts'
 import {
-  assertObjectBytes, assertObjectName, assertPrefix, assertRemovable, type ObjectEntry, objectExists, objectMissing, type ObjectStore
+  assertObjectBytes, assertObjectName, assertPrefix, assertRemovable, type ObjectEntry, objectExists, objectMissing, type ObjectReader, type ObjectStore
 } from './object-store.ts'
 
 export interface DiskStoreOptions {
@@ -32,12 +32,24 @@ export async function openDiskStore ({ folder, now }: DiskStoreOptions): Promise
     await removeOldDrafts(drafts, now())
   })
   return {
-    kind: 'disk',
+    ...readDiskStore(folder),
     put: async (name, bytes) => {
       assertObjectName(name)
       assertObjectBytes(bytes.length)
       await orUnavailable(() => putFile(drafts, join(folder, name), bytes))
     },
+    remove: async name => {
+      assertObjectName(name)
+      assertRemovable(name)
+      await orUnavailable(() => removeFile(join(folder, name)))
+    }
+  }
+}
+
+/** A folder that is missing holds nothing. */
+export function readDiskStore (folder: string): ObjectReader {
+  return {
+    kind: 'disk',
     get: async name => {
       assertObjectName(name)
       return await orUnavailable(() => readWhole(join(folder, name)))
@@ -45,11 +57,6 @@ export async function openDiskStore ({ folder, now }: DiskStoreOptions): Promise
     list: prefix => {
       assertPrefix(prefix)
       return filesBelow(folder, prefix)
-    },
-    remove: async name => {
-      assertObjectName(name)
-      assertRemovable(name)
-      await orUnavailable(() => removeFile(join(folder, name)))
     }
   }
 }

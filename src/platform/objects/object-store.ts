@@ -28,6 +28,9 @@ export interface ObjectStore {
   remove (name: string): Promise<void>
 }
 
+/** A store that is opened to be read: nothing in it is made, tried or removed. */
+export type ObjectReader = Pick<ObjectStore, 'kind' | 'get' | 'list'>
+
 /** @throws ServiceError OBJECT_NAME */
 export function assertObjectName (name: string): void {
   if (!NAME.test(name)) throw nameError()

@@ -4,13 +4,18 @@ import { join } from 'node:path'
 import type { Config } from '../../config/schema.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { serviceSettings } from '../aws.ts'
-import { openDiskStore } from './disk.ts'
-import type { ObjectStore } from './object-store.ts'
-import { bucketProblems, openS3Store, type S3Settings } from './s3.ts'
+import { openDiskStore, readDiskStore } from './disk.ts'
+import type { ObjectReader, ObjectStore } from './object-store.ts'
+import { bucketProblems, openS3Store, readS3Store, type S3Settings } from './s3.ts'
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE · incorrect CONFIG_INVALID */
 export function openObjects (config: Config, now: () => EpochMs): Promise<ObjectStore> {
   return config['archive.store'] === 'disk' ? openDiskStore({ folder: archiveFolderOf(config), now }) : openS3Store({ settings: s3Settings(config), now })
+}
+
+/** The same to be read alone, also beside a server or with a login that may only read. */
+export async function readObjects (config: Config, now: () => EpochMs): Promise<ObjectReader> {
+  return config['archive.store'] === 'disk' ? readDiskStore(archiveFolderOf(config)) : readS3Store({ settings: s3Settings(config), now })
 }
 
 /** Of the store on disk. */

@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { ServiceError } from '../../model/errors.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { CHANGED_ON_THE_WAY, clientOptions, reasonOf, type ServiceSettings, unavailable } from '../aws.ts'
-import { assertObjectBytes, assertObjectName, assertPrefix, assertRemovable, type ObjectEntry, objectMissing, type ObjectStore } from './object-store.ts'
+import { assertObjectBytes, assertObjectName, assertPrefix, assertRemovable, type ObjectEntry, objectMissing, type ObjectReader, type ObjectStore } from './object-store.ts'
 import { type Bucket, compositeOf, type Sdk, writeOnce } from './s3-write.ts'
 
 export interface S3Settings extends ServiceSettings {
@@ -29,6 +29,12 @@ export async function openS3Store ({ settings, now }: { settings: S3Settings, no
   await assertLock(bucket)
   await assertWritesOnce(store)
   return store
+}
+
+/** Without asking for locks or trying how it writes. */
+export async function readS3Store ({ settings, now }: { settings: S3Settings, now: () => EpochMs }): Promise<ObjectReader> {
+  const { kind, get, list } = s3Store(await openBucket(settings, now), settings.answerTimeoutMs ?? ANSWER_TIMEOUT_MS)
+  return { kind, get, list }
 }
 
 /** What keeps the bucket from serving; nothing is written. */

@@ -34,7 +34,7 @@ export interface ParquetView {
 export interface ParquetViewParts {
   /** Login `oxbow_archive`. */
   pool: Pool
-  objects: ObjectStore
+  objects: Pick<ObjectStore, 'get'>
   /** Series that hold or held readings of a device; `undefined`: nobody knows the device. */
   seriesOf: (device: string) => Promise<readonly number[] | undefined>
   sidOf: (series: number) => Promise<Sid | undefined>

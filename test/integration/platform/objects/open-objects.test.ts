@@ -1,15 +1,23 @@
-import { rm } from 'node:fs/promises'
-import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3'
+import { existsSync } from 'node:fs'
+import { rm, utimes, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CreateBucketCommand, ListObjectVersionsCommand, S3Client } from '@aws-sdk/client-s3'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { doctorVerb } from '../../../../src/cli/doctor.ts'
 import { loadConfig } from '../../../../src/config/load.ts'
 import { epochMs } from '../../../../src/model/units.ts'
-import { openObjects } from '../../../../src/platform/objects/open-objects.ts'
+import type { ObjectEntry } from '../../../../src/platform/objects/object-store.ts'
+import { openObjects, readObjects } from '../../../../src/platform/objects/open-objects.ts'
 import { missingMoto } from '../../../support/missing-moto.ts'
 import { type Moto, MOTO_LOGIN, startMoto } from '../../../support/moto.ts'
 import { temporaryFolder } from '../../../support/temporary-folder.ts'
 
 const missing = missingMoto()
+async function all (entries: AsyncIterable<ObjectEntry>): Promise<ObjectEntry[]> {
+  const found: ObjectEntry[] = []
+  for await (const entry of entries) found.push(entry)
+  return found
+}
 const now = () => epochMs(Date.now())
 let folder: string
 beforeAll(() => { folder = temporaryFolder('open-objects') })
@@ -19,6 +27,21 @@ test('without a setting objects stand in the folder', async () => {
   const store = await openObjects(loadConfig({ OXBOW_DATA_DIR: folder }), now)
   await store.put('a', Buffer.from('x'))
   expect([store.kind, (await store.get('a')).toString()]).toEqual(['disk', 'x'])
+})
+
+test('what only reads a folder makes, changes and removes nothing', async () => {
+  const [none, config] = [loadConfig({ OXBOW_DATA_DIR: join(folder, 'none') }), loadConfig({ OXBOW_DATA_DIR: join(folder, 'read') })]
+  const reader = await readObjects(none, now)
+  await expect(reader.get('raw/a')).rejects.toMatchObject({ code: 'OBJECT_MISSING' })
+  expect(await all(reader.list(''))).toEqual([])
+  expect(existsSync(join(folder, 'none'))).toBe(false)
+  await (await openObjects(config, now)).put('raw/a', Buffer.from('x'))
+  const draft = join(folder, 'read', 'archive', '.drafts', 'left')
+  await writeFile(draft, 'y')
+  await utimes(draft, 0, 0)
+  const there = await readObjects(config, now)
+  expect([(await there.get('raw/a')).toString(), await all(there.list('raw/'))]).toEqual(['x', [{ name: 'raw/a', bytes: 1 }]])
+  expect([existsSync(draft), Object.keys(there).sort()]).toEqual([true, ['get', 'kind', 'list']])
 })
 
 describe.skipIf(missing !== undefined)(`objects by settings${missing === undefined ? '' : ` (${missing})`}`, () => {
@@ -42,6 +65,25 @@ describe.skipIf(missing !== undefined)(`objects by settings${missing === undefin
     const store = await openObjects(loadConfig(env()), now)
     await store.put('raw/a', Buffer.from('x'))
     expect([store.kind, (await store.get('raw/a')).toString()]).toEqual(['s3', 'x'])
+  })
+
+  test('what only reads it writes nothing, and asks for no lock', async () => {
+    const admin = new S3Client({ ...MOTO_LOGIN, endpoint: moto.endpoint, forcePathStyle: true })
+    const versionsOf = async (Bucket: string) => {
+      const { Versions = [], DeleteMarkers = [] } = await admin.send(new ListObjectVersionsCommand({ Bucket }))
+      return [...Versions, ...DeleteMarkers].map(({ Key, VersionId }) => `${Key} ${VersionId}`)
+    }
+    await (await openObjects(loadConfig(env()), now)).put('raw/read', Buffer.from('x'))
+    const before = await versionsOf('oxbow-archive')
+    const reader = await readObjects(loadConfig(env()), now)
+    expect([(await reader.get('raw/read')).toString(), (await all(reader.list('raw/'))).map(({ name }) => name).includes('raw/read')]).toEqual(['x', true])
+    expect(await versionsOf('oxbow-archive')).toEqual(before)
+    const unlocked = await readObjects(loadConfig({ ...env(), OXBOW_S3_BUCKET: 'unlocked' }), now)
+    expect(await all(unlocked.list(''))).toEqual([])
+    expect(await versionsOf('unlocked')).toEqual([])
+    const none = await readObjects(loadConfig({ ...env(), OXBOW_S3_BUCKET: 'no-such' }), now)
+    await expect(none.get('raw/a')).rejects.toMatchObject({ category: 'unavailable', message: expect.stringMatching(/there is no such bucket/) })
+    admin.destroy()
   })
 
   async function examine (own: Record<string, string>): Promise<{ name: string, verdict: string, message: string } | undefined> {
