@@ -11,7 +11,7 @@ import type { Bus } from '../platform/bus/bus.ts'
 import { readEnds } from '../platform/bus/embedded/tables.ts'
 import { openKeyRing } from '../platform/keys/open-key-ring.ts'
 import type { ObjectStore } from '../platform/objects/object-store.ts'
-import { readObjects } from '../platform/objects/open-objects.ts'
+import { openObjectReader } from '../platform/objects/open-objects.ts'
 import type { Repetition } from '../platform/repeat.ts'
 import type { Stores } from '../platform/postgres/open-stores.ts'
 import { type ArchiveView, archiveView } from '../stores/archive/archive-view.ts'
@@ -58,7 +58,7 @@ export function startParquetFiles ({ config, now, events }: Ground, { stores, ob
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function viewArchive ({ config, now }: Pick<Ground, 'config' | 'now'>, stores: Stores): Promise<ArchiveView> {
   const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
-  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await readObjects(config, now), keyRing, ends: () => rawEnds(config, stores), now, pause: delay, sliceMs: config['archive.sliceTime'] })
+  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjectReader(config, now), keyRing, ends: () => rawEnds(config, stores), now, pause: delay, sliceMs: config['archive.sliceTime'] })
 }
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
@@ -68,7 +68,7 @@ export async function viewParquet (ground: Ground, stores: Stores): Promise<Parq
   const series = createSeriesStore(stores.pool('oxbow_series'))
   return createParquetView({
     pool: stores.pool('oxbow_archive'),
-    objects: await readObjects(ground.config, ground.now),
+    objects: await openObjectReader(ground.config, ground.now),
     seriesOf: async device => {
       const [found] = (await identitiesOf(stores.pool('oxbow_linkage'), blindIndexes(identifierSystem('telemetry-device'), device), [])).values()
       return found === undefined ? undefined : [...(await series.numbersOf(found.periods.map(({ sid }) => sid))).values()]

@@ -11,7 +11,7 @@ import type { Sid } from '../model/reading.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { Bus } from '../platform/bus/bus.ts'
 import { openKeyRing } from '../platform/keys/open-key-ring.ts'
-import { openObjects } from '../platform/objects/open-objects.ts'
+import { openObjectReader } from '../platform/objects/open-objects.ts'
 import { reachStores, type Stores } from '../platform/postgres/open-stores.ts'
 import { runningCluster } from '../platform/postgres/running-cluster.ts'
 import { notifyChange } from '../stores/linkage/change-feed.ts'
@@ -58,7 +58,7 @@ export async function openReprocessor (ground: Ground, run: ReprocessRun): Promi
   const linkage = stores.pool('oxbow_linkage')
   const { dagDigest } = streamSettings(config, models)
   const parts: ReprocessParts = {
-    archive: { pool: stores.pool('oxbow_archive'), objects: await openObjects(config, now), keyRing: await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now }) },
+    archive: { pool: stores.pool('oxbow_archive'), objects: await openObjectReader(config, now), keyRing: await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now }) },
     rawEnds: () => rawEnds(config, stores),
     pool: stores.pool('oxbow_series'),
     series: createSeriesStore(stores.pool('oxbow_series')),

@@ -52,7 +52,7 @@ export async function openArchiveSite (dataDir: string): Promise<ArchiveSite> {
   const now = () => epochMs(Date.now())
   const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
   const dataKeys = createDataKeys({ keyRing, now })
-  const keys = { directory: await loadDirectoryKey(keyRing), ofSids: dataKeys.heldForSids }
+  const keys = { directory: await loadDirectoryKey(keyRing), ofSids: dataKeys.heldForSids, knownSids: async (asked: readonly Sid[]) => new Set(asked) }
   const [fingerprint, models, objects] = [await loadFingerprint(keyRing), await loadDeviceModels(MODELS_FOLDER), await openObjects(config, now)]
   const events = createEvents(new Registry(), createLogger('error', () => {}), now)
   const sids = new Map<string, Sid>()
@@ -83,6 +83,7 @@ export async function openArchiveSite (dataDir: string): Promise<ArchiveSite> {
       const writer = openArchive({
         bus: { partitionCount: bus.partitionCount, consume: lastTaken(bus, total - archived, () => { stepMs = config['archive.sliceTime'] }) },
         pool: stores.pool('oxbow_archive'), objects, events, keys, now: clock,
+        setAside: async () => { throw new WrongResult('a record of the door was taken for a foreign one') },
         sliceMs: config['archive.sliceTime'], sliceBytes: config['archive.sliceBytes']
       })
       await untilEmpty(bus).finally(writer.stop)
@@ -92,7 +93,9 @@ export async function openArchiveSite (dataDir: string): Promise<ArchiveSite> {
       return { seconds: took / 1_000, cpuUs: { writer: user + system - before.own.user - before.own.system, postgres: after.postgres - before.postgres } }
     }),
     async stored () {
-      const view = archiveView({ pool: stores.pool('oxbow_archive'), objects, keyRing, ends: () => readEnds(stores.pool('oxbow_bus'), RAW) })
+      const view = archiveView({
+        pool: stores.pool('oxbow_archive'), objects, keyRing, now, pause: delay, sliceMs: config['archive.sliceTime'], ends: () => readEnds(stores.pool('oxbow_bus'), RAW)
+      })
       const { ok, counts, readings, bytes, objects: count } = await view.verify({})
       if (!ok) throw new WrongResult(`the archive does not verify: ${JSON.stringify(counts)}`)
       return { readings: readings.opened, bytes, objects: count }

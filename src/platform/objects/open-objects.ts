@@ -14,7 +14,7 @@ export function openObjects (config: Config, now: () => EpochMs): Promise<Object
 }
 
 /** The same to be read alone, also beside a server or with a login that may only read. */
-export async function readObjects (config: Config, now: () => EpochMs): Promise<ObjectReader> {
+export async function openObjectReader (config: Config, now: () => EpochMs): Promise<ObjectReader> {
   return config['archive.store'] === 'disk' ? readDiskStore(archiveFolderOf(config)) : readS3Store({ settings: s3Settings(config), now })
 }
 

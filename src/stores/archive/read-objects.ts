@@ -5,7 +5,7 @@ import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { KeyRing } from '../../platform/keys/key-ring.ts'
-import type { ObjectStore } from '../../platform/objects/object-store.ts'
+import type { ObjectReader } from '../../platform/objects/object-store.ts'
 import { OF_SID } from '../../security/data-keys.ts'
 import { DIRECTORY_KEY } from './directory-key.ts'
 import type { Manifest } from './manifest.ts'
@@ -17,7 +17,7 @@ import { askedFor } from './verify-object.ts'
 export interface ReadObjectsParts {
   /** Login `oxbow_archive`. */
   pool: Pool
-  objects: Pick<ObjectStore, 'get'>
+  objects: Pick<ObjectReader, 'get'>
   keyRing: Pick<KeyRing, 'unwrap'>
 }
 

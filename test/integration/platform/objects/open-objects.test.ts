@@ -7,7 +7,7 @@ import { doctorVerb } from '../../../../src/cli/doctor.ts'
 import { loadConfig } from '../../../../src/config/load.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 import type { ObjectEntry } from '../../../../src/platform/objects/object-store.ts'
-import { openObjects, readObjects } from '../../../../src/platform/objects/open-objects.ts'
+import { openObjects, openObjectReader } from '../../../../src/platform/objects/open-objects.ts'
 import { missingMoto } from '../../../support/missing-moto.ts'
 import { type Moto, MOTO_LOGIN, startMoto } from '../../../support/moto.ts'
 import { temporaryFolder } from '../../../support/temporary-folder.ts'
@@ -31,7 +31,7 @@ test('without a setting objects stand in the folder', async () => {
 
 test('what only reads a folder makes, changes and removes nothing', async () => {
   const [none, config] = [loadConfig({ OXBOW_DATA_DIR: join(folder, 'none') }), loadConfig({ OXBOW_DATA_DIR: join(folder, 'read') })]
-  const reader = await readObjects(none, now)
+  const reader = await openObjectReader(none, now)
   await expect(reader.get('raw/a')).rejects.toMatchObject({ code: 'OBJECT_MISSING' })
   expect(await all(reader.list(''))).toEqual([])
   expect(existsSync(join(folder, 'none'))).toBe(false)
@@ -39,7 +39,7 @@ test('what only reads a folder makes, changes and removes nothing', async () => 
   const draft = join(folder, 'read', 'archive', '.drafts', 'left')
   await writeFile(draft, 'y')
   await utimes(draft, 0, 0)
-  const there = await readObjects(config, now)
+  const there = await openObjectReader(config, now)
   expect([(await there.get('raw/a')).toString(), await all(there.list('raw/'))]).toEqual(['x', [{ name: 'raw/a', bytes: 1 }]])
   expect([existsSync(draft), Object.keys(there).sort()]).toEqual([true, ['get', 'kind', 'list']])
 })
@@ -75,13 +75,13 @@ describe.skipIf(missing !== undefined)(`objects by settings${missing === undefin
     }
     await (await openObjects(loadConfig(env()), now)).put('raw/read', Buffer.from('x'))
     const before = await versionsOf('oxbow-archive')
-    const reader = await readObjects(loadConfig(env()), now)
+    const reader = await openObjectReader(loadConfig(env()), now)
     expect([(await reader.get('raw/read')).toString(), (await all(reader.list('raw/'))).map(({ name }) => name).includes('raw/read')]).toEqual(['x', true])
     expect(await versionsOf('oxbow-archive')).toEqual(before)
-    const unlocked = await readObjects(loadConfig({ ...env(), OXBOW_S3_BUCKET: 'unlocked' }), now)
+    const unlocked = await openObjectReader(loadConfig({ ...env(), OXBOW_S3_BUCKET: 'unlocked' }), now)
     expect(await all(unlocked.list(''))).toEqual([])
     expect(await versionsOf('unlocked')).toEqual([])
-    const none = await readObjects(loadConfig({ ...env(), OXBOW_S3_BUCKET: 'no-such' }), now)
+    const none = await openObjectReader(loadConfig({ ...env(), OXBOW_S3_BUCKET: 'no-such' }), now)
     await expect(none.get('raw/a')).rejects.toMatchObject({ category: 'unavailable', message: expect.stringMatching(/there is no such bucket/) })
     admin.destroy()
   })
