@@ -64,7 +64,9 @@ test('once all is archived every request is complete, or was never acknowledged'
   expect([report.findings, code]).toEqual([[], 0])
   expect(report.requests).toMatchObject({ unplaced: 0, unjudged: 0 })
   expect(report.readings.opened).toBeGreaterThanOrEqual(senders.sums.accepted)
-  expect(report.quarantine!.waiting + report.quarantine!.held).toBeGreaterThanOrEqual(senders.sums.quarantined)
+  // What was sent once more because its answer was lost is quarantined once, and stands in the book as repeated.
+  const { waiting, held, repeated } = report.quarantine!
+  expect(waiting + held + repeated).toBeGreaterThanOrEqual(senders.sums.quarantined)
   // Requests without an answer may have been stored or not; those with one are complete.
   expect(report.requests!.unanswered).toBeLessThanOrEqual(senders.sums.failures)
   expect(report.objects).toBeGreaterThan(ROUNDS)
