@@ -3,6 +3,7 @@
  *  Gathered in temporary tables of one session: however much is archived, the memory of this process stays small. */
 
 import type { ClientBase } from 'pg'
+import { RETURNED_INLET, TOPIC_INLET } from '../../ingest/quarantine/quarantine-item.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import type { Directory, Parcel } from './object-bytes.ts'
@@ -31,8 +32,6 @@ export interface Snapshot {
 }
 
 const NUMBERED = "'^(.*)/([0-9]{1,14})$'"
-const RETURNED = "'series/'"
-const TOPIC = "'kafka/'"
 
 /** Makes the tables and fills that of quarantine. Inside of one transaction, with what else must be of the same moment. */
 export async function takeSnapshot (db: Pick<ClientBase, 'query'>): Promise<Snapshot> {
@@ -44,7 +43,7 @@ export async function takeSnapshot (db: Pick<ClientBase, 'query'>): Promise<Snap
     FROM (
       SELECT source, kind, state, max(request_records) AS records, count(*)::int AS count, range_agg(int4range(place, place + 1)) AS places,
         max(arrived_at) AS arrived_at, max(settled_at) AS settled_at
-      FROM quarantine.item WHERE kind <> 'field' AND NOT starts_with(source, ${RETURNED}) GROUP BY source, kind, state
+      FROM quarantine.item WHERE kind <> 'field' AND NOT starts_with(source, '${RETURNED_INLET}') GROUP BY source, kind, state
       UNION ALL SELECT source, kind, state, request_records, (SELECT sum(upper(r) - lower(r))::int FROM unnest(places) AS r), places,
         CASE state WHEN 'repeated' THEN noted_at END, NULL FROM quarantine.book) AS kept`)
   const { rows: states } = await storeQuery<{ state: keyof Snapshot['kept'], count: number }>(db, 'SELECT state, sum(count)::bigint AS count FROM kept_place GROUP BY state')
@@ -85,7 +84,7 @@ const JUDGED = `
   WITH archived AS (
     SELECT inlet, number, max(records) AS records, sum(count) FILTER (WHERE NOT released) AS arrivals,
       range_agg(places) FILTER (WHERE NOT released) AS arrived, range_agg(places) FILTER (WHERE released) AS released
-    FROM archived_place WHERE NOT starts_with(inlet, ${RETURNED}) GROUP BY inlet, number),
+    FROM archived_place WHERE NOT starts_with(inlet, '${RETURNED_INLET}') GROUP BY inlet, number),
   kept AS (
     SELECT inlet, number, max(records) AS records, sum(count) AS items, range_agg(places) AS places, range_agg(places) FILTER (WHERE is_archived) AS is_archived,
       max(arrived_at) AS arrived_at, max(settled_at) FILTER (WHERE is_archived) AS settled_at
@@ -101,7 +100,7 @@ const JUDGED = `
     SELECT inlet, number, records, size, arrived_at, settled_at, CASE
         WHEN records = 0 THEN 'unplaced'
         WHEN NOT there <@ whole THEN 'place-beyond'
-        WHEN entries <> size AND NOT starts_with(inlet, ${TOPIC}) THEN 'place-doubled'
+        WHEN entries <> size AND NOT starts_with(inlet, '${TOPIC_INLET}') THEN 'place-doubled'
         WHEN there <> whole AND isempty(kept) AND isempty(released) THEN 'unanswered'
         WHEN there <> whole THEN 'place-missing'
         WHEN NOT is_archived <@ released THEN 'release-missing'
