@@ -3,50 +3,25 @@
 import type { AvroCursor } from '../decode/avro-cursor.ts'
 import { type SentChannel, TEXT_MAX } from '../decode/record.ts'
 import type { AvroRead } from '../decode/schemas.ts'
-import { epochMs } from '../../model/units.ts'
 import { fieldsOf, type Names, newNames, type Node, nodeName, passOver, type Resolved, resolveType, type Step, TypeProblem } from './avro-types.ts'
+import { CHARACTER_BYTES_MAX, type Draft, emptyDraft, recordOf } from './draft.ts'
 import { type ChannelName, type Purpose, REQUIRED_ROLES, type Role, WHOLE_ROLES } from './plan.ts'
 
 /** One field of the record with what it is for. */
 export interface PlannedField { name: string, type: unknown, purpose: Purpose }
 
-/** What is read of a record before it takes its shape; one for each reader, used again for each record. */
-interface Draft {
-  deviceId: string
-  patientId: string | undefined
-  takenAt: number
-  sequence: number
-  channels: SentChannel[] | undefined
-  spo2: number | undefined
-  tissueO2: number | undefined
-  battery: number | undefined
-  quality: number | undefined
-  firmware: string | undefined
-}
-
-const CHARACTER_BYTES_MAX = 4
 const CHANNEL_TEXT_SLOT = 3
 
 /** @param namespace of the record. @throws TypeProblem naming the field */
 export function avroRead (fields: readonly PlannedField[], namespace: string, schemaId: number): AvroRead {
   const names = newNames()
-  const draft: Draft = emptyDraft()
+  // One for each reader, used again for each record.
+  const draft = emptyDraft()
   const steps = fields.map(field => inField(field.name, () => fieldStep(field, namespace, names, draft)))
   return cursor => {
     clear(draft)
     for (const step of steps) step(cursor)
-    return {
-      index: 0, source: cursor.bytes, start: 0, end: 0, content: 'avro', schemaId, deviceId: draft.deviceId, patientId: draft.patientId,
-      takenAt: epochMs(draft.takenAt), sequence: draft.sequence, channels: draft.channels, spo2: draft.spo2, tissueO2: draft.tissueO2,
-      battery: draft.battery, quality: draft.quality, firmware: draft.firmware
-    }
-  }
-}
-
-function emptyDraft (): Draft {
-  return {
-    deviceId: '', patientId: undefined, takenAt: 0, sequence: 0, channels: undefined, spo2: undefined, tissueO2: undefined, battery: undefined,
-    quality: undefined, firmware: undefined
+    return recordOf(draft, { source: cursor.bytes, start: 0, end: 0 }, 'avro', schemaId)
   }
 }
 

@@ -1,51 +1,30 @@
 /** Fields of a Protobuf message with their purposes → what reads one message into our shape. */
 
-import { epochMs } from '../../model/units.ts'
 import { ProtobufCursor } from '../decode/protobuf-cursor.ts'
 import { faultOf } from '../decode/record-fault.ts'
 import { type SentChannel, TEXT_MAX } from '../decode/record.ts'
 import type { ProtobufRead } from '../decode/schemas.ts'
+import { CHARACTER_BYTES_MAX, type Draft, emptyDraft, recordOf } from './draft.ts'
 import type { Purpose, Role } from './plan.ts'
 import { type ProtoField, type ProtoFile, ProtoProblem } from './proto-file.ts'
 
 export interface PlannedField { field: ProtoField, purpose: Purpose }
 
-interface Draft {
-  deviceId: string
-  patientId: string | undefined
-  takenAt: number
-  sequence: number
-  channels: SentChannel[] | undefined
-  spo2: number | undefined
-  tissueO2: number | undefined
-  battery: number | undefined
-  quality: number | undefined
-  firmware: string | undefined
-}
-
 /** Reads the value behind a tag. */
 interface StepFor<D> { wireType: number, read: (cursor: ProtobufCursor, draft: D) => void, isRepeated: boolean }
 type Step = StepFor<Draft>
 
-const CHARACTER_BYTES_MAX = 4
 const [VARINT, FIXED64, BYTES, FIXED32] = [0, 1, 2, 5] as const
 
 /** @param file for the messages that fields hold. @throws ProtoProblem naming the field */
 export function protobufRead (fields: readonly PlannedField[], file: ProtoFile, schemaId: number): ProtobufRead {
   const steps = new Map(fields.map(({ field, purpose }) => [field.number, stepOf(field, purpose, file)]))
   return (bytes, start, end) => {
-    const draft: Draft = {
-      deviceId: '', patientId: undefined, takenAt: Number.NaN, sequence: 0, channels: undefined, spo2: undefined, tissueO2: undefined, battery: undefined,
-      quality: undefined, firmware: undefined
-    }
+    const draft = emptyDraft()
     const cursor = new ProtobufCursor(bytes, start, end)
     const fault = readFields(cursor, steps, draft)
     if (cursor.failed) return { record: undefined, fault }
-    const record = {
-      index: 0, source: bytes, start, end, content: 'protobuf' as const, schemaId, deviceId: draft.deviceId, patientId: draft.patientId,
-      takenAt: epochMs(draft.takenAt), sequence: draft.sequence, channels: draft.channels, spo2: draft.spo2, tissueO2: draft.tissueO2,
-      battery: draft.battery, quality: draft.quality, firmware: draft.firmware
-    }
+    const record = recordOf(draft, { source: bytes, start, end }, 'protobuf', schemaId)
     return { record, fault: fault ?? faultOf(record) }
   }
 }
