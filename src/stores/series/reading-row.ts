@@ -22,7 +22,11 @@ export function encodeReading (copy: CopyBuffer, row: RowIn): void {
   copy.int2(row.partition)
   row.quality === undefined ? copy.null() : copy.int2(row.quality)
   row.battery === undefined ? copy.null() : copy.int4(row.battery)
-  const { values } = row
+  encodeValues(copy, row.values)
+}
+
+/** {@link CHANNELS_MAX} columns, v0 on; those without a value are null. */
+export function encodeValues (copy: CopyBuffer, values: RowIn['values']): void {
   for (let channel = 0; channel < CHANNELS_MAX; channel++) {
     const value = values[channel]
     value === undefined ? copy.null() : copy.float8(value)
@@ -31,10 +35,6 @@ export function encodeReading (copy: CopyBuffer, row: RowIn): void {
 
 /** @param fields {@link READING_COLUMNS} */
 export function decodeReading (fields: Row): RowIn {
-  let count = CHANNELS_MAX
-  while (count > 0 && fields[FIRST_VALUE + count - 1] === null) count--
-  const values: (number | undefined)[] = []
-  for (let channel = 0; channel < count; channel++) values.push((fields[FIRST_VALUE + channel] as number | null) ?? undefined)
   return {
     series: fields[0] as number,
     schemaId: fields[1] as number,
@@ -46,6 +46,15 @@ export function decodeReading (fields: Row): RowIn {
     partition: fields[7] as number,
     quality: (fields[8] as Percent | null) ?? undefined,
     battery: (fields[9] as Millivolt | null) ?? undefined,
-    values
+    values: decodeValues(fields, FIRST_VALUE)
   }
+}
+
+/** As far as there are values. @param first place of v0 */
+export function decodeValues (fields: Row, first: number): (number | undefined)[] {
+  let count = CHANNELS_MAX
+  while (count > 0 && fields[first + count - 1] === null) count--
+  const values: (number | undefined)[] = []
+  for (let channel = 0; channel < count; channel++) values.push((fields[first + channel] as number | null) ?? undefined)
+  return values
 }

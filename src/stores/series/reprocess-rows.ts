@@ -10,6 +10,7 @@ import type { RowKey } from '../../stream/sink.ts'
 import { holdWatched, notingChanges } from './changed-days.ts'
 import { codeOfCause } from './commit-parts.ts'
 import { ANY_NUMBER_DECOMPRESSED, type Row, rowsOf } from './query.ts'
+import { decodeValues, encodeValues } from './reading-row.ts'
 import { type ReprocessJob, saveStatement } from './reprocess-job.ts'
 import { DAY_MS, dayOf, timeParameter } from './sql-values.ts'
 
@@ -33,10 +34,7 @@ export async function gatherOriginals (pool: Pool, originals: readonly Original[
     copy.int4(one.flags)
     one.quality === undefined ? copy.null() : copy.int2(one.quality)
     one.battery === undefined ? copy.null() : copy.int4(one.battery)
-    for (let channel = 0; channel < CHANNELS_MAX; channel++) {
-      const value = one.values[channel]
-      value === undefined ? copy.null() : copy.float8(value)
-    }
+    encodeValues(copy, one.values)
   }
   const gathered = { copy: `copy series.reprocess_original (${COLUMNS}) from stdin (format binary)`, bytes: copy.bytes() }
   await withClient(pool, client => sendBatch(client, [...(originals.length > 0 ? [gathered] : []), saveStatement(job, now)]))
@@ -60,11 +58,10 @@ export async function originalsAfter (pool: Pool, after: RowKey | undefined, lim
 }
 
 function decode (row: Row): Original {
-  const values = row.slice(FIRST_VALUE, FIRST_VALUE + CHANNELS_MAX).map(value => (value as number | null) ?? undefined)
-  while (values.length > 0 && values.at(-1) === undefined) values.pop()
   return {
     series: row[0] as number, takenAt: row[1] as EpochMs, sequence: row[2] as number, schemaId: row[3] as number, receivedAt: row[4] as EpochMs,
-    firmware: row[5] as number, flags: row[6] as number, quality: (row[7] as Percent | null) ?? undefined, battery: (row[8] as Millivolt | null) ?? undefined, values
+    firmware: row[5] as number, flags: row[6] as number, quality: (row[7] as Percent | null) ?? undefined, battery: (row[8] as Millivolt | null) ?? undefined,
+    values: decodeValues(row, FIRST_VALUE)
   }
 }
 
