@@ -1,7 +1,6 @@
 /** Consume → pipeline → commit → release, for the partitions that one runner has. Any failure, and partitions given anew, throw the memory away and
  *  begin again at the resume point. */
 
-import { setTimeout as delay } from 'node:timers/promises'
 import { ServiceError } from '../model/errors.ts'
 import type { Sid } from '../model/reading.ts'
 import { READINGS } from '../model/streams.ts'
@@ -9,6 +8,7 @@ import type { EpochMs } from '../model/units.ts'
 import type { AmendmentCause } from '../model/window.ts'
 import type { Bus, BusConsumer } from '../platform/bus/bus.ts'
 import { takeFor } from '../platform/bus/take-for.ts'
+import { pause } from '../platform/pause.ts'
 import type { WriteClock } from '../platform/write-clock.ts'
 import type { ForeignRecord, TakenRecords } from './arrivals.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
@@ -151,9 +151,6 @@ async function commitTimed ({ sink, writes }: RunnerParts, commit: SeriesCommit)
 }
 
 function holdsSeveral (taken: readonly TakenRecords[]): boolean { return taken.length > 1 || (taken[0]?.records.length ?? 0) > 1 }
-
-/** Ends at once when told to stop. */
-function pause (ms: number, signal: AbortSignal): Promise<void> { return delay(ms, undefined, { signal }).catch(() => {}) }
 
 function reportStep (report: RunnerReport, step: NonNullable<Awaited<ReturnType<Pipeline['step']>>>): void {
   let [stored, duplicate, conflict] = [0, 0, 0]

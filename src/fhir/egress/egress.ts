@@ -1,11 +1,11 @@
 /** Destinations as configured -> one running delivery each, fed from the ledger and the linkage store. */
 
-import { setTimeout as delay } from 'node:timers/promises'
 import type { Patient } from '@medplum/fhirtypes'
 import type { Pool } from 'pg'
 import type { DestinationSetting } from '../../config/schema.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { TopicWriter } from '../../platform/bus/kafka/topic-writer.ts'
+import { pause } from '../../platform/pause.ts'
 import { readMany } from '../../stores/linkage/resource.ts'
 import type { Ledger } from '../../stores/series/ledger-read.ts'
 import type { PatientName } from '../views/naming.ts'
@@ -61,7 +61,7 @@ export function deliveryParts (destination: Destination, parts: EgressParts): De
     tools: parts.tools,
     events: parts.events,
     now: parts.now,
-    pause: (ms, signal) => delay(ms, undefined, { signal }).catch(() => {}),
+    pause,
     ...(parts.options === undefined ? {} : { options: parts.options })
   }
 }

@@ -1,7 +1,6 @@
 /** One topic that others write to → taken in, batch after batch, in order. Its offsets go on once a batch is durable; a crash between takes the last
  *  batch in again, and what is stored already is suppressed. What fails is tried again without end: nothing is passed over. */
 
-import { setTimeout as delay } from 'node:timers/promises'
 import type { TopicSetting } from '../../config/schema.ts'
 import { ServiceError } from '../../model/errors.ts'
 import type { EpochMs } from '../../model/units.ts'
@@ -10,6 +9,7 @@ import { errorFields } from '../../observability/logger.ts'
 import type { PartitionBatch } from '../../platform/bus/bus.ts'
 import { takeFor } from '../../platform/bus/take-for.ts'
 import type { TopicSource, TopicSourceOptions } from '../../platform/bus/kafka/topic-source.ts'
+import { pause } from '../../platform/pause.ts'
 import type { AcceptMessages, IncomingMessage } from '../accept-messages.ts'
 import { TOPIC_INLET } from '../quarantine/quarantine-item.ts'
 import type { TopicOffsets, TopicPlace } from './topic-offsets.ts'
@@ -62,14 +62,14 @@ export function startTopicInlet (parts: TopicInletParts): TopicInlet {
 }
 
 async function keepReading (parts: TopicInletParts, stop: AbortSignal, onOpen: (source: TopicSource) => void): Promise<void> {
-  const pause = pauses(parts, stop)
+  const backOff = pauses(parts, stop)
   while (!stop.aborted) {
     try {
-      await readOn(parts, stop, pause, onOpen)
+      await readOn(parts, stop, backOff, onOpen)
     } catch (error) {
       // Partitions given anew: what is known of them is read again.
       if (error instanceof ServiceError && error.code === 'BUS_REASSIGNED') continue
-      await pause.after(error)
+      await backOff.after(error)
     }
   }
 }
@@ -84,7 +84,7 @@ function pauses ({ setting, events, times }: TopicInletParts, stop: AbortSignal)
     async after (error) {
       const waitMs = Math.min(retryMaxMs, retryMs * 2 ** Math.min(failures++, 20))
       events.raise('inlet-stopped', { topic: setting.topic, reason: error instanceof ServiceError ? error.code : 'internal', ...errorFields(error) }, setting.topic)
-      await sleep(waitMs, stop)
+      await pause(waitMs, stop)
     },
     fine () {
       if (failures > 0) events.clear('inlet-stopped', setting.topic)
@@ -94,7 +94,7 @@ function pauses ({ setting, events, times }: TopicInletParts, stop: AbortSignal)
 }
 
 /** Until told to stop, or until the topic must be opened again. */
-async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses, onOpen: (source: TopicSource) => void): Promise<void> {
+async function readOn (parts: TopicInletParts, stop: AbortSignal, backOff: Pauses, onOpen: (source: TopicSource) => void): Promise<void> {
   const { setting, open, offsets, events, now } = parts
   let places: ReadonlyMap<number, TopicPlace> = new Map()
   const source = await open({
@@ -118,11 +118,11 @@ async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses,
       const batches = await takeFor(source, MESSAGES_MAX, parts.times?.lookMs ?? TIMES.lookMs, stop)
       if (stop.aborted) break
       if (batches.length > 0) {
-        await takeIn(parts, source, batches, places, stop, pause)
+        await takeIn(parts, source, batches, places, stop, backOff)
         progress++
       }
       if (await watch.mustOpenAgain(now(), parts.times?.lookMs ?? TIMES.lookMs, progress)) return
-      pause.fine()
+      backOff.fine()
     }
   } finally {
     await source.close()
@@ -131,14 +131,14 @@ async function readOn (parts: TopicInletParts, stop: AbortSignal, pause: Pauses,
 
 /** Tried until it is durable: the order of the topic is kept, and its consumer fetches no more than it may hold. */
 async function takeIn (
-  { setting, offsets, acceptMessages, pace, events, now }: TopicInletParts, source: TopicSource, batches: readonly PartitionBatch[], places: ReadonlyMap<number, TopicPlace>, stop: AbortSignal, pause: Pauses
+  { setting, offsets, acceptMessages, pace, events, now }: TopicInletParts, source: TopicSource, batches: readonly PartitionBatch[], places: ReadonlyMap<number, TopicPlace>, stop: AbortSignal, backOff: Pauses
 ): Promise<void> {
   const messages = batches.flatMap(({ partition, records }) => {
     const inlet = inletOf(setting.topic, partition, places.get(partition)?.generation ?? 0)
     return records.map(record => messageOf(setting, inlet, record))
   })
   const next = new Map(batches.map(({ partition, nextOffset }) => [partition, nextOffset]))
-  for (let waitMs = pace?.(messages.length, now()) ?? 0; waitMs > 0 && !stop.aborted; waitMs = pace!(messages.length, now())) await sleep(waitMs, stop)
+  for (let waitMs = pace?.(messages.length, now()) ?? 0; waitMs > 0 && !stop.aborted; waitMs = pace!(messages.length, now())) await pause(waitMs, stop)
   for (let isTakenIn = false; !stop.aborted;) {
     try {
       if (!isTakenIn) await acceptMessages(messages)
@@ -146,7 +146,7 @@ async function takeIn (
       await offsets.advance(setting.topic, next)
       break
     } catch (error) {
-      await pause.after(error)
+      await backOff.after(error)
     }
   }
   if (stop.aborted) return
@@ -175,9 +175,6 @@ function messageOf ({ content, schemaId }: TopicSetting, inlet: string, { offset
     source: { inlet, number: offset }
   }
 }
-
-/** Ends at once when told to stop. */
-function sleep (ms: number, stop: AbortSignal): Promise<void> { return delay(ms, undefined, { signal: stop }).catch(() => {}) }
 
 /** Whether new partitions have come, or records that should: the group may have forgotten us in silence. */
 function createWatch (source: TopicSource): { mustOpenAgain (now: EpochMs, everyMs: number, progress: number): Promise<boolean> } {

@@ -8,6 +8,7 @@ import { setTimeout as delay } from 'node:timers/promises'
 import { Client } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
 import { unlessAborted, within } from '../within.ts'
+import { pause } from '../pause.ts'
 
 /** `lost` and `held` alternate; `taken`: another server leads since the connection broke, this one must end. */
 export type LeadState = 'held' | 'lost' | 'taken'
@@ -134,8 +135,6 @@ async function untilSilent ({ everyMs, stop: { signal } }: Parts, session: Clien
 
 /** Over a broken connection a goodbye may take for ever. */
 function leave (session: Client): Promise<void> { return within(GOODBYE_MS, session.end()) }
-
-function pause (ms: number, signal: AbortSignal): Promise<void> { return delay(ms, undefined, { signal }).catch(() => {}) }
 
 function inUse (): ServiceError {
   return new ServiceError('conflict', 'STORE_IN_USE',

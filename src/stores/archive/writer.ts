@@ -9,7 +9,6 @@
  *  W5  what Oxbow did not write stands in quarantine before the object that only names its offset is written. */
 
 import { randomBytes } from 'node:crypto'
-import { setTimeout as delay } from 'node:timers/promises'
 import type { SetAside } from '../../ingest/quarantine/set-aside.ts'
 import { ServiceError } from '../../model/errors.ts'
 import { RAW } from '../../model/streams.ts'
@@ -23,6 +22,7 @@ import type { Manifest } from './manifest.ts'
 import type { PartitionHead, Reservation } from './manifest-rows.ts'
 import { openObject } from './open-object.ts'
 import { createSlices, type Slice, type SliceLimits, type Slices } from './slices.ts'
+import { pause } from '../../platform/pause.ts'
 
 /** Of `manifest-rows.ts`. */
 export interface ManifestRows {
@@ -201,9 +201,6 @@ async function takeOrReassigned (...words: Parameters<typeof takeFor>): Promise<
     throw error
   }
 }
-
-/** Ends at once when told to stop. */
-function pause (ms: number, signal: AbortSignal): Promise<void> { return delay(ms, undefined, { signal }).catch(() => {}) }
 
 function falseWhenExisting (error: unknown): false {
   if (error instanceof ServiceError && error.code === 'OBJECT_EXISTS') return false
