@@ -162,7 +162,7 @@ test('a calibration with effect in the past corrects the windows it covers; what
   await ward.send(samples({ deviceId: 'recalibrated', from: M, count: 180, value: place => 30 + place / 10 }))
   const before = await ward.eventuallyWindows(patient, windows => { expect(windows.map(({ status }) => status)).toEqual(['final', 'final', 'final']) })
   const bytes = await Promise.all(before.map(({ id }) => ward.text(`/fhir/Observation/${id}`)))
-  const path = await recordCalibration(device, 'two-point-1', 1.5, M + MINUTE)
+  const path = await ward.calibrate(device, 'two-point-1', 1.5, M + MINUTE)
   const after = await ward.eventuallyWindows(patient, windows => {
     expect(windows.map(({ status, meta }) => `${status} v${meta.versionId}`)).toEqual(['final v1', 'corrected v2', 'corrected v2'])
   }, JOB_MS)
@@ -175,26 +175,3 @@ test('a calibration with effect in the past corrects the windows it covers; what
   const { extension: _record, ...without } = body
   expect((await ward.ehr.send('PUT', path, without)).status).toBe(422)
 })
-
-/** A version of the DeviceMetric with a calibration: value + offset. Gives the path of the DeviceMetric. */
-async function recordCalibration (device: string, version: string, offset: number, effectiveFrom: number): Promise<string> {
-  const { body: found } = await ward.ehr.get<{ entry: { resource: { id: string, identifier: { value: string }[], extension?: object[] } }[] }>(`/fhir/DeviceMetric?source=Device/${device}`)
-  const metric = found.entry.map(({ resource }) => resource).find(({ identifier }) => identifier[0]!.value.endsWith('/tissue-po2'))!
-  const record = {
-    url: 'https://oxbow-fhir.github.io/ig/StructureDefinition/calibration-record',
-    extension: [
-      { url: 'version', valueString: version },
-      { url: 'model', valueCode: 'offset' },
-      { url: 'coefficient', extension: [
-        { url: 'name', valueString: 'offset' },
-        { url: 'value', valueQuantity: { value: offset, unit: 'mmHg', system: 'http://unitsofmeasure.org', code: 'mm[Hg]' } }
-      ] },
-      { url: 'effective', valuePeriod: { start: iso(effectiveFrom) } }
-    ]
-  }
-  const path = `/fhir/DeviceMetric/${metric.id}`
-  const next = { ...metric, extension: [...metric.extension ?? [], record], calibration: [{ type: 'offset', state: 'calibrated', time: iso(effectiveFrom) }] }
-  const answer = await ward.ehr.send('PUT', path, next)
-  expect(answer.status, JSON.stringify(answer.body)).toBe(200)
-  return path
-}

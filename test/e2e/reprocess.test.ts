@@ -99,23 +99,7 @@ async function recalibrate (device: string, version: string, offset: number, fro
     await view.pool('linkage').query(`create or replace function linkage.lose_job () returns trigger language plpgsql as $$ begin new.state := 'done'; return new; end $$;
       create or replace trigger lose_job before insert on linkage.recalibration_job for each row execute function linkage.lose_job()`)
   })
-  const { body: found } = await ward.ehr.get<{ entry: { resource: { id: string, identifier: { value: string }[], extension?: object[] } }[] }>(`/fhir/DeviceMetric?source=Device/${device}`)
-  const metric = found.entry.map(({ resource }) => resource).find(({ identifier }) => identifier[0]!.value.endsWith('/tissue-po2'))!
-  const record = {
-    url: 'https://oxbow-fhir.github.io/ig/StructureDefinition/calibration-record',
-    extension: [
-      { url: 'version', valueString: version },
-      { url: 'model', valueCode: 'offset' },
-      { url: 'coefficient', extension: [
-        { url: 'name', valueString: 'offset' },
-        { url: 'value', valueQuantity: { value: offset, unit: 'mmHg', system: 'http://unitsofmeasure.org', code: 'mm[Hg]' } }
-      ] },
-      { url: 'effective', valuePeriod: { start: iso(from) } }
-    ]
-  }
-  const next = { ...metric, extension: [...metric.extension ?? [], record], calibration: [{ type: 'offset', state: 'calibrated', time: iso(from) }] }
-  const answer = await ward.ehr.send('PUT', `/fhir/DeviceMetric/${metric.id}`, next)
-  expect(answer.status, JSON.stringify(answer.body)).toBe(200)
+  await ward.calibrate(device, version, offset, from)
 }
 
 test('with no change nothing changes: no row, no revision, no time of issue', async () => {

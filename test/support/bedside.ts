@@ -16,6 +16,8 @@ export interface Bedside {
   associate (statement: Omit<Statement, 'resourceType'>): Promise<{ status: number, id?: string }>
   /** Reads the association, changes it, writes it back under its version. */
   correct (association: string, change: Partial<Statement>): Promise<void>
+  /** A version of the DeviceMetric of the device's tissue-po2 with a calibration: value + offset. Gives its path. */
+  calibrate (device: string, version: string, offset: number, effectiveFrom: number): Promise<string>
   send (records: readonly object[]): Promise<TelemetryAnswer>
   /** Windows of one metric by patient, ascending; withdrawn ones too. */
   windows (patient: string, metric?: string): Promise<Observation[]>
@@ -40,6 +42,27 @@ export function createBedside (oxbow: Oxbow, token: string): Bedside {
     associate: async statement => {
       const { status, body } = await ehr.send<{ id?: string }>('POST', '/fhir/DeviceUseStatement', { resourceType: 'DeviceUseStatement', ...statement })
       return { status, ...(body.id === undefined ? {} : { id: body.id }) }
+    },
+    calibrate: async (device, version, offset, effectiveFrom) => {
+      const { body: found } = await ehr.get<{ entry: { resource: { id: string, identifier: { value: string }[], extension?: object[] } }[] }>(`/fhir/DeviceMetric?source=Device/${device}`)
+      const metric = found.entry.map(({ resource }) => resource).find(({ identifier }) => identifier[0]!.value.endsWith('/tissue-po2'))!
+      const record = {
+        url: 'https://oxbow-fhir.github.io/ig/StructureDefinition/calibration-record',
+        extension: [
+          { url: 'version', valueString: version },
+          { url: 'model', valueCode: 'offset' },
+          { url: 'coefficient', extension: [
+            { url: 'name', valueString: 'offset' },
+            { url: 'value', valueQuantity: { value: offset, unit: 'mmHg', system: 'http://unitsofmeasure.org', code: 'mm[Hg]' } }
+          ] },
+          { url: 'effective', valuePeriod: { start: iso(effectiveFrom) } }
+        ]
+      }
+      const path = `/fhir/DeviceMetric/${metric.id}`
+      const next = { ...metric, extension: [...metric.extension ?? [], record], calibration: [{ type: 'offset', state: 'calibrated', time: iso(effectiveFrom) }] }
+      const answer = await ehr.send('PUT', path, next)
+      expect(answer.status, JSON.stringify(answer.body)).toBe(200)
+      return path
     },
     correct: async (association, change) => {
       const path = `/fhir/DeviceUseStatement/${association}`
