@@ -64,10 +64,12 @@ async function atRest (): Promise<void> {
   }), REST_MS)
 }
 
-/** Every table of the series store as text, but for the jobs themselves, and for the day through which the writer of files looks: it goes on by itself. */
+/** Every table of the series store as text, but for the jobs themselves, and for what the writer of files notes by itself, whenever it comes to it: the day
+ *  through which it looks, and days that it has to look at for the first time (number 0). Days that changed are there. */
 async function dump (): Promise<Record<string, string>> {
   return asOwner(dataDir, async view => Object.fromEntries((await dumpTables(view.pool('series')))
-    .filter(({ table }) => table !== 'series.reprocess_job' && table !== 'series.watched').map(({ table, bytes }) => [table, bytes.toString('utf8').split('\n').sort().join('\n')])))
+    .filter(({ table }) => table !== 'series.reprocess_job' && table !== 'series.watched')
+    .map(({ table, bytes }) => [table, bytes.toString('utf8').split('\n').filter(line => table !== 'series.changed_day' || !line.endsWith('\t0')).sort().join('\n')])))
 }
 
 async function findings (): Promise<string[]> {
