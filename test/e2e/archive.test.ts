@@ -4,6 +4,7 @@
 import { chmodSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { build } from '../../src/config/product.ts'
 import type { Manifest } from '../../src/stores/archive/manifest.ts'
 import type { Report } from '../../src/stores/archive/verify.ts'
 import { createFhirClient, eventually } from '../support/fhir-client.ts'
@@ -87,6 +88,11 @@ test('the manifest lists what stands in the folder below raw/, and nothing else 
   // Drafts of the servers that were killed are no objects; Parquet files have a catalogue of their own.
   const files = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.startsWith('raw/') && statSync(join(folder, name)).isFile())
   expect(files.sort()).toEqual(listed.map(({ object }) => object).sort())
+})
+
+test('every object names the version and the commit of the server that made it', async () => {
+  const { stdout } = await oxbow.verb('archive', 'list', '--json')
+  expect([...new Set(stdout.trim().split('\n').map(line => (JSON.parse(line) as Manifest).oxbow))]).toEqual([build()])
 })
 
 test('one changed byte is found with its object, and the way back is to put the byte back', async () => {

@@ -5,6 +5,7 @@ import { once } from 'node:events'
 import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { basename, delimiter, dirname, join } from 'node:path'
 import { createInterface } from 'node:readline'
+import { pathToFileURL } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type DockerStage, type DockerStep, parseDockerfile } from '../support/dockerfile.ts'
 import { temporaryFolder } from '../support/temporary-folder.ts'
@@ -15,6 +16,9 @@ const IMAGE_ONLY = new Set(['ENV', 'USER', 'VOLUME', 'EXPOSE', 'HEALTHCHECK', 'E
 /** As in the image: Node 24 comes first, and nothing of this project's environment gets in. Packages that npm has fetched before are taken from its cache:
  *  the lock file's digests hold for them all the same. */
 const ENV = { npm_config_prefer_offline: 'true', PATH: [dirname(process.execPath), ...(process.env['PATH'] ?? '').split(delimiter).filter(folder => !folder.includes('node_modules'))].join(delimiter), HOME: process.env['HOME'], LANG: 'C.UTF-8' }
+
+/** As given with --build-arg. */
+const ARGUMENTS: Record<string, string> = { GIT_COMMIT: '1a2b3c4d5e6f708192a3b4c5d6e7f80912345678' }
 
 let folder: string
 let final: string
@@ -38,12 +42,14 @@ function rootOf ({ name }: DockerStage): string { return join(folder, name === '
 function runStage (stage: DockerStage): void {
   let work = rootOf(stage)
   mkdirSync(work, { recursive: true })
+  const env: NodeJS.ProcessEnv = { ...ENV }
   for (const { word, rest } of stage.steps) {
     if (word === 'WORKDIR') {
       work = join(rootOf(stage), rest)
       mkdirSync(work, { recursive: true })
     } else if (word === 'COPY') copy(rest, work)
-    else if (word === 'RUN' && !rest.startsWith('useradd ')) execFileSync('sh', ['-ec', rest], { cwd: work, env: ENV, stdio: ['ignore', 'ignore', 'inherit'] })
+    else if (word === 'RUN' && !rest.startsWith('useradd ')) execFileSync('sh', ['-ec', rest], { cwd: work, env, stdio: ['ignore', 'ignore', 'inherit'] })
+    else if (word === 'ARG') env[rest] = ARGUMENTS[rest]
     else if (word !== 'RUN' && !IMAGE_ONLY.has(word)) throw new Error(`this test does not know ${word}`)
   }
 }
@@ -95,6 +101,13 @@ test('it holds the program and what it needs, no source, no compiler, no second 
   const files = readdirSync(join(final, 'dist'), { recursive: true, encoding: 'utf8' })
   expect(files.filter(name => name.endsWith('.ts'))).toEqual([])
   for (const name of ['typescript', 'vitest', '@biomejs/biome', 'fast-check', 'node']) expect(existsSync(join(final, 'node_modules', name)), name).toBe(false)
+})
+
+test('it knows the commit that it was built from', () => {
+  const product = pathToFileURL(join(final, 'dist/src/config/product.js')).href
+  const said = execFileSync(process.execPath, ['--input-type=module', '--eval', `console.log((await import(${JSON.stringify(product)})).build())`], { env: ENV, encoding: 'utf8' })
+  const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string }
+  expect(said.trim()).toBe(`${version}+${ARGUMENTS['GIT_COMMIT']}`)
 })
 
 test('every verb explains itself', async () => {

@@ -3,7 +3,7 @@
 export interface DockerStep { word: string, rest: string }
 export interface DockerStage { name: string, from: string, steps: readonly DockerStep[] }
 
-const WORDS = new Set(['FROM', 'WORKDIR', 'COPY', 'RUN', 'ENV', 'USER', 'VOLUME', 'EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD'])
+const WORDS = new Set(['FROM', 'WORKDIR', 'COPY', 'RUN', 'ENV', 'USER', 'VOLUME', 'EXPOSE', 'HEALTHCHECK', 'ENTRYPOINT', 'CMD', 'ARG'])
 
 export function parseDockerfile (text: string): DockerStage[] {
   const stages: { name: string, from: string, steps: DockerStep[] }[] = []

@@ -4,7 +4,7 @@ import type { ClientBase, Pool } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
 import { type EpochMs, epochMs } from '../../model/units.ts'
 import { storeQuery, transaction } from '../../platform/postgres/pool.ts'
-import { digestOf, type Manifest, manifestText } from './manifest.ts'
+import { type Manifest, manifestText, sha256 } from './manifest.ts'
 
 export interface Reservation { next: number, object: string }
 
@@ -59,7 +59,7 @@ export async function reserve (db: Db, { partition, next }: PartitionHead, range
 /** When the object is written: its row and how far its partition is archived, at once. @throws ServiceError conflict STORE_CONFLICT as `reserve` */
 export async function commitObject (pool: Pool, head: PartitionHead, manifest: Manifest): Promise<PartitionHead> {
   const text = manifestText(manifest)
-  const digest = digestOf(text)
+  const digest = sha256(text)
   const { partition, first, next, object } = manifest
   await transaction(pool, async client => {
     const moved = await client.query(`

@@ -14,7 +14,7 @@ export interface Facts {
   next: number
   /** SHA-256 of the manifest before this one in its partition; zeros before the first. */
   previous: string
-  /** Version of Oxbow that made it. */
+  /** Version and commit of the Oxbow that made it: `0.1.0+1a2b…`; without a commit where none was known. */
   oxbow: string
   madeAt: string
   receivedFrom: string
@@ -44,6 +44,5 @@ export const NO_DIGEST = '0'.repeat(64)
 /** The bytes that stand in its row and that its digest is of. */
 export function manifestText (manifest: Manifest): string { return JSON.stringify(manifest) }
 
-export function digestOf (text: string): string { return hash('sha256', text) }
-
-export function sha256 (bytes: Uint8Array): string { return hash('sha256', bytes) }
+/** Hexadecimal. */
+export function sha256 (of: string | Uint8Array): string { return hash('sha256', of) }

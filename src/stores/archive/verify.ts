@@ -6,7 +6,7 @@ import type { KeyRing } from '../../platform/keys/key-ring.ts'
 import { KEPT, type ObjectStore } from '../../platform/objects/object-store.ts'
 import { storeQuery, withClient } from '../../platform/postgres/pool.ts'
 import { createBoundedMemory } from '../../security/bounded-memory.ts'
-import { digestOf, type Manifest, NO_DIGEST } from './manifest.ts'
+import { type Manifest, NO_DIGEST, sha256 } from './manifest.ts'
 import { archivedToByPartition, knownObjects, type ManifestRow, manifestRows, objectOfDigest, type PartitionHead, readHeads } from './manifest-rows.ts'
 import { type ObjectFindingKind, verifyObject, type VerifyObjectParts } from './verify-object.ts'
 import { addPlaces, dropSnapshot, judgeRequests, nameRequests, type RequestVerdict, type Snapshot, takeSnapshot } from './verify-places.ts'
@@ -158,7 +158,7 @@ async function verifyRow (run: Run, row: ManifestRow, link: Link): Promise<Link>
   if (first < link.next) found(run, { kind: 'range-overlap', object, detail: `it begins at offset ${first} of partition ${partition}, the one before ends at ${link.next}` })
   const text = row.manifest ?? ''
   const manifest = parsed(text)
-  const after: Link = { next: Math.max(next, link.next), digest: digestOf(text), object }
+  const after: Link = { next: Math.max(next, link.next), digest: sha256(text), object }
   if (manifest === undefined || !names(manifest, row)) {
     found(run, { kind: 'manifest-changed', object, detail: 'its row does not say what its manifest says' })
     return after
