@@ -46,6 +46,7 @@ export const BARS: readonly Bar[] = [
   { id: 'P12', name: 'build SampledData(60) views', unit: 'obs/s', floor: 0.5, target: 0.5, ...higher },
   { id: 'P12s', name: 'samples stored and findable', unit: 'samples/s', floor: 50, target: 50, ...higher, notBuilt: 'no driver for a peer' },
   { id: 'P13', name: 'kill -9, 20 rounds: lost or doubled', unit: 'readings', floor: 0, target: 0, ...lower },
+  { id: 'P13k', name: 'kill -9 on Kafka, 20 rounds: the same', unit: 'readings', floor: 0, target: 0, ...lower },
   { id: 'A1', name: 'archive json 100/post', unit: 'MB/s', ...higher },
   { id: 'A1c', name: 'archive json 100/post, per CPU second', unit: 'MB', ...higher },
   { id: 'A1b', name: 'archived reading, 100/post', unit: 'B', ...lowerRatio },

@@ -24,10 +24,12 @@ export interface BusSite {
   ends (database: ClientBase): Promise<ReadonlyMap<number, number>>
   /** CPU used so far by processes that are neither the server's nor PostgreSQL's. */
   brokerCpuUs (): number
+  /** `kill -9` of the broker, and its start on the same data; absent where PostgreSQL is the bus. */
+  crash?: () => Promise<void>
 }
 
 const PARTITIONS = 8
-const topics = (): TopicOptions[] => STREAMS.map(({ topic }) => ({ topic, partitions: PARTITIONS, keep: topic !== READINGS }))
+const topics = (): TopicOptions[] => STREAMS.map(({ topic }): TopicOptions => ({ topic, partitions: PARTITIONS }))
 const now = () => epochMs(Date.now())
 
 export const EMBEDDED: BusSite = {
@@ -63,7 +65,11 @@ export async function onKafka (context: BenchContext, bars: Iterable<string>, me
         await work(bus).finally(bus.close)
       },
       ends: async () => new Map([...await spansOf(admin, READINGS)].map(([partition, { high }]) => [partition, high])),
-      brokerCpuUs: () => treeCpuUs(broker.pid!())
+      brokerCpuUs: () => treeCpuUs(broker.pid!()),
+      async crash () {
+        await broker.kill()
+        await broker.restart()
+      }
     })
   } finally {
     await admin.disconnect()

@@ -10,7 +10,7 @@ test('a quick run has two rounds of 3 s', () => {
 })
 
 test('a group stands for its bars', () => {
-  expect([...parseOptions(['--only', 'P1,P13'])!.only!]).toEqual(['P1j', 'P1a', 'P1kj', 'P1ka', 'P13'])
+  expect([...parseOptions(['--only', 'P1,P13'])!.only!]).toEqual(['P1j', 'P1a', 'P1kj', 'P1ka', 'P13', 'P13k'])
   expect([...parseOptions(['--only', 'M1j'])!.only!]).toEqual(['M1j'])
   expect([...parseOptions(['--only', 'A1'])!.only!]).toEqual(['A1', 'A1c', 'A1b'])
 })
