@@ -16,7 +16,7 @@ import { selectActive } from '../ingest/schemas/registry-rows.ts'
 import { ServiceError } from '../model/errors.ts'
 import { RAW, READINGS } from '../model/streams.ts'
 import { epochMs } from '../model/units.ts'
-import { readEnds } from '../platform/bus/embedded/tables.ts'
+import { topicEnds } from '../platform/bus/topic-ends.ts'
 import { inspectLogin } from '../platform/postgres/inspect.ts'
 import { pendingMigrations } from '../platform/postgres/migrate.ts'
 import { LOGIN_NAMES, type LoginName, reachDatabases, type ReachedDatabases, storeOf } from '../platform/postgres/open-stores.ts'
@@ -30,7 +30,7 @@ import { startRefusals } from '../config/start-refusals.ts'
 import { keyFileOf } from '../platform/keys/key-file.ts'
 import { findKeyProblems } from '../platform/keys/open-key-ring.ts'
 import { archiveFolderOf, findObjectsProblems } from '../platform/objects/open-objects.ts'
-import { archiveCheck } from './doctor/archive-checks.ts'
+import { archiveCheck, type ArchiveFolder } from './doctor/archive-checks.ts'
 import { type Check, type NamedFinding, note, runChecks, wrong } from './doctor/check.ts'
 import { busCheck } from './doctor/bus-checks.ts'
 import { flowChecks } from './doctor/flow-checks.ts'
@@ -45,9 +45,8 @@ const USAGE = `Usage: oxbow doctor [--config FILE] [--json]
 
 Looks at the settings, Node, the key files or the key service, the disk, the archive's
 bucket, the databases of all stores and whether they stand apart, migrations, clocks, schemas,
-the counters (in = stored + quarantined + suppressed), the archive, quarantine and jobs, and
-says what to do. It changes nothing, and runs
-beside the server or without it. Exit code 0: all well, 1: something is wrong.
+the counters (in = stored + quarantined + suppressed), the archive, quarantine and jobs, and says
+what to do. It changes nothing, and runs beside the server or without it. Exit code 0: all well, 1: something is wrong.
 
   --config FILE  settings as JSON (the environment goes before the file)
   --json         {"ok", "stores": [{store, host, port, database, role}], "checks": [...]}
@@ -174,7 +173,7 @@ async function examineStores (config: Config, { urls }: ReachedDatabases, { now 
     pools.set(login, found)
     return found
   }
-  const endsOf = async (topic: string) => config['bus.kind'] === 'embedded' ? readEnds(pool('oxbow_bus'), topic) : (await kafka()).endsOf(config, topic)
+  const endsOf = (topic: string) => topicEnds(config, () => pool('oxbow_bus'), topic)
   try {
     const findings = await runChecks([
       ...storeChecks({
@@ -187,8 +186,7 @@ async function examineStores (config: Config, { urls }: ReachedDatabases, { now 
       schemaCheck({ active: () => selectActive(pool('oxbow_ingest')), models: () => loadDeviceModels(MODELS_FOLDER) }),
       busCheck({ kind: config['bus.kind'], differences: async () => (await kafka()).compareTopics(config) }),
       archiveCheck({
-        folder: archiveFolderOf(config),
-        folderFault: () => access(archiveFolderOf(config), constants.R_OK | constants.W_OK | constants.X_OK).then(() => undefined, faultOf),
+        folder: config['archive.store'] === 'disk' ? usableFolder(archiveFolderOf(config)) : undefined,
         ends: () => endsOf(RAW),
         archived: async () => new Map((await readHeads(pool('oxbow_archive'))).map(({ partition, next }) => [partition, next])),
         archivedTo: () => archivedTo(pool('oxbow_archive'))
@@ -206,6 +204,10 @@ async function examineStores (config: Config, { urls }: ReachedDatabases, { now 
   } finally {
     await Promise.all([...pools.values()].map(one => one.end()))
   }
+}
+
+function usableFolder (path: string): ArchiveFolder {
+  return { path, fault: () => access(path, constants.R_OK | constants.W_OK | constants.X_OK).then(() => undefined, faultOf) }
 }
 
 function faultOf (error: NodeJS.ErrnoException): string { return error.code === 'ENOENT' ? 'missing' : error.code ?? 'unknown' }

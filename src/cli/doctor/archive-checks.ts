@@ -1,12 +1,17 @@
-/** The folder of the archive and how far it has come → a finding. */
+/** The folder of the archive, where it has one, and how far it has come → a finding. */
 
 import type { EpochMs } from '../../model/units.ts'
 import { type Check, type Finding, note, ok, wrong } from './check.ts'
 
-export interface ArchiveParts {
-  folder: string
+export interface ArchiveFolder {
+  path: string
   /** Code of the system when it is not there for reading and writing; `missing`: there is none yet. */
-  folderFault (): Promise<string | undefined>
+  fault (): Promise<string | undefined>
+}
+
+export interface ArchiveParts {
+  /** `undefined`: objects stand in a bucket, which has a check of its own. */
+  folder: ArchiveFolder | undefined
   /** Offset after the last raw record on the bus, by partition. */
   ends (): Promise<ReadonlyMap<number, number>>
   /** Offset of the first raw record that is not archived, by partition. */
@@ -17,13 +22,13 @@ export interface ArchiveParts {
 
 export function archiveCheck (parts: ArchiveParts): Check { return { name: 'archive', run: () => archive(parts) } }
 
-async function archive ({ folder, folderFault, ends, archived, archivedTo }: ArchiveParts): Promise<Finding> {
+async function archive ({ folder, ends, archived, archivedTo }: ArchiveParts): Promise<Finding> {
   // Asked first: what is archived later only makes fewer wait.
   const next = await archived()
-  const fault = await folderFault()
+  const fault = await folder?.fault()
   const isUsed = [...next.values()].some(offset => offset > 0)
   if (fault !== undefined && (fault !== 'missing' || isUsed)) {
-    return wrong(`${folder} ${fault === 'missing' ? 'is missing' : `cannot be read and written (${fault})`}`, 'bring the folder back, or set archive.folder; until then original bytes wait on the bus')
+    return wrong(`${folder!.path} ${fault === 'missing' ? 'is missing' : `cannot be read and written (${fault})`}`, 'bring the folder back, or set archive.folder; until then original bytes wait on the bus')
   }
   const end = await ends()
   const younger = [...next].filter(([partition, offset]) => offset > (end.get(partition) ?? 0)).length

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import { archiveCheck, type ArchiveParts } from '../../../../src/cli/doctor/archive-checks.ts'
 import { epochMs } from '../../../../src/model/units.ts'
 
+const folder = (fault?: string) => ({ path: '/data/archive', fault: async () => fault })
 const find = (parts: Partial<ArchiveParts> = {}) => archiveCheck({
-  folder: '/data/archive', folderFault: async () => undefined, ends: async () => new Map([[0, 5], [1, 3]]), archived: async () => new Map([[0, 5], [1, 3]]),
+  folder: folder(), ends: async () => new Map([[0, 5], [1, 3]]), archived: async () => new Map([[0, 5], [1, 3]]),
   archivedTo: async () => epochMs(Date.UTC(2026, 2, 5)), ...parts
 }).run()
 
@@ -16,10 +17,14 @@ test('records that wait are noted', async () => {
 })
 
 test('a folder that cannot be used is wrong, one that is not made yet is not', async () => {
-  expect(await find({ folderFault: async () => 'EACCES' })).toMatchObject({ verdict: 'wrong', message: '/data/archive cannot be read and written (EACCES)' })
-  expect(await find({ folderFault: async () => 'missing' })).toMatchObject({ verdict: 'wrong', message: '/data/archive is missing' })
+  expect(await find({ folder: folder('EACCES') })).toMatchObject({ verdict: 'wrong', message: '/data/archive cannot be read and written (EACCES)' })
+  expect(await find({ folder: folder('missing') })).toMatchObject({ verdict: 'wrong', message: '/data/archive is missing' })
   const fresh = { ends: async () => new Map(), archived: async () => new Map([[0, 0]]), archivedTo: async () => undefined }
-  expect(await find({ ...fresh, folderFault: async () => 'missing' })).toEqual({ verdict: 'ok', message: '0 raw records wait' })
+  expect(await find({ ...fresh, folder: folder('missing') })).toEqual({ verdict: 'ok', message: '0 raw records wait' })
+})
+
+test('an archive in a bucket needs no folder', async () => {
+  expect(await find({ folder: undefined })).toMatchObject({ verdict: 'ok' })
 })
 
 test('an archive that has more than the bus ever had is wrong', async () => {
