@@ -4,13 +4,13 @@ import { VERSION } from './config/product.ts'
 import type { Config } from './config/schema.ts'
 import { assertMayStart } from './config/start-refusals.ts'
 import type { QuarantineReview } from './ingest/quarantine/quarantine-review.ts'
+import type { RegistryView } from './ingest/schemas/registry.ts'
 import { keyFileOf } from './platform/keys/key-file.ts'
-import { reachStores } from './platform/postgres/open-stores.ts'
-import type { RegistryView } from './ingest/schemas/foreign-view.ts'
 import type { ArchiveView } from './stores/archive/archive-view.ts'
 import type { ParquetView } from './stores/archive/parquet/parquet-view.ts'
 import { startAll } from './system/all-role.ts'
 import { viewArchive, viewParquet } from './system/archive.ts'
+import { visitDatabases } from './system/databases.ts'
 import { openDoor } from './system/door.ts'
 import { createIdentity, loadModels, openKeys, startBus } from './system/foundations.ts'
 import { builtOn, type Ground, groundOf, stopAll, type SystemOptions } from './system/ground.ts'
@@ -41,8 +41,7 @@ export async function startSystem (options: SystemOptions): Promise<System> {
  *  @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openReview (options: SystemOptions): Promise<{ review: QuarantineReview, close (): Promise<void> }> {
   return builtOn(groundOf(options), async ground => {
-    const stores = await reachStores(ground.config)
-    ground.running.push({ name: 'stores', stop: stores.close })
+    const stores = await visitDatabases(ground)
     const models = await loadModels(ground.config)
     const keys = await openKeys(ground, stores)
     const identity = createIdentity(ground, stores, keys)
@@ -56,8 +55,7 @@ export async function openReview (options: SystemOptions): Promise<{ review: Qua
 export async function openRegistry (options: SystemOptions): Promise<{ registry: RegistryView, close (): Promise<void> }> {
   return builtOn(groundOf(options), async ground => {
     const models = await loadModels(ground.config)
-    const stores = await reachStores(ground.config)
-    ground.running.push({ name: 'stores', stop: stores.close })
+    const stores = await visitDatabases(ground)
     return { registry: viewRegistry(ground, stores, models), close: () => stopAll(ground) }
   })
 }
@@ -65,8 +63,7 @@ export async function openRegistry (options: SystemOptions): Promise<{ registry:
 /** What stands in the archive of this deployment, whether or not a server runs. @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openArchiveView (options: SystemOptions): Promise<{ view: ArchiveView, close (): Promise<void> }> {
   return builtOn(groundOf(options), async ground => {
-    const stores = await reachStores(ground.config)
-    ground.running.push({ name: 'stores', stop: stores.close })
+    const stores = await visitDatabases(ground)
     return { view: await viewArchive(ground, stores), close: () => stopAll(ground) }
   })
 }
@@ -74,8 +71,7 @@ export async function openArchiveView (options: SystemOptions): Promise<{ view: 
 /** What operators ask about the Parquet files of this deployment, whether or not a server runs. @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openParquetView (options: SystemOptions): Promise<{ view: ParquetView, close (): Promise<void> }> {
   return builtOn(groundOf(options), async ground => {
-    const stores = await reachStores(ground.config)
-    ground.running.push({ name: 'stores', stop: stores.close })
+    const stores = await visitDatabases(ground)
     return { view: await viewParquet(ground, stores), close: () => stopAll(ground) }
   })
 }

@@ -14,7 +14,7 @@ const TIMESCALE_ALONE = 'test/integration/**/*.timescale.test.ts'
 /** What reads or writes the series store. */
 const ON_SERIES = [
   'test/integration/stores/series/**/*.test.ts', 'test/integration/stream/**/*.test.ts', 'test/integration/fhir/jobs/**/*.test.ts', 'test/integration/fhir/views/**/*.test.ts',
-  'test/integration/stores/reprocess/**/*.test.ts', 'test/integration/ingest/release*.test.ts', 'test/integration/platform/postgres/migrate.test.ts', 'test/integration/cli/held.test.ts', TIMESCALE_ALONE
+  'test/integration/stores/reprocess/**/*.test.ts', 'test/integration/ingest/quarantine/release*.test.ts', 'test/integration/platform/postgres/migrate.test.ts', 'test/integration/cli/held.test.ts', TIMESCALE_ALONE
 ]
 const e2e = { root, fileParallelism: false, testTimeout: 600_000, hookTimeout: 120_000 }
 

@@ -2,6 +2,7 @@
 
 import { open } from 'node:fs/promises'
 import { parseArgs } from 'node:util'
+import { DAY_MS } from '../model/units.ts'
 import type { ListedFile, ParquetView, Whose } from '../stores/archive/parquet/parquet-view.ts'
 import { givenNumber, wrongUse } from './given.ts'
 import { type CliContext, EXIT } from './verb.ts'
@@ -16,8 +17,8 @@ docs/archive.md.
 
   --device NAME  the device's name in telemetry
   --series N     the number of a series, as list prints it
-  --day DAY      as 2026-03-01; --since and --until: the first and the last one
-  --to FILE      where open writes; a file that exists stays as it is
+  --day DAY      as 2026-03-01; --from and --until: the first and the last one
+  --out FILE     where open writes; a file that exists stays as it is
   --version N    where a day has more than one file
 `
 
@@ -25,9 +26,9 @@ const OPTIONS = {
   device: { type: 'string' },
   series: { type: 'string' },
   day: { type: 'string' },
-  since: { type: 'string' },
+  from: { type: 'string' },
   until: { type: 'string' },
-  to: { type: 'string' },
+  out: { type: 'string' },
   version: { type: 'string' },
   config: { type: 'string' },
   json: { type: 'boolean', default: false }
@@ -36,7 +37,6 @@ const OPTIONS = {
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS, allowPositionals: true }>>['values']
 type Job = (view: ParquetView, context: CliContext) => Promise<number>
 
-const DAY_MS = 86_400_000
 
 /** @param args what stands behind `archive parquet` */
 export async function runParquet (args: readonly string[], context: CliContext, openView: OpenParquetView): Promise<number> {
@@ -55,8 +55,8 @@ export async function runParquet (args: readonly string[], context: CliContext, 
 
 function listJob (values: Values): Job {
   const day = givenDay('--day', values.day)
-  if (values.to !== undefined || values.version !== undefined) throw wrongUse('--to and --version are for open')
-  const filter = { whose: whoseOf(values), from: day ?? givenDay('--since', values.since), to: day ?? givenDay('--until', values.until) }
+  if (values.out !== undefined || values.version !== undefined) throw wrongUse('--out and --version are for open')
+  const filter = { whose: whoseOf(values), from: day ?? givenDay('--from', values.from), to: day ?? givenDay('--until', values.until) }
   return async (view, { stdout, stderr }) => {
     let count = 0
     for await (const file of view.list(filter)) {
@@ -69,16 +69,16 @@ function listJob (values: Values): Job {
 }
 
 function openJob (values: Values): Job {
-  const { to } = values
+  const { out } = values
   const [whose, day] = [whoseOf(values), givenDay('--day', values.day)]
-  if (values.since !== undefined || values.until !== undefined || whose === undefined || day === undefined || to === undefined) throw wrongUse('open takes --device NAME or --series N, --day DAY and --to FILE')
+  if (values.from !== undefined || values.until !== undefined || whose === undefined || day === undefined || out === undefined) throw wrongUse('open takes --device NAME or --series N, --day DAY and --out FILE')
   const version = values.version === undefined ? undefined : givenNumber(values.version, '--version', { minimum: 1, maximum: 2 ** 31 - 1, isWhole: true })
   return async (view, { stdout }) => {
     const { entry, file } = await view.open({ whose, day, version })
-    await writePrivate(to, file)
+    await writePrivate(out, file)
     stdout(values.json
-      ? `${JSON.stringify({ ...asJson({ ...entry, isUpToDate: true }), isUpToDate: undefined, file: to })}\n`
-      : `${to}: ${entry.rows} readings of ${dayText(entry.day)}, version ${entry.version}. It is not sealed any more: only its owner can read it.\n`)
+      ? `${JSON.stringify({ ...asJson({ ...entry, isUpToDate: true }), isUpToDate: undefined, file: out })}\n`
+      : `${out}: ${entry.rows} readings of ${dayText(entry.day)}, version ${entry.version}. It is not sealed any more: only its owner can read it.\n`)
     return EXIT.done
   }
 }
@@ -86,7 +86,7 @@ function openJob (values: Values): Job {
 /** For its owner alone; what is there already stays. */
 async function writePrivate (path: string, bytes: Uint8Array): Promise<void> {
   const handle = await open(path, 'wx', 0o600).catch((error: NodeJS.ErrnoException) => {
-    throw wrongUse(error.code === 'EEXIST' ? '--to names a file that exists: it is left as it is' : `--to cannot be written (${error.code ?? 'unknown'})`)
+    throw wrongUse(error.code === 'EEXIST' ? '--out names a file that exists: it is left as it is' : `--out cannot be written (${error.code ?? 'unknown'})`)
   })
   try {
     await handle.writeFile(bytes)

@@ -13,22 +13,22 @@ export type OpenArchiveView = (context: CliContext, configFile?: string) => Prom
 
 const USAGE = `Usage: oxbow archive verify [--from TIME] [--to TIME] [--json]
        oxbow archive list   [--from TIME] [--to TIME] [--json]
-       oxbow archive parquet list [--device NAME | --series N] [--day DAY | --since DAY] [--until DAY] [--json]
-       oxbow archive parquet open --device NAME | --series N --day DAY [--version N] --to FILE [--json]
+       oxbow archive parquet list [--device NAME | --series N] [--day DAY | --from DAY] [--until DAY] [--json]
+       oxbow archive parquet open --device NAME | --series N --day DAY [--version N] --out FILE [--json]
 
 The archive holds the original bytes of everything that was stored. 'verify' reads
 all of it again and proves that nothing is missing: every object is the one that was
 written, the offsets of the raw topic follow on without a gap, and every place of
-every request is archived or stands in quarantine's book, once. It names what is
-not so; docs/archive.md says what to do. It changes nothing, and runs beside the
+every request is archived or stands in quarantine's book, once. It names everything that
+fails; docs/archive.md says what to do. It changes nothing, and runs beside the
 server or without it. Exit code 0: all of it holds, 1: something was found.
-Of requests so new that records of them may still be on the bus it says how many
-are not judged yet. It first waits until what is on the bus is archived, at most a
+Requests so recent that some of their records may still be on the bus are counted as
+not judged yet. It first waits until what is on the bus is archived, at most a
 minute, and not at all where archive.sliceTime is longer than 50 s.
 
   --from TIME    only objects with records that came in at or after (ISO 8601 with zone)
-  --to TIME      only objects with records that came in before; with a part only of
-                 the archive, requests are not looked at
+  --to TIME      only objects with records that came in before; when only part of the
+                 archive is read, requests are not checked
   --config FILE  settings as JSON, as for serve
   --json         the result as JSON; of 'list' a line for each object
   --help         this text

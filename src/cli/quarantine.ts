@@ -34,8 +34,8 @@ Filters (resubmit and discard need --reason or ids; they touch open items only):
   --schema ID          number of the schema it was sent in, or that it names and
                        nobody knows; may be repeated; 0: not known
   --device NAME        the device's name in telemetry
-  --since TIME         first seen at or after (ISO 8601 with zone)
-  --until TIME         first seen before
+  --from TIME          first seen at or after (ISO 8601 with zone)
+  --to TIME            first seen before
 
   --limit N            most items listed (default 100)
   --because TEXT       why, kept for good with your login name; no patient data
@@ -49,8 +49,8 @@ const OPTIONS = {
   state: { type: 'string', multiple: true },
   schema: { type: 'string', multiple: true },
   device: { type: 'string' },
-  since: { type: 'string' },
-  until: { type: 'string' },
+  from: { type: 'string' },
+  to: { type: 'string' },
   limit: { type: 'string', default: '100' },
   because: { type: 'string' },
   config: { type: 'string' },
@@ -183,8 +183,8 @@ function filterOf (values: Values): Omit<ListFilter, 'limit'> {
     ...(values.state === undefined ? {} : { states: values.state.map(state => oneOf('--state', state, ITEM_STATES)) }),
     ...(values.schema === undefined ? {} : { schemaIds: values.schema.map(schemaNumber) }),
     ...(values.device === undefined ? {} : { deviceId: values.device }),
-    ...(values.since === undefined ? {} : { arrivedFrom: timeOf('--since', values.since) }),
-    ...(values.until === undefined ? {} : { arrivedUntil: timeOf('--until', values.until) })
+    ...(values.from === undefined ? {} : { arrivedFrom: timeOf('--from', values.from) }),
+    ...(values.to === undefined ? {} : { arrivedUntil: timeOf('--to', values.to) })
   }
 }
 

@@ -17,18 +17,18 @@ const USAGE = `Usage: oxbow reprocess --from TIME --to TIME [--devices NAME,...]
 Reads the original bytes of a span of time again from the archive, puts the readings
 right where today's rules read them otherwise, and has every closed window of the span
 computed again with the pipeline, the calibrations and the associations as they are
-now. A window whose content is another gets a new revision, status corrected, under the
+now. A window whose content changed gets a new revision, status corrected, under the
 same id; the others stay as they are, byte for byte. Nothing is taken away.
 
 Beside a server the server's stream computes the windows, a portion at a time, between
 what comes in. Without one, with the embedded PostgreSQL, this process does it.
-It may be ended at any time: the same words, or --resume, go on where it was.
+It can be stopped at any time: the same command again, or --resume, goes on where it was.
 Exit code 0: done, 1: not done, or a part of the archive could not be read.
 
   --from TIME      readings taken at or after (ISO 8601 with zone)
   --to TIME        readings taken before
   --devices NAMES  only these, by their names in telemetry, with commas between
-  --pipeline NAME  which must be the one installed, by its version or its digest
+  --pipeline NAME  refuse unless this one is installed (its version or its digest)
   --resume         go on with what is not done, whatever it was
   --config FILE    settings as JSON, as for serve
   --json           the result as JSON
@@ -136,7 +136,7 @@ function notes (counts: ReprocessCounts): string[] {
     [counts.waiting, 'records of the raw topic were not archived yet when this began (archive.sliceTime)'],
     [counts.erased, 'readings were erased with their key, of any time that was read'],
     [counts.unreadable, "readings, at most, stand in what could not be read: 'oxbow archive verify' names it"],
-    [counts.unassigned, 'originals are of a time in which nobody wears their device now, or went to another while this ran'],
+    [counts.unassigned, 'originals are of a time in which, by the associations of now, nobody wore the device, or the association changed while this ran'],
     [counts.refused, 'originals would be refused today: their readings stay'],
     [counts.kept, 'readings hold a value that no original that was read gives today: it stays']
   ]

@@ -23,8 +23,10 @@ export interface TelemetryAnswer {
   fields?: readonly { index: number, field: string, reason: string }[]
 }
 
+const ATTEMPTS_MAX = 8
+
 export interface TelemetryClient {
-  /** Resolves once the server holds the records durably. @throws ServiceError unavailable after `attemptsMax` tries, forbidden, incorrect */
+  /** Resolves once the server holds the records durably. @throws ServiceError unavailable after {@link ATTEMPTS_MAX} tries, forbidden, incorrect */
   send (records: readonly TelemetryRecord[]): Promise<TelemetryAnswer>
 }
 
@@ -34,11 +36,10 @@ export interface TelemetryClientOptions {
   /** Asked before each request: tokens end. */
   token: () => Promise<string>
   signal: AbortSignal
-  attemptsMax?: number
   timeoutMs?: number
 }
 
-export function createTelemetryClient ({ url, token, signal, attemptsMax = 8, timeoutMs = 30_000 }: TelemetryClientOptions): TelemetryClient {
+export function createTelemetryClient ({ url, token, signal, timeoutMs = 30_000 }: TelemetryClientOptions): TelemetryClient {
   const address = new URL('/ingest/telemetry', url)
   return {
     send: async records => {
@@ -50,7 +51,7 @@ export function createTelemetryClient ({ url, token, signal, attemptsMax = 8, ti
         if (counts !== undefined) return counts
         signal.throwIfAborted()
         if (answer !== undefined && answer.status !== 429 && answer.status < 500) throw refused(answer.status)
-        if (attempt === attemptsMax) throw new ServiceError('unavailable', 'HTTP_UNREACHABLE', `the server did not take the readings in ${attemptsMax} tries`)
+        if (attempt === ATTEMPTS_MAX) throw new ServiceError('unavailable', 'HTTP_UNREACHABLE', `the server did not take the readings in ${ATTEMPTS_MAX} tries`)
         const waitS = Number(answer?.headers.get('Retry-After') ?? Math.min(8, 2 ** (attempt - 2)))
         await delay(waitS * 1000, undefined, { signal })
       }

@@ -9,12 +9,12 @@ import { EXIT, type Verb } from './verb.ts'
 
 const USAGE = `Usage: oxbow topics apply [--dry-run] [--config FILE]
 
-Makes the topics of Oxbow that are missing on the Kafka cluster (kafka.brokers), and sets
-what is set otherwise, above all that the broker removes nothing by itself: what is read
+Makes the topics of Oxbow that are missing on the Kafka cluster (kafka.brokers), and corrects
+settings that differ, above all so that the broker removes nothing by itself: what is read
 and older than bus.retain is removed by Oxbow. The number of partitions and of copies of a
 topic that is there is reported and not changed: readings of a device would change their
 partition, and copies are moved with the tools of Kafka. A server makes what is missing at
-its start too; this verb is for a login that may do so where the server's may not.
+its start too; use this verb with a login that has rights which the server's has not.
 
   --dry-run      say what would be done
   --config FILE  settings as JSON, as for serve

@@ -124,6 +124,7 @@ export const SETTINGS = {
   'schemas.password': secret('Password (or API secret) of `schemas.username`.'),
   'schemas.token': secret('Bearer token for an external schema registry, instead of a user.'),
   'quarantine.itemsMax': whole(5_000_000, 1, 1_000_000_000, 'Most items kept in quarantine; when reached the door answers 429.'),
+  'quarantine.bytesMax': whole(8 * 1024 ** 3, 1_024, 1024 ** 4, 'Most sealed bytes of the items kept in quarantine; when reached the door answers 429.'),
   'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept after it was seen last.'),
   'quarantine.retainWaiting': duration(180 * 86_400_000, 'How long an item that waits for an association is kept after it was seen last.'),
 
@@ -132,10 +133,11 @@ export const SETTINGS = {
   'bus.backlogMax': whole(2_000_000, 1, 1_000_000_000, 'Most records appended and not yet consumed; when reached the door answers 429 with `Retry-After`.'),
   'bus.retain': duration(24 * 3_600_000, 'How long consumed readings stay on the bus. Raw records stay until the archive has them.'),
 
-  'archive.folder': text('', 'Folder of the archive of original bytes, on this machine; empty: `archive` below `dataDir`.'),
+  'archive.store': choice('disk', ['disk', 's3'], '`disk` keeps the archive of original bytes in a folder of this machine; `s3` in the bucket that the settings `s3.*` name.'),
+  'archive.folder': text('', 'With `archive.store` = `disk`: folder of the archive, on this machine; empty: `archive` below `dataDir`.'),
   'archive.sliceTime': duration(10 * 60_000, 'Raw records of a partition are gathered at most this long before they are written as one object.', { minimum: 1_000, maximum: 86_400_000 }),
   'archive.sliceBytes': whole(8 * 1024 * 1024, 1_024, 64 * 1024 * 1024, 'Raw records of a partition are written once they have so many bytes together, and before that when all partitions together hold 64 MiB.'),
-  'archive.backlogMax': whole(20_000_000, 1, 10_000_000_000, 'Most raw records that wait for the archive: it may stand still so long before the door answers 429.'),
+  'archive.backlogMax': whole(20_000_000, 1, 10_000_000_000, 'Most raw records that wait for the archive; when reached the door answers 429.'),
   'archive.parquetQuiet': duration(3_600_000, 'The readings of a series of one UTC day are written as Parquet once the day has been over for this long, and again when they changed and then stayed the same for as long.', { minimum: 0, maximum: 7 * 86_400_000 }),
 
   'kafka.brokers': text('', 'Addresses of some brokers of the cluster, `host:port`, with commas between.'),
@@ -223,7 +225,6 @@ export const SETTINGS = {
   'kms.accessKeyId': text('', 'Access key for KMS; empty: credentials as the AWS SDK finds them (environment, shared files, role of the machine or container).'),
   'kms.secretAccessKey': secret('Secret of `kms.accessKeyId`.'),
 
-  'archive.store': choice('disk', ['disk', 's3'], '`disk` keeps the archive of original bytes in a folder of this machine; `s3` in the bucket that the settings `s3.*` name.'),
   's3.bucket': text('', 'Bucket of the archive, for this deployment alone.'),
   's3.region': text('', 'Region of the bucket; empty: as the AWS SDK finds it.'),
   's3.endpoint': text('', 'Address of another store that speaks the API of S3; empty: that of AWS in the region.'),

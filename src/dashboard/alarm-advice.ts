@@ -6,7 +6,7 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'quarantine-full': 'The quarantine is full and the door answers 429: re-submit or discard items with oxbow quarantine.',
   'quarantine-expiring': 'Items of the quarantine are discarded within seven days: re-submit what is wanted.',
   'bus-behind': 'Readings arrive faster than they are stored: look at disk and CPU of the series database.',
-  'bus-failed': 'The bus cannot be reached, readings are refused with 503: look at its PostgreSQL.',
+  'bus-failed': 'The bus cannot be reached, readings are refused with 503: look at its PostgreSQL, or the Kafka cluster.',
   'stream-stopped': 'A series writer stands still; what came in waits on the bus: see the stack in the log.',
   'inlet-stopped': 'A topic that devices write to is not read; its records wait there: see the reason in the log before its retention removes them.',
   'inlet-lost': 'Records of a topic that devices write to were gone before they were read: see the log for which, and ask their sender for them.',
@@ -22,6 +22,6 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'egress-dead-letter': 'A destination refuses a Bundle for good, it is kept aside: see the log for why.',
   'job-failing': 'A job in the background fails and is tried again: see the code in the log.',
   'disk-low': 'The disk of the data directory or of the archive is nearly full: make room before PostgreSQL or the archive stops.',
-  'archive-failed': 'Original bytes cannot be archived, they wait on the bus and readings go on: look at the folder of the archive and the code in the log.',
+  'archive-failed': 'Original bytes cannot be archived, they wait on the bus and readings go on: look at the folder or bucket of the archive and the code in the log.',
   'archive-behind': 'More than half of the raw records that may wait for the archive do: at the limit the door answers 429.'
 }

@@ -4,7 +4,7 @@
 import { ServiceError } from '../model/errors.ts'
 import type { ReasonCode } from '../model/reason.ts'
 import type { EpochMs } from '../model/units.ts'
-import { type AcceptDeps, encodingOf, itemOf, rejectedFailure, sourceText, withDestroyed } from './accept.ts'
+import { type AcceptDeps, encodingOf, itemOf, rejectedFailure, withDestroyed } from './accept.ts'
 import { fractionsByBody } from './check-reading.ts'
 import { bodyKind, type IncomingBody } from './decode/content.ts'
 import { decodeBody } from './decode/decode-body.ts'
@@ -13,7 +13,7 @@ import type { Failure } from './identify.ts'
 import { publishGroups } from './publish-groups.ts'
 import { sealedLength } from './quarantine/quarantine.ts'
 import type { NewItem } from './quarantine/quarantine-item.ts'
-import type { Origin, SourcePosition } from './raw-frame.ts'
+import { type Origin, type SourcePosition, sourceText } from './source-position.ts'
 
 export interface IncomingMessage extends IncomingBody { source: SourcePosition }
 

@@ -13,7 +13,7 @@ import type { Failure, GateVisit, Identified, Identify, SidGroup } from './ident
 import { type PublishDeps, publishGroups } from './publish-groups.ts'
 import { type Quarantine, sealedLength } from './quarantine/quarantine.ts'
 import type { BodyEncoding, NewItem } from './quarantine/quarantine-item.ts'
-import type { Origin, SourcePosition } from './raw-frame.ts'
+import { type Origin, type SourcePosition, sourceText } from './source-position.ts'
 
 export interface AcceptDeps extends PublishDeps {
   identify: Identify
@@ -166,8 +166,6 @@ export function itemOf ({ kind, record, reason, field }: Failure, origin: Origin
 }
 
 function placeInBody ({ index }: DecodedRecord): number { return index }
-
-export function sourceText ({ inlet, number }: SourcePosition): string { return `${inlet}/${number}` }
 
 function findingOf ({ record, reason, field }: Failure): Finding {
   return { index: record.index, reason, detail: REASONS[reason], ...(field === undefined ? {} : { field }) }

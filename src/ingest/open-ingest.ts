@@ -20,15 +20,16 @@ import type { BodyLimits } from './decode/decode-body.ts'
 import { DECODE_LIMITS } from './decode/record.ts'
 import { createIdentify } from './identify.ts'
 import { createInFlight, type InFlight } from './in-flight.ts'
-import { openQuarantine, type Quarantine } from './quarantine/quarantine.ts'
+import { expireItems, type ExpiryOptions } from './quarantine/expiry.ts'
+import { openQuarantine, type Quarantine, type QuarantineOptions } from './quarantine/quarantine.ts'
 import { type DeviceIndexOf, returnedSource } from './quarantine/quarantine-item.ts'
-import { createQuarantineReview, expireItems, type ExpiryOptions, type QuarantineReview } from './quarantine/quarantine-review.ts'
+import { createQuarantineReview, type QuarantineReview } from './quarantine/quarantine-review.ts'
 import { createReleaser, type Releaser } from './quarantine/release.ts'
 import { createReleaseItems, type ReleaseItems } from './quarantine/release-items.ts'
 import { requarantine, type ReturnedReading } from './quarantine/requarantine.ts'
 import type { Rate } from './rate-limit.ts'
-import { createConfluentClient, type ForeignRegistrySettings } from './schemas/confluent-client.ts'
-import { createForeignSchemas } from './schemas/foreign-schemas.ts'
+import { createConfluentClient, type ExternalRegistrySettings } from './schemas/confluent-client.ts'
+import { createExternalSchemas } from './schemas/external-schemas.ts'
 import { createRegistry, type Registry } from './schemas/registry.ts'
 import { createSchemaLookup } from './schemas/schema-lookup.ts'
 
@@ -47,7 +48,7 @@ export interface IngestOptions {
   events: Pick<Events, 'accepted' | 'quarantined' | 'repeated' | 'released' | 'discarded' | 'limited' | 'schema' | 'raise' | 'clear'>
   now: () => EpochMs
   /** Where schemas are registered, if not here. */
-  foreignRegistry?: ForeignRegistrySettings | undefined
+  externalRegistry?: ExternalRegistrySettings | undefined
   /** Of decoding; what is missing has its default. */
   limits?: Partial<BodyLimits>
   /** How far ahead of the server a reading may lie, in ms. Default 5 min. */
@@ -55,12 +56,10 @@ export interface IngestOptions {
   /** What a gateway and a device may send over HTTP; absent: as much as they like. */
   gatewayRate?: Rate | undefined
   deviceRate?: Rate | undefined
-  quarantineItemsMax?: number
-  quarantineBytesMax?: number
+  /** Most open items, and their bytes; what is missing has its default. */
+  quarantineLimits?: Pick<QuarantineOptions, 'itemsMax' | 'bytesMax'>
   /** Times of expiry; what is missing has its default. */
   expiry?: Pick<ExpiryOptions, 'retainMs' | 'retainWaitingMs' | 'announceMs' | 'retainSettledMs'>
-  /** How often counters are written. Default 1 s. */
-  countersEveryMs?: number
   /** Pause before a release that had no answer is tried again. Default 5 s. */
   releaseRetryMs?: number
   /** Told apart in source positions. Default random. */
@@ -109,19 +108,17 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
   const limits: BodyLimits = { ...DECODE_LIMITS, ...CONTENT_LIMITS, ...options.limits }
   const publish: Bus['publish'] = records => bus.publish(records)
   const quarantine = await openQuarantine({
-    pool, dataKeys, deviceIndexOf: options.deviceIndexOf, fingerprint: options.fingerprint, events, now,
-    ...(options.quarantineItemsMax === undefined ? {} : { itemsMax: options.quarantineItemsMax }),
-    ...(options.quarantineBytesMax === undefined ? {} : { bytesMax: options.quarantineBytesMax })
+    pool, dataKeys, deviceIndexOf: options.deviceIndexOf, fingerprint: options.fingerprint, events, now, ...options.quarantineLimits
   })
   const checkLimits = options.futureMaxMs === undefined ? CHECK_LIMITS : { futureMaxMs: options.futureMaxMs }
   const identify = createIdentify({
     resolve: options.resolve, firmwareNumber: options.firmwareNumber, models: options.models, checkLimits, onUnknownFirmware: raiseOnce(events)
   })
-  const { models, foreignRegistry } = options
+  const { models, externalRegistry } = options
   const schemas = createSchemaLookup({
     pool, now,
-    ...(foreignRegistry === undefined ? {} : {
-      foreign: kept => createForeignSchemas({ pool, models, events, registry: foreignRegistry.url, fetch: createConfluentClient(foreignRegistry), kept })
+    ...(externalRegistry === undefined ? {} : {
+      external: kept => createExternalSchemas({ pool, models, events, registry: externalRegistry.url, fetch: createConfluentClient(externalRegistry), kept })
     })
   })
   // What still comes in a schema that is not known raises it again.
@@ -129,8 +126,8 @@ export async function openIngest (options: IngestOptions): Promise<Ingest> {
     schemas.forgetMisses()
     events.clear('schema-refused')
   }
-  const registry = foreignRegistry === undefined ? createRegistry({ pool, models, events, onRegistered }) : undefined
-  const counters = createArrivalCounters({ pool, ...(options.countersEveryMs === undefined ? {} : { everyMs: options.countersEveryMs }) })
+  const registry = externalRegistry === undefined ? createRegistry({ pool, models, events, onRegistered }) : undefined
+  const counters = createArrivalCounters({ pool })
   const inFlight = createInFlight()
   const sidNow = async (deviceId: string) => (await options.resolve(deviceId, now())).sid
   const release = createReleaseItems({ publish, dataKeys, identify, quarantine, events, limits, schemas, sidNow })

@@ -8,6 +8,7 @@
 import { ServiceError } from '../model/errors.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
 import type { ContentKind, RecordBytes } from './decode/record.ts'
+import type { Origin } from './source-position.ts'
 
 const FORMAT = 0x02
 const FORMAT_WITHOUT_PLACES = 0x01
@@ -19,14 +20,6 @@ const WAY_CODE: Readonly<Record<Way, number>> = { arrived: 1, released: 2 }
 const HEAD_BYTES = 1 + 1 + 4 + 6 + 1
 const ORIGIN_BYTES = 1 + 6 + 4
 const RUN_BYTES = 2 + 4 + 4
-
-/** Where a request came in: `http/<instance>` and its number there, given before the append. */
-export interface SourcePosition { inlet: string, number: number }
-
-export interface Origin extends SourcePosition {
-  /** How many records the request had in all, those too that were not stored; 0: not known. */
-  records: number
-}
 
 /** Records at consecutive places of one request. */
 export interface PlaceRun {

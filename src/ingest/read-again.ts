@@ -9,7 +9,8 @@ import type { Schemas } from './decode/schemas.ts'
 import { createIdentify, type IdentifyDeps, type SidGroup } from './identify.ts'
 import { wasStored } from './quarantine/quarantine-item.ts'
 import { decodeItem } from './quarantine/release-items.ts'
-import { type Origin, type RawFrame, recordsOfFrame } from './raw-frame.ts'
+import { type RawFrame, recordsOfFrame } from './raw-frame.ts'
+import { type Origin, sourceText } from './source-position.ts'
 
 /** Records of one append with their originals in clear, one behind the other. */
 export interface RawOriginals { frame: RawFrame, originals: Buffer }
@@ -63,7 +64,7 @@ async function openAll (all: readonly RawOriginals[], schemas: Schemas): Promise
     const origins = originsOf(frame)
     for (const [place, bytes] of recordsOfFrame(frame, originals).entries()) {
       const origin = origins[place] ?? frame.origins[0]
-      const source = origin === undefined ? '' : `${origin.inlet}/${origin.number}`
+      const source = origin === undefined ? '' : sourceText(origin)
       const isReturned = wasStored({ source })
       const decoded = await decodeItem({ content: frame.content, schemaId: frame.schemaId, source }, bytes, { limits: NO_LIMITS, schemas })
       const record = decoded.unreadable === undefined ? decoded.records[0] : undefined

@@ -1,9 +1,9 @@
-/** Every topic of ours: key, writer, readers. Vendors' own topics are not ours and not here. */
+/** Every topic of ours: key, writers, readers. Vendors' own topics are not ours and not here. */
 
 export interface Stream {
   topic: string
   key: 'sid'
-  writer: string
+  writers: readonly string[]
   readers: readonly string[]
   holds: string
   /** `read`: as long as `bus.retain` says, once read. `until archived`: its reader releases what stands in the archive for good, and that may go at once. */
@@ -14,6 +14,6 @@ export const READINGS = 'oxbow.readings.v1'
 export const RAW = 'oxbow.raw.v1'
 
 export const STREAMS: readonly Stream[] = [
-  { topic: RAW, key: 'sid', writer: 'ingest/publish-groups', readers: ['stores/archive/writer'], holds: 'original bytes of each record, sealed with the key of its sid', stays: 'until archived' },
-  { topic: READINGS, key: 'sid', writer: 'ingest/publish-groups', readers: ['stream/runner'], holds: 'checked readings by sid', stays: 'read' }
+  { topic: RAW, key: 'sid', writers: ['ingest/publish-groups'], readers: ['stores/archive/writer'], holds: 'original bytes of each record, sealed with the key of its sid', stays: 'until archived' },
+  { topic: READINGS, key: 'sid', writers: ['ingest/publish-groups', 'stores/reprocess/compare-originals'], readers: ['stream/runner'], holds: 'checked readings by sid', stays: 'read' }
 ]

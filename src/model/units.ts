@@ -14,6 +14,7 @@ export function millivolt (value: number): Millivolt { return value as Millivolt
 export function percent (value: number): Percent { return value as Percent }
 
 export const HOUR_MS = 3_600_000
+export const DAY_MS = 86_400_000
 
 /** Beginning of the hour (UTC) that holds `time`: counters of every store stand by the hour of arrival. */
 export function hourOf (time: EpochMs): EpochMs { return epochMs(Math.floor(time / HOUR_MS) * HOUR_MS) }

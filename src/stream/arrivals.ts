@@ -1,5 +1,6 @@
 /** Records as taken from the bus → readings of a series, each fresh, late, or a repetition. */
 
+import type { ForeignRecord } from '../model/foreign-record.ts'
 import { FLAG, type Reading, type ReadingBatch, type Sid, type StoredReading } from '../model/reading.ts'
 import { decodeReadingBatch } from '../model/reading-record.ts'
 import { type EpochMs, hourOf } from '../model/units.ts'
@@ -10,9 +11,6 @@ import type { Count, Fill, RowIn, RowKey } from './sink.ts'
 export interface Arrival { batch: ReadingBatch, partition: number, offset: number }
 
 export interface TakenRecords { partition: number, firstOffset: number, nextOffset: number, records: readonly { offset: number, value: Uint8Array }[] }
-
-/** A record that is none of ours. */
-export interface ForeignRecord { partition: number, offset: number, value: Uint8Array }
 
 /** By sid, in order of offset; apart what cannot be read. */
 export function decodeArrivals (taken: readonly TakenRecords[]): { arrivals: Map<Sid, Arrival[]>, foreign: ForeignRecord[] } {

@@ -2,11 +2,12 @@
 
 import type { DeviceModel, DeviceModels } from '../model/device-model.ts'
 import { ServiceError } from '../model/errors.ts'
+import type { ForeignRecord } from '../model/foreign-record.ts'
 import type { SidContext } from '../model/identity.ts'
 import type { ModelKey, Sid, StoredReading } from '../model/reading.ts'
 import { type EpochMs, epochMs } from '../model/units.ts'
 import { type Amender, createAmender } from './amend.ts'
-import { type Arrival, decodeArrivals, type Findings, type ForeignRecord, type Late, noFindings, placeArrivals, placeLate, type TakenRecords } from './arrivals.ts'
+import { type Arrival, decodeArrivals, type Findings, type Late, noFindings, placeArrivals, placeLate, type TakenRecords } from './arrivals.ts'
 import { closeOpenWindows, type Revision, windowGroups } from './close-open-windows.ts'
 import { lookAheadMs } from './close-window.ts'
 import { lookbackCount } from './plausibility.ts'

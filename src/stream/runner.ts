@@ -2,6 +2,7 @@
  *  begin again at the resume point. */
 
 import { ServiceError } from '../model/errors.ts'
+import type { SetAside } from '../model/foreign-record.ts'
 import type { Sid } from '../model/reading.ts'
 import { READINGS } from '../model/streams.ts'
 import type { EpochMs } from '../model/units.ts'
@@ -10,7 +11,7 @@ import type { Bus, BusConsumer } from '../platform/bus/bus.ts'
 import { takeFor } from '../platform/bus/take-for.ts'
 import { pause } from '../platform/pause.ts'
 import type { WriteClock } from '../platform/write-clock.ts'
-import type { ForeignRecord, TakenRecords } from './arrivals.ts'
+import type { TakenRecords } from './arrivals.ts'
 import { createPipeline, type Pipeline } from './pipeline.ts'
 import type { PipelineParts } from './pipeline-parts.ts'
 import { portionsOf } from './portions.ts'
@@ -25,8 +26,7 @@ export interface RunnerParts extends Omit<PipelineParts, 'topic' | 'writer' | 'p
   now: () => EpochMs
   /** Gives the times of issue. */
   writes: WriteClock
-  /** Keeps records that are none of ours; durable when it resolves. A record may come again after a crash. */
-  setAside: (records: readonly ForeignRecord[]) => Promise<void>
+  setAside: SetAside
   /** Most readings in one commit, and how long to wait for the first of them before the clock is looked at. */
   readingsMax: number
   tickMs: number

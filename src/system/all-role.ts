@@ -8,12 +8,12 @@ import type { LinkageCommit } from '../fhir/resources/linkage-commit.ts'
 import { schemaName } from '../ingest/decode/fixed-schemas.ts'
 import type { Ingest } from '../ingest/open-ingest.ts'
 import { createSetAside } from '../ingest/quarantine/set-aside.ts'
-import { startTopicInlets } from '../ingest/topics/open-topic-inlets.ts'
+import { startTopicInlets } from '../ingest/topics/start-topic-inlets.ts'
 import { startUpkeep } from '../ingest/upkeep.ts'
 import { READINGS } from '../model/streams.ts'
 import { jobReport } from '../observability/events.ts'
-import { topicSourceOf } from '../platform/bus/open-topic-source.ts'
-import { topicWriterOf } from '../platform/bus/open-topic-writer.ts'
+import { topicSourceOf } from '../platform/bus/topic-source-of.ts'
+import { topicWriterOf } from '../platform/bus/topic-writer-of.ts'
 import type { ObjectStore } from '../platform/objects/object-store.ts'
 import { archiveFolderOf, openObjects } from '../platform/objects/open-objects.ts'
 import { type LinkageChange, notifyChange } from '../stores/linkage/change-feed.ts'
@@ -26,7 +26,7 @@ import { type DoorParts, openDoor } from './door.ts'
 import { createIdentity, loadModels, openFeed, openKeys, startBus } from './foundations.ts'
 import type { Ground } from './ground.ts'
 import { createLeading, type Leading } from './leading.ts'
-import { openSeries, type SeriesGround, startStream, watchHost, windowSizesOf } from './stream.ts'
+import { openSeries, type SeriesParts, startStream, watchHost, windowSizesOf } from './stream.ts'
 import type { Running } from './running.ts'
 
 interface LeadingWork { egress: Egress, jobs: LinkageJobs, stop (): Promise<void> }
@@ -34,7 +34,7 @@ interface LeadingWork { egress: Egress, jobs: LinkageJobs, stop (): Promise<void
 interface Parts extends DoorParts {
   objects: ObjectStore
   ingest: Ingest
-  ground: SeriesGround
+  seriesParts: SeriesParts
   runners: Runners
 }
 
@@ -53,9 +53,9 @@ export async function startAll (ground: Ground): Promise<Running> {
   const series = await openSeries(ground, stores, models)
   const fhir = fhirOn(ground, series, { stores, identity })
   const runners = startStream(ground, series, {
-    bus, models, contexts: identity.contexts, setAside: createSetAside(ingest.quarantine, now), onWindows: () => { leading.current()?.egress.wake() }
+    bus, models, contexts: identity.contexts, setAside: createSetAside(ingest.quarantine, now, READINGS), onWindows: () => { leading.current()?.egress.wake() }
   })
-  const parts: Parts = { stores, bus, keys, objects, identity, models, ingest, ground: series, runners }
+  const parts: Parts = { stores, bus, keys, objects, identity, models, ingest, seriesParts: series, runners }
   running.push({ name: 'egress, jobs and files', stop: leading.stop })
   leading.run(() => lead(ground, parts, fhir))
   await openFeed(ground, stores, changedElsewhere(parts))
@@ -67,7 +67,7 @@ export async function startAll (ground: Ground): Promise<Running> {
   return { address, models }
 }
 
-function fhirOn ({ config, now, log, events }: Ground, { series, mappings, writes }: SeriesGround, { stores, identity }: Pick<DoorParts, 'stores' | 'identity'>): Fhir {
+function fhirOn ({ config, now, log, events }: Ground, { series, mappings, writes }: SeriesParts, { stores, identity }: Pick<DoorParts, 'stores' | 'identity'>): Fhir {
   return openFhir({
     ...mappings, series, contexts: identity.viewContexts, schemaName, events, now, writes, destinations: config['egress.destinations'],
     topicWriter: topic => topicWriterOf(config, topic, detail => { log.debug('egress', { detail }) }),
@@ -79,11 +79,11 @@ function fhirOn ({ config, now, log, events }: Ground, { series, mappings, write
 function lead (ground: Ground, parts: Parts, fhir: Fhir): LeadingWork {
   const egress = fhir.startEgress()
   const jobs = startJobs(ground, parts)
-  const files = startParquetFiles(ground, { ...parts, series: parts.ground.series })
+  const files = startParquetFiles(ground, { ...parts, series: parts.seriesParts.series })
   return { egress, jobs, stop: async () => { await Promise.all([egress.close(), jobs.stop(), files.stop()]) } }
 }
 
-function startJobs ({ config, now, events }: Ground, { stores, bus, identity, models, ingest, ground: { series }, runners }: Parts): LinkageJobs {
+function startJobs ({ config, now, events }: Ground, { stores, bus, identity, models, ingest, seriesParts: { series }, runners }: Parts): LinkageJobs {
   const linkagePool = stores.pool('oxbow_linkage')
   return startLinkageJobs({
     linkagePool,

@@ -1,14 +1,13 @@
 /** The archive of original bytes and of Parquet: their writers, and what an operator sees of them. */
 
 import { setTimeout as delay } from 'node:timers/promises'
-import type { Config } from '../config/schema.ts'
 import type { Quarantine } from '../ingest/quarantine/quarantine.ts'
 import { createSetAside } from '../ingest/quarantine/set-aside.ts'
 import { identifierSystem } from '../model/identifier.ts'
 import { RAW } from '../model/streams.ts'
 import type { DeviceModels } from '../model/device-model.ts'
 import type { Bus } from '../platform/bus/bus.ts'
-import { readEnds } from '../platform/bus/embedded/tables.ts'
+import { topicEnds } from '../platform/bus/topic-ends.ts'
 import { openKeyRing } from '../platform/keys/open-key-ring.ts'
 import type { ObjectStore } from '../platform/objects/object-store.ts'
 import { openObjectReader } from '../platform/objects/open-objects.ts'
@@ -16,14 +15,14 @@ import type { Repetition } from '../platform/repeat.ts'
 import type { Stores } from '../platform/postgres/open-stores.ts'
 import { type ArchiveView, archiveView } from '../stores/archive/archive-view.ts'
 import { openArchive } from '../stores/archive/open-archive.ts'
-import { startParquet } from '../stores/archive/parquet/open-parquet.ts'
+import { startParquet } from '../stores/archive/parquet/start-parquet.ts'
 import { createParquetView, type ParquetView } from '../stores/archive/parquet/parquet-view.ts'
 import { identitiesOf } from '../stores/linkage/device-identity.ts'
 import { createSeriesStore, type SeriesStore } from '../stores/series/series-store.ts'
 import { createIdentity, type Identity, type Keys, openKeys } from './foundations.ts'
 import type { Ground } from './ground.ts'
 
-export interface ArchiveGround {
+export interface ArchiveParts {
   stores: Stores
   bus: Bus
   keys: Keys
@@ -34,7 +33,7 @@ export interface ArchiveGround {
 }
 
 /** Stopped after the door: what came in by then is archived too. */
-export function startArchive ({ config, now, events, running }: Ground, { stores, bus, keys, identity, objects, quarantine }: ArchiveGround): void {
+export function startArchive ({ config, now, events, running }: Ground, { stores, bus, keys, identity, objects, quarantine }: ArchiveParts): void {
   const archive = openArchive({
     bus, pool: stores.pool('oxbow_archive'), objects, events, now,
     setAside: async records => { await createSetAside(await quarantine, now, RAW)(records) },
@@ -44,10 +43,10 @@ export function startArchive ({ config, now, events, running }: Ground, { stores
   running.push({ name: 'archive', stop: archive.stop })
 }
 
-export interface ParquetGround { stores: Stores, objects: ObjectStore, series: SeriesStore, keys: Keys, identity: Identity, models: DeviceModels }
+export interface ParquetParts { stores: Stores, objects: ObjectStore, series: SeriesStore, keys: Keys, identity: Identity, models: DeviceModels }
 
 /** Beside the stream: it only asks what is stored. */
-export function startParquetFiles ({ config, now, events }: Ground, { stores, objects, series, keys, identity, models }: ParquetGround): Repetition {
+export function startParquetFiles ({ config, now, events }: Ground, { stores, objects, series, keys, identity, models }: ParquetParts): Repetition {
   return startParquet({
     pool: stores.pool('oxbow_archive'), objects, days: series.days, models, keyOf: keys.keyOf, events, now,
     calibrationsOf: async sid => (await identity.contexts([sid])).get(sid)?.calibrations ?? [],
@@ -58,7 +57,7 @@ export function startParquetFiles ({ config, now, events }: Ground, { stores, ob
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function viewArchive ({ config, now }: Pick<Ground, 'config' | 'now'>, stores: Stores): Promise<ArchiveView> {
   const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
-  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjectReader(config, now), keyRing, ends: () => rawEnds(config, stores), now, pause: delay, sliceMs: config['archive.sliceTime'] })
+  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjectReader(config, now), keyRing, ends: () => topicEnds(config, () => stores.pool('oxbow_bus'), RAW), now, pause: delay, sliceMs: config['archive.sliceTime'] })
 }
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
@@ -77,10 +76,4 @@ export async function viewParquet (ground: Ground, stores: Stores): Promise<Parq
     keyOf: keys.keyOf,
     unsettled: series.days.unsettled
   })
-}
-
-/** Loaded where it is asked: the client of Kafka costs memory and time at the start. */
-export async function rawEnds (config: Config, stores: Stores): Promise<ReadonlyMap<number, number>> {
-  if (config['bus.kind'] === 'embedded') return readEnds(stores.pool('oxbow_bus'), RAW)
-  return (await import('../platform/bus/kafka/govern-topics.ts')).endsOf(config, RAW)
 }

@@ -1,7 +1,7 @@
 /** The databases as a role has them: opened, migrated and led, or joined beside the server that does so. */
 
 import { type Lead, takeLead } from '../platform/postgres/lead.ts'
-import { joinStores, openStores, type Stores } from '../platform/postgres/open-stores.ts'
+import { joinStores, openStores, reachStores, type Stores } from '../platform/postgres/open-stores.ts'
 import type { Ground } from './ground.ts'
 
 /** @param onLead told whether this server leads; it does when this resolves. @throws ServiceError conflict STORE_IN_USE when another one leads, before anything is changed */
@@ -46,6 +46,13 @@ async function leadOn ({ events, log, onLost }: Ground, url: string, onLead: (is
 /** @throws ServiceError unavailable STORE_UNAVAILABLE when the embedded cluster does not run */
 export async function joinDatabases ({ config, running }: Ground): Promise<Stores> {
   const stores = await joinStores(config)
+  running.push({ name: 'stores', stop: stores.close })
+  return stores
+}
+
+/** For what is done beside the server, or without one. @throws ServiceError unavailable STORE_UNAVAILABLE */
+export async function visitDatabases ({ config, running }: Ground): Promise<Stores> {
+  const stores = await reachStores(config)
   running.push({ name: 'stores', stop: stores.close })
   return stores
 }

@@ -5,7 +5,7 @@ import type { Bus } from '../platform/bus/bus.ts'
 import type { Stores } from '../platform/postgres/open-stores.ts'
 import { type Ingest, openIngest } from '../ingest/open-ingest.ts'
 import type { Ground } from './ground.ts'
-import { foreignRegistryOf } from './registry.ts'
+import { externalRegistryOf } from './registry.ts'
 import type { Identity, Keys } from './foundations.ts'
 
 export interface DoorParts { stores: Stores, bus: Bus, keys: Keys, identity: Identity, models: DeviceModels }
@@ -32,8 +32,8 @@ export async function openDoor ({ config, events, now, running }: Ground, { stor
     futureMaxMs: config['ingest.futureMax'],
     gatewayRate: config['ingest.ratePerGateway'] ?? undefined,
     deviceRate: config['ingest.ratePerDevice'] ?? undefined,
-    foreignRegistry: foreignRegistryOf(config),
-    quarantineItemsMax: config['quarantine.itemsMax'],
+    externalRegistry: externalRegistryOf(config),
+    quarantineLimits: { itemsMax: config['quarantine.itemsMax'], bytesMax: config['quarantine.bytesMax'] },
     expiry: { retainMs: config['quarantine.retain'], retainWaitingMs: config['quarantine.retainWaiting'] }
   })
   running.push({ name: 'ingest', stop: ingest.close })

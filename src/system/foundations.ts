@@ -3,10 +3,14 @@
 import { deficitProblems, loadDeviceModels, windowSizeProblems } from '../config/device-models.ts'
 import { MODELS_FOLDER } from '../config/product.ts'
 import type { Config } from '../config/schema.ts'
+import { openQuarantine } from '../ingest/quarantine/quarantine.ts'
+import { createSetAside } from '../ingest/quarantine/set-aside.ts'
 import type { DeviceModels } from '../model/device-model.ts'
 import { ServiceError } from '../model/errors.ts'
+import type { SetAside } from '../model/foreign-record.ts'
 import { identifierSystem } from '../model/identifier.ts'
 import type { Sid } from '../model/reading.ts'
+import { READINGS } from '../model/streams.ts'
 import type { Bus } from '../platform/bus/bus.ts'
 import { openBus } from '../platform/bus/open-bus.ts'
 import { createViewContexts } from '../fhir/views/view-contexts.ts'
@@ -80,6 +84,11 @@ export async function startBus ({ config, now, events, log, running }: Ground, s
   })
   running.push({ name: 'bus', stop: bus.close })
   return bus
+}
+
+/** Of the readings topic, where no door is open whose quarantine it could be. */
+export async function openSetAside ({ events, now }: Ground, stores: Stores, { dataKeys, deviceIndexOf, fingerprint }: Keys): Promise<SetAside> {
+  return createSetAside(await openQuarantine({ pool: stores.pool('oxbow_ingest'), dataKeys, deviceIndexOf, fingerprint, events, now }), now, READINGS)
 }
 
 /** What another process changed, or `'all'` where something may have been missed. */

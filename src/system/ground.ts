@@ -17,7 +17,7 @@ export interface SystemOptions {
 
 export interface Ground extends SystemOptions {
   log: Logger
-  registry: Registry
+  metrics: Registry
   events: Events
   /** Parts running so far; ended in reverse. */
   running: { name: string, stop: () => Promise<unknown> }[]
@@ -27,8 +27,8 @@ export interface Ground extends SystemOptions {
 
 export function groundOf (options: SystemOptions): Ground {
   const log = createLogger(options.config['log.level'], options.writeLog)
-  const registry = new Registry()
-  return { ...options, log, registry, events: createEvents(registry, log, options.now), running: [], missing: new Set() }
+  const metrics = new Registry()
+  return { ...options, log, metrics, events: createEvents(metrics, log, options.now), running: [], missing: new Set() }
 }
 
 /** @throws what `work` throws, after whatever was started by then is stopped again */

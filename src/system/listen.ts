@@ -11,7 +11,7 @@ import type { Ground } from './ground.ts'
 
 /** @returns the address */
 export async function listen (ground: Ground, stores: Stores, { verify, routes }: { verify: VerifyToken, routes: AppParts['routes'] }): Promise<string> {
-  const { config, log, events, registry, running } = ground
+  const { config, log, events, metrics, running } = ground
   const app = await createApp({
     log,
     events,
@@ -21,7 +21,7 @@ export async function listen (ground: Ground, stores: Stores, { verify, routes }
     routes: [
       ...routes,
       healthRoutes({ missing: () => missingParts(ground, stores), alarms: events.raisedAlarms, notes: () => config['stream.deficits'].length === 0 ? ['no signed threshold is configured: the tissue oxygen deficit is not computed'] : [] }),
-      metricsRoutes(registry)
+      metricsRoutes(metrics)
     ]
   })
   const address = await app.listen(config['http.host'], config['http.port'])

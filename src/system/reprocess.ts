@@ -2,17 +2,17 @@
 
 import { VERSION } from '../config/product.ts'
 import { createReadAgain } from '../ingest/read-again.ts'
-import { openQuarantine } from '../ingest/quarantine/quarantine.ts'
-import { createSetAside } from '../ingest/quarantine/set-aside.ts'
 import { createSchemaLookup } from '../ingest/schemas/schema-lookup.ts'
 import type { DeviceModels } from '../model/device-model.ts'
 import { identifierSystem } from '../model/identifier.ts'
 import type { Sid } from '../model/reading.ts'
+import { RAW } from '../model/streams.ts'
 import type { EpochMs } from '../model/units.ts'
 import type { Bus } from '../platform/bus/bus.ts'
+import { topicEnds } from '../platform/bus/topic-ends.ts'
 import { openKeyRing } from '../platform/keys/open-key-ring.ts'
 import { openObjectReader } from '../platform/objects/open-objects.ts'
-import { reachStores, type Stores } from '../platform/postgres/open-stores.ts'
+import type { Stores } from '../platform/postgres/open-stores.ts'
 import { runningCluster } from '../platform/postgres/running-cluster.ts'
 import { notifyChange } from '../stores/linkage/change-feed.ts'
 import { identitiesOf } from '../stores/linkage/device-identity.ts'
@@ -24,8 +24,8 @@ import { createSeriesStore } from '../stores/series/series-store.ts'
 import { lookbackCount } from '../stream/plausibility.ts'
 import type { Runners } from '../stream/start-runners.ts'
 import { streamSettings } from '../stream/stream-settings.ts'
-import { rawEnds } from './archive.ts'
-import { createIdentity, type Identity, type Keys, loadModels, openKeys, startBus } from './foundations.ts'
+import { visitDatabases } from './databases.ts'
+import { createIdentity, type Identity, type Keys, loadModels, openKeys, openSetAside, startBus } from './foundations.ts'
 import type { Ground } from './ground.ts'
 import { openSeries, startStream, windowSizesOf } from './stream.ts'
 
@@ -46,10 +46,9 @@ export type ReprocessRun = Pick<ReprocessParts, 'signal' | 'onProgress'>
 /** Where the embedded PostgreSQL is this process's alone, what a server would do with readings and windows is done here.
  *  @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openReprocessor (ground: Ground, run: ReprocessRun): Promise<Reprocessor> {
-  const { config, now, running } = ground
+  const { config, now } = ground
   const isAlone = config['postgres.kind'] === 'embedded' && await runningCluster(config.dataDir) === undefined
-  const stores = await reachStores(config)
-  running.push({ name: 'stores', stop: stores.close })
+  const stores = await visitDatabases(ground)
   const models = await loadModels(config)
   const keys = await openKeys(ground, stores)
   const identity = createIdentity(ground, stores, keys)
@@ -59,7 +58,7 @@ export async function openReprocessor (ground: Ground, run: ReprocessRun): Promi
   const { dagDigest } = streamSettings(config, models)
   const parts: ReprocessParts = {
     archive: { pool: stores.pool('oxbow_archive'), objects: await openObjectReader(config, now), keyRing: await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now }) },
-    rawEnds: () => rawEnds(config, stores),
+    rawEnds: () => topicEnds(config, () => stores.pool('oxbow_bus'), RAW),
     pool: stores.pool('oxbow_series'),
     series: createSeriesStore(stores.pool('oxbow_series')),
     readOriginals: createReadAgain({
@@ -89,9 +88,7 @@ export async function openReprocessor (ground: Ground, run: ReprocessRun): Promi
 interface StreamAlone { stores: Stores, keys: Keys, identity: Identity, bus: Bus, models: DeviceModels }
 
 async function streamAlone (ground: Ground, { stores, keys, identity, bus, models }: StreamAlone): Promise<Runners> {
-  const { events, now } = ground
-  const quarantine = await openQuarantine({ pool: stores.pool('oxbow_ingest'), dataKeys: keys.dataKeys, deviceIndexOf: keys.deviceIndexOf, fingerprint: keys.fingerprint, events, now })
   return startStream(ground, await openSeries(ground, stores, models), {
-    bus, models, contexts: identity.contexts, setAside: createSetAside(quarantine, now), onWindows: () => { /* the server finds by itself that windows were written */ }
+    bus, models, contexts: identity.contexts, setAside: await openSetAside(ground, stores, keys), onWindows: () => { /* the server finds by itself that windows were written */ }
   })
 }

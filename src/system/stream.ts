@@ -17,7 +17,7 @@ import { streamSettings } from '../stream/stream-settings.ts'
 import type { Ground } from './ground.ts'
 
 /** Where series stand, and how what is written there looks in FHIR. */
-export interface SeriesGround {
+export interface SeriesParts {
   series: SeriesStore
   stream: ReturnType<typeof streamSettings>
   mappings: OpenMappings
@@ -26,7 +26,7 @@ export interface SeriesGround {
 }
 
 /** @throws ServiceError MAPPING_INVALID or MODEL_INVALID: the start must be refused */
-export async function openSeries ({ config, now }: Ground, stores: Stores, models: DeviceModels): Promise<SeriesGround> {
+export async function openSeries ({ config, now }: Ground, stores: Stores, models: DeviceModels): Promise<SeriesParts> {
   const seriesPool = stores.pool('oxbow_series')
   const series = createSeriesStore(seriesPool)
   await series.recordModels(models.values())
@@ -41,7 +41,7 @@ export interface StreamParts extends Pick<RunnersParts, 'setAside' | 'onWindows'
   contexts: SidContexts
 }
 
-export function startStream ({ config, now, events, running }: Ground, { series, stream, mappings, writes }: SeriesGround, { bus, models, contexts, setAside, onWindows }: StreamParts): Runners {
+export function startStream ({ config, now, events, running }: Ground, { series, stream, mappings, writes }: SeriesParts, { bus, models, contexts, setAside, onWindows }: StreamParts): Runners {
   const runners = startRunners({
     bus, sink: series, contexts, models, now, writes, events, setAside, onWindows,
     settings: { ...stream, mappingVersion: (metric, model) => mappingVersionOf(mappings.mappings, metric, model) },

@@ -56,7 +56,7 @@ const eventuallyRows = (rows: readonly number[]) => eventually(async () => {
 
 async function ask (whose: readonly string[], sql: string): Promise<Cells> {
   const to = join(folder, `${opened++}.parquet`)
-  const { code, stdout, stderr } = await oxbow.verb('archive', 'parquet', 'open', ...whose, '--day', DAY_TEXT, '--to', to)
+  const { code, stdout, stderr } = await oxbow.verb('archive', 'parquet', 'open', ...whose, '--day', DAY_TEXT, '--out', to)
   expect([code, stderr]).toEqual([0, ''])
   expect(stdout).toContain(to)
   expect((await stat(to)).mode & 0o777).toBe(0o600)
@@ -97,7 +97,7 @@ test('a corrected association moves readings from the file of one person to that
   const other = await ward.ehr.send<{ id: string }>('POST', '/fhir/Patient', { resourceType: 'Patient', identifier: [{ system: 'urn:oid:2.16.840.1.113883.19.5', value: 'MRN-8' }], name: [{ family: 'Other' }] })
   await ward.associate({ status: 'active', subject: { reference: `Patient/${other.body.id}` }, device: { reference: `Device/${worn.device}` }, timingPeriod: { start: change } })
   const files = await eventuallyRows([200, 250])
-  const several = await oxbow.verb('archive', 'parquet', 'open', '--device', 'device-7', '--day', DAY_TEXT, '--to', join(folder, 'x'))
+  const several = await oxbow.verb('archive', 'parquet', 'open', '--device', 'device-7', '--day', DAY_TEXT, '--out', join(folder, 'x'))
   expect([several.code, several.stderr]).toEqual([2, expect.stringContaining('--series')])
   const sums = await Promise.all(files.map(({ series }) => ask(['--series', String(series)], SUMS)))
   expect(sums).toEqual([sumsOf(0, 200), sumsOf(200, 450)])

@@ -32,7 +32,7 @@ export interface ArchiveSystem extends IngestSystem {
   archived (): Promise<void>
   verify (span?: VerifySpan, change?: Partial<VerifyParts>): Promise<Report>
   /** A device of its own that is worn: its name and sid. */
-  worn1 (): { deviceId: string, sid: Sid }
+  wornDevice (): { deviceId: string, sid: Sid }
   /** Posts readings of these devices, in turn, as one request. */
   post (deviceIds: readonly string[], count: number): Promise<void>
 }
@@ -80,7 +80,7 @@ export async function archiveSystem (openBus?: Parameters<typeof ingestSystem>[0
       pool, objects, keyRing: system.keyRing, ends: () => ends === undefined ? readEnds(system.database.pool, RAW) : ends(system.bus),
       now: () => system.now, pause: () => Promise.resolve(), sliceMs: 0, ...change
     }, span),
-    worn1: () => {
+    wornDevice: () => {
       const deviceId = `device-${++deviceCount}`
       const sid = drawSid()
       system.registered.add(deviceId)

@@ -33,7 +33,7 @@ export interface DeliveryOptions {
   /** Longest pause while nothing is waiting; `wake` ends it. */ idleMs: number
 }
 
-export const DELIVERY_OPTIONS: DeliveryOptions = { rowsMax: 200, retryMinMs: 500, retryMaxMs: 60_000, idleMs: 1_000 }
+const DELIVERY_OPTIONS: DeliveryOptions = { rowsMax: 200, retryMinMs: 500, retryMaxMs: 60_000, idleMs: 1_000 }
 
 export interface DeliveryParts {
   destination: Destination

@@ -2,6 +2,7 @@
 
 import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { syncFolder } from '../../platform/sync-folder.ts'
 import { BUNDLE_ENTRIES_MAX, type Destination } from './destination.ts'
 
 export interface DirectoryDestinationOptions {
@@ -50,10 +51,5 @@ async function writeWhole (folder: string, name: string, text: string): Promise<
     await file.close()
   }
   await rename(temporary, join(folder, name))
-  const directory = await open(folder, 'r')
-  try {
-    await directory.sync()
-  } finally {
-    await directory.close()
-  }
+  await syncFolder(folder)
 }

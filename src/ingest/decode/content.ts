@@ -26,9 +26,13 @@ export interface ContentLimits {
 
 export const CONTENT_LIMITS: ContentLimits = { bodyBytesMax: 10 * 1024 * 1024, inflatedBytesMax: 64 * 1024 * 1024 }
 
+/** How each is sent. */
+export const CONTENT_TYPES: Readonly<Record<BodyKind, string>> = {
+  json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro', protobuf: 'application/x-protobuf', 'protobuf-delimited': 'application/x-protobuf; encoding=delimited',
+  confluent: 'application/x-confluent'
+}
 const KINDS: ReadonlyMap<string, BodyKind> = new Map([
-  ['application/json', 'json'], ['application/x-ndjson', 'ndjson'], ['application/avro', 'avro'], ['application/x-protobuf', 'protobuf'], ['application/protobuf', 'protobuf'],
-  ['application/x-confluent', 'confluent']
+  ...(['json', 'ndjson', 'avro', 'protobuf', 'confluent'] as const).map(kind => [CONTENT_TYPES[kind], kind] as const), ['application/protobuf', 'protobuf']
 ])
 
 const inflateGzip = promisify<Buffer, { maxOutputLength: number }, Buffer>(gunzip)

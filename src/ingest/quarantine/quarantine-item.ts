@@ -8,7 +8,7 @@ import { arrivalDay, type DataKeys } from '../../security/data-keys.ts'
 import { open, type SealingKey, seal } from '../../security/envelope.ts'
 import type { BodyKind } from '../decode/content.ts'
 import type { RecordBytes } from '../decode/record.ts'
-import type { Origin } from '../raw-frame.ts'
+import { type Origin, positionIn, RETURNED_INLET } from '../source-position.ts'
 
 export type ItemKind = 'record' | 'field' | 'body'
 export const ITEM_STATES = ['waiting', 'held', 'released', 'resubmitted', 'discarded'] as const
@@ -82,13 +82,6 @@ export const SERVER = 'oxbow'
 /** An open item with its sealed bytes. */
 export interface SealedItem extends ItemHead { sealed: Buffer }
 
-/** Inlet of readings that the series store gave back. */
-export const RETURNED_INLET = 'series/'
-
-/** Beginning of the inlets that are partitions of a topic others write to, and of a topic of ours. */
-export const TOPIC_INLET = 'kafka/'
-export const BUS_INLET = 'bus/'
-
 /** @param instance told apart in source positions */
 export function returnedSource (instance: string): string { return RETURNED_INLET + instance }
 
@@ -100,8 +93,7 @@ export function bodyOf (item: Pick<ItemHead, 'source'>): string | undefined { re
 
 /** Where an item came in, as its bytes name it when they are released. Readings that the series store gave back have no number. */
 export function originOf ({ source, requestRecords }: Pick<ItemHead, 'source' | 'requestRecords'>): Origin {
-  const numbered = wasStored({ source }) ? null : /^(.*)\/(\d{1,14})$/.exec(source)
-  return { inlet: numbered?.[1] ?? source, number: Number(numbered?.[2] ?? 0), records: requestRecords ?? 0 }
+  return { ...positionIn(source), records: requestRecords ?? 0 }
 }
 
 export function newItemId (): string { return randomUUID() }

@@ -1,21 +1,20 @@
-/** What operators do with quarantined items: list, show, re-submit, discard; and what time does with them. */
+/** What operators do with quarantined items: list, show, re-submit, discard. */
 
 import type { Pool } from 'pg'
 import { ServiceError } from '../../model/errors.ts'
 import type { ReasonCode } from '../../model/reason.ts'
-import { type EpochMs, epochMs } from '../../model/units.ts'
-import type { Events } from '../../observability/events.ts'
+import type { EpochMs } from '../../model/units.ts'
 import { undefinedWhenDestroyed } from '../../security/data-keys.ts'
 import type { Accept } from '../accept.ts'
 import { fractionsByBody } from '../check-reading.ts'
-import type { BodyKind } from '../decode/content.ts'
+import { CONTENT_TYPES } from '../decode/content.ts'
 import { type BodyLimits, decodeBody } from '../decode/decode-body.ts'
 import type { DecodedRecord } from '../decode/record.ts'
 import type { Schemas } from '../decode/schemas.ts'
 import type { Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
 import { bodyOf, type ItemHead, type SealedItem } from './quarantine-item.ts'
-import { clearSettled, countExpired, type ItemFilter, selectExpired, selectHeads, selectItem } from './quarantine-rows.ts'
+import { type ItemFilter, selectHeads, selectItem } from './quarantine-rows.ts'
 import type { Quarantine } from './quarantine.ts'
 import { decodeItem, KEY_OF_DAY_DESTROYED, type ReleaseItems } from './release-items.ts'
 
@@ -56,10 +55,6 @@ export interface QuarantineReview {
 
 const NOTE_LENGTH_MAX = 200
 const RECORDS_AT_ONCE = 500
-const CONTENT_TYPES: Readonly<Record<BodyKind, string>> = {
-  json: 'application/json', ndjson: 'application/x-ndjson', avro: 'application/avro', protobuf: 'application/x-protobuf', 'protobuf-delimited': 'application/x-protobuf; encoding=delimited',
-  confluent: 'application/x-confluent'
-}
 
 export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
   const { pool, quarantine } = deps
@@ -171,7 +166,7 @@ async function resubmitField (deps: ReviewDeps, { item, record }: OpenedField, i
 }
 
 /** A record as if only this field had been sent. */
-export function onlyField (record: DecodedRecord, field: string | undefined): DecodedRecord {
+function onlyField (record: DecodedRecord, field: string | undefined): DecodedRecord {
   const place = /^channels\[(\d+)\]$/.exec(field ?? '')?.[1]
   return {
     ...record,
@@ -208,41 +203,4 @@ async function reasonAgainst (deps: ReviewDeps, item: SealedItem, bytes: Buffer)
     if (!(error instanceof ServiceError && error.category === 'incorrect')) throw error
     return REASON_OF_REFUSAL.get(error.code) ?? item.reason
   }
-}
-
-export interface ExpiryOptions {
-  pool: Pool
-  quarantine: Pick<Quarantine, 'settle'>
-  events: Pick<Events, 'raise' | 'clear'>
-  now: () => EpochMs
-  /** How long a held item is kept after it was seen last. Default 30 days. */
-  retainMs?: number
-  /** How long one that waits is kept. Default 180 days. */
-  retainWaitingMs?: number
-  /** How long before its end an operational alarm announces it. Default 7 days. */
-  announceMs?: number
-  /** How long the row of a settled item stays, without bytes; of a discarded one, what tells of its device. Default 30 days. */
-  retainSettledMs?: number
-}
-
-const DAY_MS = 86_400_000
-const EXPIRED_AT_ONCE = 5_000
-
-/** Discards what is kept too long and announces what will be; to be run about hourly. Gives how many were discarded. @throws unavailable */
-export async function expireItems (options: ExpiryOptions): Promise<number> {
-  const { pool, quarantine, events, now } = options
-  const { retainMs = 30 * DAY_MS, retainWaitingMs = 180 * DAY_MS, announceMs = 7 * DAY_MS, retainSettledMs = 30 * DAY_MS } = options
-  const time = now()
-  const limits = (aheadMs: number) => ({ held: epochMs(time + aheadMs - retainMs), waiting: epochMs(time + aheadMs - retainWaitingMs) })
-  let discarded = 0
-  for (;;) {
-    const ids = await selectExpired(pool, limits(0), EXPIRED_AT_ONCE)
-    if (ids.length === 0) break
-    discarded += await quarantine.settle(ids, 'discarded', 'expired', { unseenSince: epochMs(Math.max(limits(0).held, limits(0).waiting)) })
-  }
-  const expiring = await countExpired(pool, limits(announceMs))
-  if (expiring > 0) events.raise('quarantine-expiring', { count: expiring })
-  else events.clear('quarantine-expiring')
-  await clearSettled(pool, epochMs(time - retainSettledMs))
-  return discarded
 }

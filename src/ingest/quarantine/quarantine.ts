@@ -31,8 +31,6 @@ export interface QuarantineOptions {
   itemsMax?: number
   /** Most bytes in open items. Default 8 GiB. */
   bytesMax?: number
-  /** Most items in one commit. Default 5,000. */
-  commitItemsMax?: number
 }
 
 export interface Quarantine {
@@ -56,6 +54,7 @@ export interface Quarantine {
 const FULL = 'the quarantine is full: re-submit or discard items (oxbow quarantine list), then send again'
 const RETRY_AFTER_S = 10
 const REFRESH_PAUSE_MS = 1_000
+const COMMIT_ITEMS_MAX = 5_000
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openQuarantine (options: QuarantineOptions): Promise<Quarantine> {
@@ -128,7 +127,7 @@ function createWriter (options: QuarantineOptions, onWritten: (rows: readonly Ne
       return []
     },
     weigh: items => ({ records: items.length, bytes: 0 }),
-    recordsMax: options.commitItemsMax ?? 5_000,
+    recordsMax: COMMIT_ITEMS_MAX,
     bytesMax: Number.POSITIVE_INFINITY,
     recordsEnough: 1
   })

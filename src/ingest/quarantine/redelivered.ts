@@ -2,7 +2,8 @@
 
 import type { ClientBase, Pool } from 'pg'
 import { storeQuery } from '../../platform/postgres/pool.ts'
-import { BUS_INLET, type NewItem, TOPIC_INLET } from './quarantine-item.ts'
+import { BUS_INLET, TOPIC_INLET } from '../source-position.ts'
+import type { NewItem } from './quarantine-item.ts'
 
 type Db = Pick<ClientBase | Pool, 'query'>
 

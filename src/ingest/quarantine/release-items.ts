@@ -16,7 +16,8 @@ import type { DecodedBody, DecodedRecord, DecodeLimits } from '../decode/record.
 import type { Schemas } from '../decode/schemas.ts'
 import type { Failure, Identify } from '../identify.ts'
 import { type PublishDeps, publishGroups } from '../publish-groups.ts'
-import type { Arrival, Origin } from '../raw-frame.ts'
+import type { Arrival } from '../raw-frame.ts'
+import type { Origin } from '../source-position.ts'
 import { bodyOf, originOf, type SealedItem, wasStored } from './quarantine-item.ts'
 import type { Quarantine } from './quarantine.ts'
 

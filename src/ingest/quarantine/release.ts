@@ -4,7 +4,7 @@
  *  without an entry has nothing to release, and its readings pass. A look (at a start, in a sweep) resolves items and publishes nothing, and new
  *  readings pass meanwhile. A device with an entry is `releasing` from the tick in which a look resolved an item, an association of it was
  *  announced, or a reading of it came under a sid not seen on it: its new readings then go to quarantine (`behind-waiting`) and a drain publishes
- *  what resolves, in order of event time, sequence and arrival. Invariants (test/integration/ingest/release.test.ts, release-many.test.ts):
+ *  what resolves, in order of event time, sequence and arrival. Invariants (test/integration/ingest/quarantine/release.test.ts, release-many.test.ts):
  *  R1  no reading of a releasing device is published at the door, and no item of a device that is not releasing is published here: a reading
  *      identified before that tick was behind nothing, one identified after it waits;
  *  R2  releasing ends in the tick in which a drain knows that no item it could release is left or on its way into quarantine;
@@ -29,14 +29,8 @@ export interface ReleaserOptions {
   report: JobReport
   /** Items read at once. Default 1,000. */
   pageItems?: number
-  /** Devices looked at or drained at once; one of these places is kept for drains. Default 4. */
-  devicesAtOnce?: number
   /** Pause before a device whose drain failed, or whose identity store did not answer, is tried again. Default 5 s. */
   retryMs?: number
-  /** How long a start waits for its looks at devices that the identity store knows; they go on behind the open door. Default 5 s. */
-  startLookMs?: number
-  /** Blind indexes of device names kept in memory. Default 10,000. */
-  indexesMax?: number
 }
 
 export interface Releaser {
@@ -56,9 +50,15 @@ export interface Releaser {
   close (): Promise<void>
 }
 
+/** Devices looked at or drained at once; one of these places is kept for drains. */
+const DEVICES_AT_ONCE = 4
+/** How long a start waits for its looks at devices that the identity store knows; they go on behind the open door. */
+const START_LOOK_MS = 5_000
+/** Blind indexes of device names kept in memory. */
+const INDEXES_MAX = 10_000
 const ALL_TURNS: readonly Turn[] = ['drain', 'soon', 'later']
 
-interface State extends Required<Pick<ReleaserOptions, 'devicesAtOnce' | 'retryMs'>> {
+interface State extends Required<Pick<ReleaserOptions, 'retryMs'>> {
   options: ReleaserOptions
   work: ReleaseWork
   entries: Map<string, WaitingDevice>
@@ -80,16 +80,16 @@ interface State extends Required<Pick<ReleaserOptions, 'devicesAtOnce' | 'retryM
 }
 
 export function createReleaser (options: ReleaserOptions): Releaser {
-  const { quarantine, pageItems = 1_000, devicesAtOnce = 4, retryMs = 5_000, startLookMs = 5_000 } = options
+  const { quarantine, pageItems = 1_000, retryMs = 5_000 } = options
   const state: State = {
-    options, devicesAtOnce, retryMs, work: { waitingOf: quarantine.waitingOf, releaseItems: options.releaseItems, pageItems, isClosed: () => state.isClosed },
-    entries: new Map(), indexOf: rememberIndexes(quarantine.deviceIndexOf, options.indexesMax ?? 10_000),
+    options, retryMs, work: { waitingOf: quarantine.waitingOf, releaseItems: options.releaseItems, pageItems, isClosed: () => state.isClosed },
+    entries: new Map(), indexOf: rememberIndexes(quarantine.deviceIndexOf, INDEXES_MAX),
     changeCount: 0, queue: createReleaseQueue(), runningCount: 0, lookCount: 0, sweepCount: 0, sweepLeft: new Set(), isStarting: false,
     isClosed: false, isFailing: false, retryTimer: undefined, whenSettled: []
   }
   return {
     enterGate: () => enterGate(state),
-    start: () => start(state, startLookMs),
+    start: () => start(state),
     associationRecorded (deviceIds) {
       state.changeCount++
       if (state.entries.size === 0) return
@@ -113,12 +113,12 @@ export function createReleaser (options: ReleaserOptions): Releaser {
 }
 
 /** Drains begin when the looks have ended, so that the door knows of every device whether its readings wait. */
-async function start (state: State, startLookMs: number): Promise<void> {
+async function start (state: State): Promise<void> {
   const devices = await state.options.quarantine.waitingDevices()
   state.isStarting = true
   for (const { device, isKnown } of devices) if (isKnown) lookAt(state, entryOf(state, device), 'soon')
   let timer: NodeJS.Timeout | undefined
-  await Promise.race([settled(state), new Promise<void>(resolve => { timer = setTimeout(resolve, startLookMs) })])
+  await Promise.race([settled(state), new Promise<void>(resolve => { timer = setTimeout(resolve, START_LOOK_MS) })])
   clearTimeout(timer)
   state.isStarting = false
   for (const { device, isKnown } of devices) if (!isKnown) lookAt(state, entryOf(state, device), 'later')
@@ -169,8 +169,8 @@ function lookAt (state: State, entry: WaitingDevice, turn: Turn): void {
 
 /** Looks leave a place to drains, and wait while something does not answer. */
 function pump (state: State): void {
-  while (state.runningCount < state.devicesAtOnce) {
-    const canLook = state.retryTimer === undefined && state.lookCount < Math.max(1, state.devicesAtOnce - 1)
+  while (state.runningCount < DEVICES_AT_ONCE) {
+    const canLook = state.retryTimer === undefined && state.lookCount < Math.max(1, DEVICES_AT_ONCE - 1)
     const turns = ALL_TURNS.filter(turn => turn === 'drain' ? !state.isStarting : canLook)
     const entry = state.queue.take(turns)
     if (entry === undefined) break

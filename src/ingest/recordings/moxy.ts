@@ -1,5 +1,6 @@
 /** Moxy on-board export → recording. Header names the firmware; the date has no year and no zone; one sensor, a row every two seconds. */
 
+import { DAY_MS } from '../../model/units.ts'
 import { ServiceError } from '../../model/errors.ts'
 import { cellsOf, linesOf, numberIn, type RecordedSample, type Recording, withSequences } from './recording.ts'
 
@@ -8,7 +9,6 @@ export const MOXY_MODEL = 'Fortiori Design LLC/Moxy Monitor'
 const COLUMNS: readonly [column: string, metric: string][] = [
   ['SmO2 Live', 'tissue-sto2'], ['SmO2 Averaged', 'tissue-sto2-averaged'], ['THb', 'total-haemoglobin']
 ]
-const DAY_MS = 86_400_000
 
 export function isMoxy (text: string): boolean { return /^mm-dd,hh:mm:ss,SmO2 Live,/m.test(text) }
 

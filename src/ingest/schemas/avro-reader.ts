@@ -3,7 +3,7 @@
 import type { AvroCursor } from '../decode/avro-cursor.ts'
 import { type SentChannel, TEXT_MAX } from '../decode/record.ts'
 import type { AvroRead } from '../decode/schemas.ts'
-import { fieldsOf, type Names, newNames, type Node, nodeName, passOver, type Resolved, resolveType, type Step, TypeProblem } from './avro-types.ts'
+import { fieldsOf, type Names, namespaceOf, newNames, type Node, nodeName, passOver, type Resolved, resolveType, type Step, TypeProblem } from './avro-types.ts'
 import { CHARACTER_BYTES_MAX, type Draft, emptyDraft, recordOf } from './draft.ts'
 import { type ChannelName, type Purpose, REQUIRED_ROLES, type Role, WHOLE_ROLES } from './plan.ts'
 
@@ -149,7 +149,7 @@ const CHANNEL_TEXTS = ['metric', 'kind', 'unit'] as const
 
 /** A value that is null is not measured: its channel is absent. */
 function channelItemSteps (node: Node, name: string, names: Names, sent: SentChannel, place: { slot: number, isMeasured: boolean }): Step[] {
-  const namespace = name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : ''
+  const namespace = namespaceOf(name)
   const missing = new Set<string>([...CHANNEL_TEXTS, 'value'])
   const steps = fieldsOf(node, names).map(field => inField(String(field['name']), (): Step => {
     const type = field['type']

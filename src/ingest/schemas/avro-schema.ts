@@ -4,7 +4,7 @@ import avro from 'avsc'
 import { fingerprint } from '../decode/canonical-form.ts'
 import type { AvroReader } from '../decode/schemas.ts'
 import { avroRead, type PlannedField } from './avro-reader.ts'
-import { fieldsOf, newNames, type Node, nodeName, TypeProblem } from './avro-types.ts'
+import { fieldsOf, namespaceOf, newNames, type Node, nodeName, TypeProblem } from './avro-types.ts'
 import type { Compilation } from './compiled-schema.ts'
 import { deliveryOf, type Purpose, purposeOf } from './plan.ts'
 
@@ -54,7 +54,7 @@ function compileRecord (node: Node, type: avro.Type): Compilation {
   const { delivery, problems: together } = deliveryOf(fields.map(({ purpose }) => purpose))
   if (problems.length > 0 || together.length > 0) return { problems: [...problems, ...together] }
   const name = nodeName(node, '')
-  const namespace = name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : ''
+  const namespace = namespaceOf(name)
   const reader = (id: number): AvroReader => ({ type: 'AVRO', id, read: avroRead(fields, namespace, id) })
   // What cannot be read is found here, and not at the first record.
   reader(0)

@@ -42,7 +42,7 @@ export function resolveType (type: unknown, namespace: string, names: Names, dep
   const kind = node['type']
   if (typeof kind === 'string' && NAMED.has(kind)) {
     const name = nodeName(node, namespace)
-    const inner = name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : ''
+    const inner = namespaceOf(name)
     return { is: 'node', node, namespace: inner }
   }
   if (kind === 'array' || kind === 'map') return { is: 'node', node, namespace }
@@ -81,7 +81,7 @@ function passOf (type: unknown, namespace: string, names: Names, depth: number):
 /** A name is known once its type is complete: one that holds itself is not found. */
 function remember (node: Node, namespace: string, names: Names, pass: Pass): Pass {
   const name = nodeName(node, namespace)
-  names.types.set(name, { node, namespace: name.includes('.') ? name.slice(0, name.lastIndexOf('.')) : '' })
+  names.types.set(name, { node, namespace: namespaceOf(name) })
   return pass
 }
 
@@ -127,3 +127,6 @@ function blocksPass (passes: readonly Pass[]): Pass {
   }
   return { step, bytesMin: 1 }
 }
+
+/** `''`: it stands in none. */
+export function namespaceOf (fullName: string): string { return fullName.slice(0, Math.max(0, fullName.lastIndexOf('.'))) }

@@ -4,7 +4,7 @@ import { ServiceError } from '../../model/errors.ts'
 import { type HttpAnswer, sendHttp } from '../../platform/http-client.ts'
 import { SCHEMA_BYTES_MAX } from './compiled-schema.ts'
 
-export interface ForeignRegistrySettings {
+export interface ExternalRegistrySettings {
   /** Base URL, without a trailing slash. */
   url: string
   /** Value of the header; '' for none. */
@@ -28,7 +28,7 @@ const TIMEOUT_MS = 5_000
 const RESPONSE_BYTES_MAX = 6 * SCHEMA_BYTES_MAX
 const VERSIONS_MAX = 1_000
 
-export function createConfluentClient ({ url, authorization, timeoutMs = TIMEOUT_MS }: ForeignRegistrySettings): FetchSchema {
+export function createConfluentClient ({ url, authorization, timeoutMs = TIMEOUT_MS }: ExternalRegistrySettings): FetchSchema {
   const origin = new URL(url).origin
   const headers = { Accept: 'application/vnd.schemaregistry.v1+json, application/json', ...(authorization === '' ? {} : { Authorization: authorization }) }
   const get = (path: string) => sendHttp({ method: 'GET', url: url + path, headers }, { timeoutMs, responseBytesMax: RESPONSE_BYTES_MAX, allowedOrigins: new Set([origin]) })

@@ -13,7 +13,7 @@ const SCALAR_NAMES: Readonly<Partial<Record<Type, string>>> = {
   [Type.SFIXED64]: 'sfixed64', [Type.BOOL]: 'bool', [Type.STRING]: 'string', [Type.BYTES]: 'bytes'
 }
 
-interface Ground { syntax: 'proto2' | 'proto3', option: number | undefined, messages: ProtoMessage[] }
+interface Found { syntax: 'proto2' | 'proto3', option: number | undefined, messages: ProtoMessage[] }
 
 /** @throws ProtoProblem */
 export function readProtoDescriptor (bytes: Uint8Array): ProtoFile {
@@ -22,9 +22,9 @@ export function readProtoDescriptor (bytes: Uint8Array): ProtoFile {
   const syntax = file.syntax === '' ? 'proto2' : file.syntax
   assertSyntax(syntax)
   const option = file.extension.find(({ name, extendee }) => name === 'oxbow' && extendee === '.google.protobuf.FieldOptions')?.number
-  const ground: Ground = { syntax, option, messages: [] }
-  collect(file.messageType, file.package, [], ground)
-  return { packageName: file.package, messages: ground.messages }
+  const found: Found = { syntax, option, messages: [] }
+  collect(file.messageType, file.package, [], found)
+  return { packageName: file.package, messages: found.messages }
 }
 
 function parse (bytes: Uint8Array): FileDescriptorProto {
@@ -35,18 +35,18 @@ function parse (bytes: Uint8Array): FileDescriptorProto {
   }
 }
 
-function collect (types: readonly DescriptorProto[], inside: string, path: readonly number[], ground: Ground): void {
+function collect (types: readonly DescriptorProto[], inside: string, path: readonly number[], found: Found): void {
   // Entries of maps are types of their own here, which framing does not count.
   const own = types.filter(type => type.options?.mapEntry !== true)
   for (const [place, type] of own.entries()) {
     const name = inside === '' ? type.name : `${inside}.${type.name}`
     const maps = new Set(type.nestedType.filter(nested => nested.options?.mapEntry === true).map(nested => `.${name}.${nested.name}`))
-    ground.messages.push({ name, indexes: [...path, place], fields: type.field.map(field => fieldOf(field, type, maps, ground)) })
-    collect(type.nestedType, name, [...path, place], ground)
+    found.messages.push({ name, indexes: [...path, place], fields: type.field.map(field => fieldOf(field, type, maps, found)) })
+    collect(type.nestedType, name, [...path, place], found)
   }
 }
 
-function fieldOf (field: FieldDescriptorProto, type: DescriptorProto, maps: ReadonlySet<string>, { syntax, option }: Ground): ProtoField {
+function fieldOf (field: FieldDescriptorProto, type: DescriptorProto, maps: ReadonlySet<string>, { syntax, option }: Found): ProtoField {
   const scalar = SCALAR_NAMES[field.type]
   const isMap = maps.has(field.typeName)
   // What is not sent has its default from the prototype, and 0 is a place.

@@ -38,7 +38,7 @@ export const SCALARS: ReadonlySet<string> = new Set([
 ])
 
 /** What defines the options of fields is the one file that may be imported. */
-export const DESCRIPTOR_FILE = 'google/protobuf/descriptor.proto'
+const DESCRIPTOR_FILE = 'google/protobuf/descriptor.proto'
 
 /** @throws ProtoProblem */
 export function assertImports (imports: readonly string[]): void {

@@ -4,7 +4,7 @@ import protobuf from 'protobufjs'
 import { assertImports, assertSyntax, type ProtoField, type ProtoFile, type ProtoMessage, ProtoProblem, SCALARS } from './proto-file.ts'
 
 type Types = ReadonlyMap<string, 'message' | 'enum'>
-interface Ground { types: Types, syntax: 'proto2' | 'proto3' }
+interface Found { types: Types, syntax: 'proto2' | 'proto3' }
 
 /** `oxbow`, or in a package: `acme.v1.oxbow`. */
 const ANNOTATION = /^\((?:[\w.]*\.)?oxbow\)$/
@@ -55,17 +55,17 @@ function collectTypes (namespace: protobuf.NamespaceBase, inside: string, types:
   }
 }
 
-function collectMessages (namespace: protobuf.NamespaceBase, inside: string, path: readonly number[], ground: Ground, messages: ProtoMessage[]): void {
+function collectMessages (namespace: protobuf.NamespaceBase, inside: string, path: readonly number[], found: Found, messages: ProtoMessage[]): void {
   const own = namespace.nestedArray.filter(one => one instanceof protobuf.Type)
   for (const [place, type] of own.entries()) {
     const name = named(type.name, inside)
     const indexes = [...path, place]
-    messages.push({ name, indexes, fields: type.fieldsArray.map(field => fieldOf(field, name, ground)) })
-    collectMessages(type, name, indexes, ground, messages)
+    messages.push({ name, indexes, fields: type.fieldsArray.map(field => fieldOf(field, name, found)) })
+    collectMessages(type, name, indexes, found, messages)
   }
 }
 
-function fieldOf (field: protobuf.Field, inside: string, { types, syntax }: Ground): ProtoField {
+function fieldOf (field: protobuf.Field, inside: string, { types, syntax }: Found): ProtoField {
   const options = field.options ?? {}
   const isOptional = options['proto3_optional'] === true
   const type = field.map ? 'map' : SCALARS.has(field.type) ? field.type : resolveName(field.type, inside, types)

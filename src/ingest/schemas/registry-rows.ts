@@ -94,28 +94,28 @@ export async function upsertMode (db: Db, subject: string, mode: Mode): Promise<
 }
 
 /** Our id of a schema of an external registry, if it was taken. */
-export async function selectForeign (db: Db, registry: string, foreignId: number): Promise<number | undefined> {
-  const { rows } = await storeQuery<{ id: number }>(db, 'SELECT schema_id AS id FROM registry.foreign_schema WHERE registry = $1 AND foreign_id = $2 LIMIT 1', [registry, foreignId])
+export async function selectExternal (db: Db, registry: string, externalId: number): Promise<number | undefined> {
+  const { rows } = await storeQuery<{ id: number }>(db, 'SELECT schema_id AS id FROM registry.foreign_schema WHERE registry = $1 AND foreign_id = $2 LIMIT 1', [registry, externalId])
   return rows[0]?.id
 }
 
 /** The newest version of the subject before this one that was taken. @param version absent: of all */
-export async function selectForeignBefore (db: Db, registry: string, subject: string, version?: number): Promise<SchemaText & { version: number } | undefined> {
+export async function selectExternalBefore (db: Db, registry: string, subject: string, version?: number): Promise<SchemaText & { version: number } | undefined> {
   const { rows } = await storeQuery<{ version: number, type: SchemaType, text: string }>(db, `
     SELECT f.version, s.type, s.text FROM registry.foreign_schema f JOIN registry.schema s ON s.id = f.schema_id
     WHERE f.registry = $1 AND f.subject = $2 AND ($3::int IS NULL OR f.version < $3) ORDER BY f.version DESC LIMIT 1`, [registry, subject, version ?? null])
   return rows[0]
 }
 
-export async function insertForeign (db: Db, registry: string, foreignId: number, subjects: readonly { subject: string, version: number }[], id: number): Promise<void> {
+export async function insertExternal (db: Db, registry: string, externalId: number, subjects: readonly { subject: string, version: number }[], id: number): Promise<void> {
   await storeQuery(db, `
     INSERT INTO registry.foreign_schema (registry, foreign_id, subject, version, schema_id) SELECT $1, $2, subject, version, $5
     FROM unnest($3::text[], $4::int[]) AS t (subject, version) ON CONFLICT DO NOTHING`,
-  [registry, foreignId, subjects.map(({ subject }) => subject), subjects.map(({ version }) => version), id])
+  [registry, externalId, subjects.map(({ subject }) => subject), subjects.map(({ version }) => version), id])
 }
 
 /** What was taken from an external registry, by its subjects and versions. */
-export async function selectAllForeign (db: Db, registry: string): Promise<Omit<StoredVersion, 'text'>[]> {
+export async function selectAllExternal (db: Db, registry: string): Promise<Omit<StoredVersion, 'text'>[]> {
   const { rows } = await storeQuery<{ subject: string, version: number, id: number, type: SchemaType }>(db, `
     SELECT f.subject, f.version, s.id, s.type FROM registry.foreign_schema f JOIN registry.schema s ON s.id = f.schema_id WHERE f.registry = $1 ORDER BY f.subject, f.version`, [registry])
   return rows

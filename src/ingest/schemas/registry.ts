@@ -45,7 +45,10 @@ export interface Registry {
   setMode (subject: string, mode: Mode): Promise<void>
 }
 
-export const SUBJECTS_MAX = 10_000
+/** What the verb needs, whichever registry holds the schemas. */
+export type RegistryView = Pick<Registry, 'all' | 'problems' | 'register'>
+
+const SUBJECTS_MAX = 10_000
 export const VERSIONS_MAX = 200
 
 type Db = Pick<ClientBase | Pool, 'query'>

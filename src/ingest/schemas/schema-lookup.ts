@@ -7,7 +7,7 @@ import { fixedByForm, fixedById } from '../decode/fixed-readers.ts'
 import { FIXED_ID_MAX } from '../decode/fixed-schemas.ts'
 import { type SchemaAnswer, type SchemaName, type Schemas, UNKNOWN_FORM, UNKNOWN_ID } from '../decode/schemas.ts'
 import { compileSchema } from './compile-schema.ts'
-import type { ForeignSchema } from './foreign-schemas.ts'
+import type { ExternalSchema } from './external-schemas.ts'
 import { selectByForm, selectSchema, type StoredSchema } from './registry-rows.ts'
 
 export interface SchemaLookup extends Schemas {
@@ -19,22 +19,22 @@ export interface SchemaLookupOptions {
   /** Login `oxbow_ingest`. */
   pool: Pool
   now: () => EpochMs
-  /** Most answers remembered. Default 1,000. */
-  rememberedMax?: number
   /** An external registry whose ids are those in frames; absent: the built-in one. @param kept by the id under which records are kept */
-  foreign?: (kept: Schemas['kept']) => ForeignSchema
-  /** How long a schema that is not there is not asked for again: another process may register it. Default 2 s. */
-  missMs?: number
+  external?: (kept: Schemas['kept']) => ExternalSchema
 }
 
+/** Answers remembered. */
+const REMEMBERED_MAX = 1_000
+/** How long a schema that is not there is not asked for again: another process may register it. */
+const MISS_MS = 2_000
 const PG_INT_MAX = 2 ** 31 - 1
 /** How long a schema that cannot be read is not asked for again: it never changes, and what is said against it seldom. */
 const INCOMPATIBLE_MS = 30_000
 
 export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup {
-  const { pool, now, rememberedMax = 1_000, missMs = 2_000 } = options
-  const memory = createBoundedMemory<SchemaAnswer>({ sizeMax: rememberedMax, now })
-  let misses = createBoundedMemory<SchemaAnswer>({ sizeMax: rememberedMax, now })
+  const { pool, now } = options
+  const memory = createBoundedMemory<SchemaAnswer>({ sizeMax: REMEMBERED_MAX, now })
+  let misses = createBoundedMemory<SchemaAnswer>({ sizeMax: REMEMBERED_MAX, now })
   const asking = new Map<string, Promise<SchemaAnswer>>()
 
   function answer (key: string, find: () => Promise<SchemaAnswer>): SchemaAnswer | Promise<SchemaAnswer> {
@@ -42,7 +42,7 @@ export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup 
     if (known !== undefined) return known
     const asked = find().then(found => {
       if (found.unreadable === undefined) memory.set(key, found, Number.POSITIVE_INFINITY)
-      else misses.set(key, found, now() + (found.unreadable === 'schema-incompatible' ? INCOMPATIBLE_MS : missMs))
+      else misses.set(key, found, now() + (found.unreadable === 'schema-incompatible' ? INCOMPATIBLE_MS : MISS_MS))
       return found
     }).finally(() => { asking.delete(key) })
     asking.set(key, asked)
@@ -54,12 +54,12 @@ export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup 
     return answer(`id ${id}`, async () => readerOf(await selectSchema(pool, id), UNKNOWN_ID))
   }
 
-  const foreign = options.foreign?.(byId)
+  const external = options.external?.(byId)
 
   /** An id in a frame. The fixed ids are ours, and mean something else elsewhere. */
   function inFrame (id: number): SchemaAnswer | Promise<SchemaAnswer> {
-    if (foreign === undefined) return byId(id)
-    return id < 1 || id > PG_INT_MAX ? UNKNOWN_ID : answer(`foreign ${id}`, () => foreign(id))
+    if (external === undefined) return byId(id)
+    return id < 1 || id > PG_INT_MAX ? UNKNOWN_ID : answer(`external ${id}`, () => external(id))
   }
 
   return {
@@ -67,7 +67,7 @@ export function createSchemaLookup (options: SchemaLookupOptions): SchemaLookup 
       ? inFrame(name.id)
       : fixedByForm(name.form) ?? answer(`form ${name.form}`, async () => readerOf(await selectByForm(pool, name.form), UNKNOWN_FORM)),
     kept: byId,
-    forgetMisses: () => { misses = createBoundedMemory({ sizeMax: rememberedMax, now }) }
+    forgetMisses: () => { misses = createBoundedMemory({ sizeMax: REMEMBERED_MAX, now }) }
   }
 }
 

@@ -11,7 +11,8 @@ import { takeFor } from '../../platform/bus/take-for.ts'
 import type { TopicSource, TopicSourceOptions } from '../../platform/bus/kafka/topic-source.ts'
 import { pause } from '../../platform/pause.ts'
 import type { AcceptMessages, IncomingMessage } from '../accept-messages.ts'
-import { TOPIC_INLET } from '../quarantine/quarantine-item.ts'
+import { CONTENT_TYPES } from '../decode/content.ts'
+import { TOPIC_INLET } from '../source-position.ts'
 import type { TopicOffsets, TopicPlace } from './topic-offsets.ts'
 
 export type OpenTopic = (reader: Pick<TopicSourceOptions, 'topic' | 'resumeFrom' | 'onLost' | 'bytesMax' | 'signal'>) => Promise<TopicSource>
@@ -156,9 +157,6 @@ async function takeIn (
   }
 }
 
-const CONTENT_TYPE: Readonly<Record<TopicSetting['content'], string>> = {
-  confluent: 'application/x-confluent', avro: 'application/avro', json: 'application/json', protobuf: 'application/x-protobuf'
-}
 const SCHEMA_HEADER = 'oxbow-schema-id'
 
 /** The same offsets of a topic that was made anew are other messages. */
@@ -170,7 +168,7 @@ function messageOf ({ content, schemaId }: TopicSetting, inlet: string, { offset
   const named = headers?.get(SCHEMA_HEADER)
   const declared = named !== undefined && /^\d{1,10}$/.test(named) ? Number(named) : schemaId
   return {
-    bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength), contentType: CONTENT_TYPE[content], contentEncoding: '',
+    bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength), contentType: CONTENT_TYPES[content], contentEncoding: '',
     ...(content === 'confluent' || declared === undefined ? {} : { schemaId: declared }),
     source: { inlet, number: offset }
   }

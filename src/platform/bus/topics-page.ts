@@ -18,7 +18,9 @@ export function topicsPage (): string {
   ].join('\n')
 }
 
-function row ({ topic, key, writer, readers, holds, stays }: Stream): string {
+function row ({ topic, key, writers, readers, holds, stays }: Stream): string {
   const staying = stays === 'read' ? 'until it is read and `bus.retain` is over' : 'until the archive has it'
-  return `| \`${topic}\` | ${key} | \`src/${writer}.ts\` | ${readers.map(reader => `\`src/${reader}.ts\``).join(', ')} | ${holds} | ${staying} |`
+  return `| \`${topic}\` | ${key} | ${files(writers)} | ${files(readers)} | ${holds} | ${staying} |`
 }
+
+function files (names: readonly string[]): string { return names.map(name => `\`src/${name}.ts\``).join(', ') }

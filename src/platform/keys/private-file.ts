@@ -4,6 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { link, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { ServiceError } from '../../model/errors.ts'
+import { syncFolder } from '../sync-folder.ts'
 
 const OTHERS = 0o077
 
@@ -36,7 +37,7 @@ export async function createPrivateFile (path: string, text: string): Promise<st
   } finally {
     await rm(draft, { force: true })
   }
-  await syncFolder(path)
+  await syncFolder(dirname(path))
   const standing = await readPrivateFile(path)
   if (standing === undefined) throw keyFileError('a key file was removed while it was being created')
   return standing
@@ -46,7 +47,7 @@ export async function createPrivateFile (path: string, text: string): Promise<st
 export async function replacePrivateFile (path: string, text: string): Promise<void> {
   const draft = await writeDraft(path, text)
   await rename(draft, path)
-  await syncFolder(path)
+  await syncFolder(dirname(path))
 }
 
 async function writeDraft (path: string, text: string): Promise<string> {
@@ -67,16 +68,6 @@ async function writeDraft (path: string, text: string): Promise<string> {
   }
 }
 
-/** Losing the name of a key file in a power cut would lose everything it opens. */
-async function syncFolder (path: string): Promise<void> {
-  const folder = dirname(path)
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
-}
 
 export function keyFileError (message: string, cause?: unknown): ServiceError {
   return new ServiceError('incorrect', 'KEY_FILE', message, { cause })

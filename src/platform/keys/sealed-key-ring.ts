@@ -11,8 +11,6 @@ export interface KeyRingOptions {
   /** Logged in to `oxbow_keys` as the server; owned by the caller. */
   pool: Pool
   now: () => EpochMs
-  /** How long backups of the keys database are kept. Default 30 days. */
-  backupRetentionMs?: number
 }
 
 /** Whoever holds the wrapping keys. A context is given in its canonical form (`contextText`). */
@@ -34,12 +32,13 @@ interface Parts extends KeyRingOptions {
 }
 
 const DEK_BYTES = 32
+/** How long backups of the keys database are kept, at most. */
 const BACKUP_RETENTION_MS = 30 * 86_400_000
 /** A key of this context, wrapped by each kek, tells at the start whether the wrapping keys belong to the database. */
 export const CHECK: KeyContext = { store: 'keys', object: 'check', purpose: 'check' }
 
 export function createSealedKeyRing (parts: Parts): KeyRing {
-  const { kind, wrapping, table, now, backupRetentionMs = BACKUP_RETENTION_MS } = parts
+  const { kind, wrapping, table, now } = parts
   const deks = (kek: KekName, contexts: readonly KeyContext[]) => findOrCreate(wrapping, table, kek, contexts.map(contextName))
   const dek = async (kek: KekName, context: KeyContext) => {
     const [found] = await deks(kek, [context])
@@ -78,7 +77,7 @@ export function createSealedKeyRing (parts: Parts): KeyRing {
     publicKey: async key => rawPublicKey(await signKey(key)),
     destroy: async (id, reason) => {
       const at = await table.destroy(id, new Date(now()), reason)
-      return { id, destroyedAt: at.toISOString(), horizon: new Date(at.getTime() + backupRetentionMs).toISOString() }
+      return { id, destroyedAt: at.toISOString(), horizon: new Date(at.getTime() + BACKUP_RETENTION_MS).toISOString() }
     }
   }
 }

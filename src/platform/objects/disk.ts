@@ -6,6 +6,7 @@ import { type FileHandle, link, mkdir, open, readdir, rm, stat } from 'node:fs/p
 import { dirname, join } from 'node:path'
 import { ServiceError } from '../../model/errors.ts'
 import type { EpochMs } from '../../model/units.ts'
+import { syncFolder } from '../sync-folder.ts'
 import {
   assertObjectBytes, assertObjectName, assertPrefix, assertRemovable, type ObjectEntry, objectExists, objectMissing, type ObjectReader, type ObjectStore
 } from './object-store.ts'
@@ -160,15 +161,6 @@ async function makeFolder (folder: string): Promise<void> {
   const first = await mkdir(folder, { recursive: true, mode: FOLDER_MODE })
   if (first === undefined) return
   for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made))
-}
-
-async function syncFolder (folder: string): Promise<void> {
-  const handle = await open(folder, 'r')
-  try {
-    await handle.sync()
-  } finally {
-    await handle.close()
-  }
 }
 
 async function removeOldDrafts (drafts: string, now: EpochMs): Promise<void> {

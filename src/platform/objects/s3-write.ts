@@ -2,7 +2,7 @@
 
 import { hash } from 'node:crypto'
 import { ServiceError } from '../../model/errors.ts'
-import type { EpochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs } from '../../model/units.ts'
 import { createAtMost } from '../at-most.ts'
 import { unavailable } from '../aws.ts'
 import { KEPT, objectExists } from './object-store.ts'
@@ -24,7 +24,6 @@ const PART_BYTES = 8 * 1024 * 1024
 const PARTS_AT_ONCE_MAX = 4
 /** How often an object is sent anew because another one of its name was being written. */
 const ROUNDS_MAX = 5
-const DAY_MS = 86_400_000
 
 type Outcome = 'written' | 'taken' | 'contended'
 

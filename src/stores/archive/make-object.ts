@@ -2,14 +2,14 @@
 
 import { setImmediate as nextTurn } from 'node:timers/promises'
 import type { RawFrame } from '../../ingest/raw-frame.ts'
+import { sourceText } from '../../ingest/source-position.ts'
 import type { Sid } from '../../model/reading.ts'
 import { RAW } from '../../model/streams.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { type DataKeys, type HeldKey, rawContext } from '../../security/data-keys.ts'
 import { open } from '../../security/envelope.ts'
 import { createDoubts, type RawRecord, sortOut } from './foreign-records.ts'
-import type { Facts, Manifest } from './manifest.ts'
-import { sha256 } from './manifest.ts'
+import { type Facts, type Manifest, sha256 } from './manifest.ts'
 import {
   type Directory, directoryContext, encodeDirectory, encodeFrame, type FrameEntry, frameContext, joinObject, type OpenedRecord, type Parcel, sealPart
 } from './object-bytes.ts'
@@ -88,9 +88,9 @@ function createTally () {
   const total = { readings: 0, readingBytes: 0, receivedFrom: Number.POSITIVE_INFINITY, receivedTo: Number.NEGATIVE_INFINITY }
   const erased = { records: 0, readings: 0 }
 
-  function indexOf ({ inlet, number, records }: RawFrame['origins'][number]): number {
-    const name = `${inlet}/${number}`
-    const known = originIndex.get(name) ?? origins.push([inlet, number, records]) - 1
+  function indexOf (origin: RawFrame['origins'][number]): number {
+    const name = sourceText(origin)
+    const known = originIndex.get(name) ?? origins.push([origin.inlet, origin.number, origin.records]) - 1
     originIndex.set(name, known)
     return known
   }

@@ -1,7 +1,7 @@
 /** The archive put together: its database, its objects and keys → the writer; its reports become events. */
 
 import type { Pool } from 'pg'
-import { VERSION } from '../../config/product.ts'
+import { build } from '../../config/product.ts'
 import type { Events } from '../../observability/events.ts'
 import { errorFields } from '../../observability/logger.ts'
 import { commitObject, openHeads, reserve } from './manifest-rows.ts'
@@ -31,7 +31,7 @@ export function openArchive ({ pool, events, ...parts }: ArchiveParts): ArchiveW
       reserve: (head, range) => reserve(pool, head, range),
       commitObject: (head, manifest) => commitObject(pool, head, manifest)
     },
-    oxbow: VERSION,
+    oxbow: build(),
     bytesMax: GATHERED_BYTES_MAX,
     recordsMax: RECORDS_MAX,
     tickMs: TICK_MS,

@@ -3,7 +3,7 @@
  *  Gathered in temporary tables of one session: however much is archived, the memory of this process stays small. */
 
 import type { ClientBase } from 'pg'
-import { RETURNED_INLET, TOPIC_INLET } from '../../ingest/quarantine/quarantine-item.ts'
+import { RETURNED_INLET, SOURCE_PATTERN, TOPIC_INLET } from '../../ingest/source-position.ts'
 import type { EpochMs } from '../../model/units.ts'
 import { storeQuery } from '../../platform/postgres/pool.ts'
 import type { Directory, Parcel } from './object-bytes.ts'
@@ -31,7 +31,7 @@ export interface Snapshot {
   counted: number
 }
 
-const NUMBERED = "'^(.*)/([0-9]{1,14})$'"
+const NUMBERED = `'${SOURCE_PATTERN}'`
 
 /** Makes the tables and fills that of quarantine. Inside of one transaction, with what else must be of the same moment. */
 export async function takeSnapshot (db: Pick<ClientBase, 'query'>): Promise<Snapshot> {

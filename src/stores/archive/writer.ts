@@ -9,20 +9,20 @@
  *  W5  what Oxbow did not write stands in quarantine before the object that only names its offset is written. */
 
 import { randomBytes } from 'node:crypto'
-import type { SetAside } from '../../ingest/quarantine/set-aside.ts'
 import { ServiceError } from '../../model/errors.ts'
+import type { SetAside } from '../../model/foreign-record.ts'
 import { RAW } from '../../model/streams.ts'
 import type { EpochMs } from '../../model/units.ts'
 import type { Bus } from '../../platform/bus/bus.ts'
 import { takeFor } from '../../platform/bus/take-for.ts'
 import { KEPT, type ObjectStore } from '../../platform/objects/object-store.ts'
+import { pause } from '../../platform/pause.ts'
 import { within } from '../../platform/within.ts'
 import { type ArchiveKeys, makeObject, manifestOf } from './make-object.ts'
 import type { Manifest } from './manifest.ts'
 import type { PartitionHead, Reservation } from './manifest-rows.ts'
 import { openObject } from './open-object.ts'
 import { createSlices, type Slice, type SliceLimits, type Slices } from './slices.ts'
-import { pause } from '../../platform/pause.ts'
 
 /** Of `manifest-rows.ts`. */
 export interface ManifestRows {
@@ -38,7 +38,7 @@ export interface ArchiveWriterParts extends SliceLimits {
   keys: ArchiveKeys
   /** Keeps what Oxbow did not write; again, it is known by its place. */
   setAside: SetAside
-  /** Version of Oxbow. */
+  /** Version and commit of Oxbow. */
   oxbow: string
   now: () => EpochMs
   /** Most records taken at once, how long to wait for the first of them before the clock is looked at, and between one take and the next at least. */

@@ -1,13 +1,13 @@
 /** Windows of a span → marked for the stream a portion at a time, day by day, each when the one before is done: what comes in meanwhile waits for one
  *  step of the stream at most, as it does for any window that is written again (decision 0005). */
 
+import { DAY_MS } from '../../model/units.ts'
 import type { WindowKey } from '../../stream/sink.ts'
 import { type ReprocessJob, saveReprocessJob } from '../series/reprocess-job.ts'
 import { closedWindows, countDue, countRevisions, markReprocessed, seriesOnDay } from '../series/reprocess-windows.ts'
 import { numbersOf, type ReprocessParts } from './reprocess-parts.ts'
 import { untilNone } from './settled.ts'
 
-const DAY_MS = 86_400_000
 /** Series whose windows of a day are listed at once; windows marked at once. */
 const SERIES_AT_ONCE = 20
 const PORTION_WINDOWS = 1_000

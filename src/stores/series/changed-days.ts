@@ -3,9 +3,9 @@
 
 import type { Pool, PoolClient } from 'pg'
 import type { ModelKey, Sid } from '../../model/reading.ts'
-import type { EpochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs } from '../../model/units.ts'
 import { rowsOf } from './query.ts'
-import { clampTime, DAY_MS, dayOf, dayParameter, numberArray } from './sql-values.ts'
+import { clampTime, dayOf, dayParameter, numberArray } from './sql-values.ts'
 
 /** Days are counted from 1970-01-01, UTC. */
 export interface ChangedDay {

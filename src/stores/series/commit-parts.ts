@@ -3,7 +3,7 @@
 import { FLAG } from '../../model/reading.ts'
 import type { AmendmentCause, WindowRevision } from '../../model/window.ts'
 import { viewsWithTail, windowTail } from '../../model/view-ids.ts'
-import { HOUR_MS } from '../../model/units.ts'
+import { DAY_MS, HOUR_MS } from '../../model/units.ts'
 import { type CopyBuffer, createCopyBuffer } from '../../platform/postgres/copy.ts'
 import type { BatchPart } from '../../platform/postgres/send-batch.ts'
 import type { Fill, SeriesCommit } from '../../stream/sink.ts'
@@ -12,7 +12,7 @@ import type { Dictionary } from './dictionary.ts'
 import { encodeRevision, kindCode, LEDGER_COLUMNS } from './ledger-codec.ts'
 import { ANY_NUMBER_DECOMPRESSED } from './query.ts'
 import { encodeReading, READING_COLUMNS } from './reading-row.ts'
-import { clampTime, DAY_MS, dayOf, numberArray, textArray, timeParameter } from './sql-values.ts'
+import { clampTime, dayOf, numberArray, textArray, timeParameter } from './sql-values.ts'
 
 /** Rising strength: of two marks of one window the stronger cause counts. */
 const CAUSES: readonly AmendmentCause[] = ['late', 'association', 'reprocessed', 'recalibrated', 'withdrawn']

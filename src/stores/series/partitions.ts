@@ -1,7 +1,8 @@
 /** Days and months that rows are about to need -> their partitions exist, and the days of each series are noted. */
 
 import type { Pool } from 'pg'
-import { timeParameter, DAY_MS, dayOf, dayParameter } from './sql-values.ts'
+import { DAY_MS } from '../../model/units.ts'
+import { timeParameter, dayOf, dayParameter } from './sql-values.ts'
 import { rowsOf } from './query.ts'
 
 export interface Partitions {

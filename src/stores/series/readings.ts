@@ -1,11 +1,11 @@
 /** Questions about stored readings. Each looks only into the days on which the series may hold rows. */
 
 import type { Pool } from 'pg'
-import { type EpochMs, epochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs, epochMs } from '../../model/units.ts'
 import type { RowIn, RowKey } from '../../stream/sink.ts'
 import { rowsOf } from './query.ts'
 import { decodeReading, READING_COLUMNS } from './reading-row.ts'
-import { clampTime, DAY_MS, dayOf, dayParameter, timeParameter } from './sql-values.ts'
+import { clampTime, dayOf, dayParameter, timeParameter } from './sql-values.ts'
 
 /** Up to this span the rows are asked for at once, without asking for the days first. */
 const SPAN_AT_ONCE_MS = 2 * DAY_MS

@@ -2,7 +2,7 @@
 
 import type { Pool, PoolClient } from 'pg'
 import { CHANNELS_MAX, type Reading } from '../../model/reading.ts'
-import type { EpochMs, Millivolt, Percent } from '../../model/units.ts'
+import { DAY_MS, type EpochMs, type Millivolt, type Percent } from '../../model/units.ts'
 import { createCopyBuffer } from '../../platform/postgres/copy.ts'
 import { transaction, withClient } from '../../platform/postgres/pool.ts'
 import { sendBatch } from '../../platform/postgres/send-batch.ts'
@@ -12,7 +12,7 @@ import { codeOfCause } from './commit-parts.ts'
 import { ANY_NUMBER_DECOMPRESSED, type Row, rowsOf } from './query.ts'
 import { decodeValues, encodeValues } from './reading-row.ts'
 import { type ReprocessJob, saveStatement } from './reprocess-job.ts'
-import { DAY_MS, dayOf, timeParameter } from './sql-values.ts'
+import { dayOf, timeParameter } from './sql-values.ts'
 
 /** A reading as the rules of today read its bytes. */
 export interface Original extends Reading { series: number, schemaId: number, receivedAt: EpochMs }

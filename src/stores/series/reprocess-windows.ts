@@ -1,11 +1,11 @@
 /** Closed windows of a span, and windows marked to be computed again until the stream has done them. */
 
 import type { Pool } from 'pg'
-import type { EpochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs } from '../../model/units.ts'
 import type { WindowKey } from '../../stream/sink.ts'
 import { codeOfCause } from './commit-parts.ts'
 import { rowsOf } from './query.ts'
-import { DAY_MS, timeParameter } from './sql-values.ts'
+import { timeParameter } from './sql-values.ts'
 
 export interface WindowsWanted {
   series: readonly number[]

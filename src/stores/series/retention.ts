@@ -1,10 +1,10 @@
 /** Old readings and windows go by whole partitions. */
 
 import type { Pool, PoolClient } from 'pg'
-import type { EpochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs } from '../../model/units.ts'
 import { transaction } from '../../platform/postgres/pool.ts'
 import { rowsOf } from './query.ts'
-import { DAY_MS, timeParameter } from './sql-values.ts'
+import { timeParameter } from './sql-values.ts'
 
 /** Drops the partitions (in a hypertable the chunks) that end at or before `time`: UTC days of readings, UTC months of windows with all their revisions.
  *  Readings stay while the archive does not have them: nothing behind `archivedThrough` goes, and nothing at all when it is `undefined`. Where days are

@@ -1,9 +1,8 @@
 /** Times and numbers of ours <-> the text of SQL. All times are whole ms since the epoch; days count from it. */
 
 import { type CustomTypesConfig, escapeLiteral, types } from 'pg'
-import { type EpochMs, epochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs, epochMs } from '../../model/units.ts'
 
-export const DAY_MS = 86_400_000
 const YEAR_1_MS = -62_135_596_800_000
 const YEAR_9999_MS = 253_402_300_799_999
 

@@ -2,11 +2,11 @@
 
 import type { Pool } from 'pg'
 import type { ModelKey, Sid, StoredReading } from '../../model/reading.ts'
-import type { EpochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs } from '../../model/units.ts'
 import type { SeriesState } from '../../stream/sink.ts'
 import { rowsOf } from './query.ts'
 import { readingsBefore, readingsOnDay } from './readings.ts'
-import { clampTime, DAY_MS, dayOf, timeParameter } from './sql-values.ts'
+import { clampTime, dayOf, timeParameter } from './sql-values.ts'
 
 /** Next offset wanted, by partition; a partition without one begins at 0. */
 export async function resumePoints (pool: Pool, topic: string): Promise<Map<number, number>> {

@@ -120,8 +120,9 @@ test('many requests at once share commits of quarantine and all are kept', async
   expect((await ingest.review.list({ limit: 100_000 })).length - before).toBe(1_000)
 })
 
-test('a full quarantine refuses what would be quarantined, and nothing of the request is stored', async () => {
-  const small = await system.open({ quarantineItemsMax: 5 })
+test.each([{ itemsMax: 5 }, { bytesMax: 100 }])('a full quarantine (%j) refuses what would be quarantined, and nothing of the request is stored', async quarantineLimits => {
+  system.raised.length = 0
+  const small = await system.open({ quarantineLimits })
   const before = (await system.batches()).length
   await expect(small.accept({ bytes: json([mine(), mine({ deviceId: 'nobody' })]), contentType: 'application/json', contentEncoding: '' }))
     .rejects.toThrowError(expect.objectContaining({ code: 'QUARANTINE_FULL', category: 'busy' }))

@@ -40,7 +40,7 @@ function scene (view: Partial<ParquetView> = {}) {
 
 test('list prints a line for each day, and says which changed since', async () => {
   const { run, out, calls, counts } = scene()
-  expect(await run('list', '--device', 'd1', '--since', '2026-02-01', '--until', '2026-02-28')).toBe(0)
+  expect(await run('list', '--device', 'd1', '--from', '2026-02-01', '--until', '2026-02-28')).toBe(0)
   expect(calls).toEqual([{ whose: { device: 'd1' }, from: Date.UTC(2026, 1, 1) / 86_400_000, to: Date.UTC(2026, 1, 28) / 86_400_000 }])
   expect(out()).toBe('series 7  2026-02-11  version 2  86400 readings  250000 bytes  parquet/0f/0f8fad5b\n' +
     'series 7  2026-02-12  version 1  86400 readings  250000 bytes  parquet/0f/0f8fad5b  changed since\n')
@@ -59,16 +59,16 @@ test('open writes the file for its owner alone, says so, and replaces nothing', 
   try {
     const to = join(folder, 'day.parquet')
     const { run, out, calls, counts } = scene()
-    expect(await run('open', '--series', '7', '--day', '2026-02-11', '--version', '2', '--to', to)).toBe(0)
+    expect(await run('open', '--series', '7', '--day', '2026-02-11', '--version', '2', '--out', to)).toBe(0)
     expect(calls).toEqual([{ whose: { series: 7 }, day: DAY, version: 2 } satisfies FileChoice])
     expect(await readFile(to, 'utf8')).toBe('PAR1')
     expect((await stat(to)).mode & 0o777).toBe(0o600)
     expect(out()).toBe(`${to}: 86400 readings of 2026-02-11, version 2. It is not sealed any more: only its owner can read it.\n`)
     await writeFile(to, 'mine')
-    await expect(run('open', '--series', '7', '--day', '2026-02-11', '--to', to)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('exists') })
+    await expect(run('open', '--series', '7', '--day', '2026-02-11', '--out', to)).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('exists') })
     expect(await readFile(to, 'utf8')).toBe('mine')
     expect(counts()).toEqual([2, 2])
-    await expect(run('open', '--series', '7', '--day', '2026-02-11', '--to', join(folder, 'no', 'where'))).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('ENOENT') })
+    await expect(run('open', '--series', '7', '--day', '2026-02-11', '--out', join(folder, 'no', 'where'))).rejects.toMatchObject({ code: 'USAGE', message: expect.stringContaining('ENOENT') })
   } finally {
     await rm(folder, { recursive: true })
   }
@@ -78,7 +78,7 @@ test('a destroyed key is said, and no file is left', async () => {
   const folder = temporaryFolder('open')
   try {
     const { run } = scene({ open: async () => { throw new ServiceError('not-found', 'KEY_DESTROYED', 'the key of this series was destroyed') } })
-    await expect(run('open', '--device', 'd1', '--day', '2026-02-11', '--to', join(folder, 'x'))).rejects.toMatchObject({ code: 'KEY_DESTROYED' })
+    await expect(run('open', '--device', 'd1', '--day', '2026-02-11', '--out', join(folder, 'x'))).rejects.toMatchObject({ code: 'KEY_DESTROYED' })
     await expect(stat(join(folder, 'x'))).rejects.toMatchObject({ code: 'ENOENT' })
   } finally {
     await rm(folder, { recursive: true })
@@ -86,10 +86,10 @@ test('a destroyed key is said, and no file is left', async () => {
 })
 
 test.each([
-  [[]], [['erase']], [['list', 'more']], [['list', '--to', 'x']], [['list', '--version', '1']], [['list', '--device', 'd', '--series', '1']], [['list', '--series', '0']],
-  [['list', '--series', 'x']], [['list', '--day', '2026-02-30']], [['list', '--since', '11.2.2026']], [['open']], [['open', '--device', 'd', '--day', '2026-02-11']],
-  [['open', '--day', '2026-02-11', '--to', 'x']], [['open', '--device', 'd', '--to', 'x']], [['open', '--device', 'd', '--day', '2026-02-11', '--to', 'x', '--version', '1.5']],
-  [['open', '--device', 'd', '--day', '2026-02-11', '--to', 'x', '--since', '2026-02-11']]
+  [[]], [['erase']], [['list', 'more']], [['list', '--out', 'x']], [['list', '--version', '1']], [['list', '--device', 'd', '--series', '1']], [['list', '--series', '0']],
+  [['list', '--series', 'x']], [['list', '--day', '2026-02-30']], [['list', '--from', '11.2.2026']], [['open']], [['open', '--device', 'd', '--day', '2026-02-11']],
+  [['open', '--day', '2026-02-11', '--out', 'x']], [['open', '--device', 'd', '--out', 'x']], [['open', '--device', 'd', '--day', '2026-02-11', '--out', 'x', '--version', '1.5']],
+  [['open', '--device', 'd', '--day', '2026-02-11', '--out', 'x', '--from', '2026-02-11']]
 ])('%j is wrong use, and no database is opened', async args => {
   const { run, counts } = scene()
   await expect(run(...args)).rejects.toMatchObject({ code: 'USAGE' })

@@ -32,7 +32,7 @@ function scene (review: Partial<QuarantineReview> = {}) {
 
 test('list prints a line for each item, and filters are handed on', async () => {
   const { run, out, calls, wasClosed } = scene()
-  expect(await run('list', '--reason', 'range-hard', '--state', 'held', '--schema', '1', '--schema', '0', '--device', 'd1', '--since', '2026-03-01T00:00:00Z', '--limit', '7')).toBe(0)
+  expect(await run('list', '--reason', 'range-hard', '--state', 'held', '--schema', '1', '--schema', '0', '--device', 'd1', '--from', '2026-03-01T00:00:00Z', '--limit', '7')).toBe(0)
   expect(calls).toEqual([{ reasons: ['range-hard'], states: ['held'], schemaIds: [1, 0], deviceId: 'd1', arrivedFrom: Date.UTC(2026, 2, 1), limit: 7 }])
   expect(out.join('')).toBe(`${ID}  held         field   range-hard (spo2)  schema 1  arrived 2026-03-01T01:00:00.000Z  taken 2026-03-01T00:00:00.000Z  from http/test/1#0\n`)
   expect(wasClosed()).toBe(true)
@@ -100,7 +100,7 @@ test('discard keeps the reason given', async () => {
 
 test('wrong use is said before anything is opened', async () => {
   const wrong = [[], ['drop'], ['list', ID], ['show'], ['show', 'x'], ['resubmit'], ['resubmit', ID, '--reason', 'malformed'], ['discard', ID], ['list', '--reason', 'x'],
-    ['list', '--state', 'x'], ['list', '--schema', 'v1'], ['list', '--schema', '2147483648'], ['list', '--since', 'yesterday'], ['list', '--since', '2026-03-01'], ['list', '--limit', '0']]
+    ['list', '--state', 'x'], ['list', '--schema', 'v1'], ['list', '--schema', '2147483648'], ['list', '--from', 'yesterday'], ['list', '--from', '2026-03-01'], ['list', '--limit', '0']]
   for (const args of wrong) {
     const { run, calls, wasClosed } = scene()
     await expect(run(...args)).rejects.toThrowError(expect.objectContaining({ code: 'USAGE' }))

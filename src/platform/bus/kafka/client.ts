@@ -19,7 +19,7 @@ export interface KafkaConnection {
 export interface ClientOptions {
   connection: KafkaConnection
   /** Receives what the client has to say; no text of a record is in it. Default: nobody. */
-  log?: (message: string) => void
+  log?: ((message: string) => void) | undefined
 }
 
 export type KafkaClient = Kafka
@@ -30,6 +30,11 @@ const REQUEST_TIMEOUT_MS = 30_000
 export const RETRY = { initialRetryTime: 100, maxRetryTime: 1_000, retries: 10 }
 /** New partitions and moved leaders are noticed within it. */
 export const METADATA_MAX_AGE_MS = 30_000
+
+/** Of every producer of ours. For sequence numbers to mean anything: one request in flight. */
+export const PRODUCER = { idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false, metadataMaxAge: METADATA_MAX_AGE_MS } as const
+/** Ending waits so long for a last word of the cluster. */
+export const GOODBYE_TIMEOUT_MS = 1_000
 
 export function createKafkaClient ({ connection, log }: ClientOptions): KafkaClient {
   registerCodecs()

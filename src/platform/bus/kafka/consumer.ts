@@ -8,8 +8,8 @@ import { repeat } from '../../repeat.ts'
 import { unlessAborted, within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
-import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
-import { cut, headersOf, heldBy, type Lane } from './lane.ts'
+import { asKafkaError, GOODBYE_TIMEOUT_MS, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
+import { headersOf, heldBy, heldBytes, type Lane, takeFitting } from './lane.ts'
 import type { Topic } from './state.ts'
 import type { Span } from './topics.ts'
 import { wishedPartitions } from './wished-partitions.ts'
@@ -22,13 +22,13 @@ export interface KafkaConsumerParts {
   bytesMax: number
   signal: AbortSignal | undefined
   /** The topic is written by others: records may be missing between others, and headers count. Absent: it is ours. */
-  foreign?: ForeignTopic
+  vendor?: VendorTopic
   spans: () => Promise<ReadonlyMap<number, Span>>
   /** Holds the consumers that are open. */
   open: Set<BusConsumer>
 }
 
-export interface ForeignTopic {
+export interface VendorTopic {
   /** Records from `from` up to `until` went before they were read, or the topic is another one than it was (`until` is below `from`). Told before anything behind them is given. */
   onLost: (partition: number, from: number, until: number) => Promise<void>
 }
@@ -38,7 +38,7 @@ interface Member extends KafkaConsumerParts, Waiting {
   lanes: Map<number, Lane>
   /** Counts the joinings; what was begun for an earlier one is given up. */
   joinings: number
-  /** Settled when the latest joining is dealt with. */
+  /** Resolved once the first joining is dealt with, or failed, or the member was closed. */
   ready: PromiseWithResolvers<void>
   /** The reader has not been told yet that its partitions are others. */
   isReassigned: boolean
@@ -56,8 +56,7 @@ const HEARTBEAT_MS = 1_000
 const FETCH_WAIT_MS = 500
 /** Released offsets are told to the group this often: for tools that show lag, and as other processes' measure of backlog. */
 const COMMIT_MS = 1_000
-/** Closing waits so long for the group to take the last offsets, and then for its leave; a member that did not say goodbye is missed after its session. */
-const GOODBYE_TIMEOUT_MS = 1_000
+/** Closing waits so long for its leave; a member that did not say goodbye is missed after its session. */
 const LEAVE_TIMEOUT_MS = 3_000
 
 /** Resolves when the group has given us our partitions and their places are known, or closed once `signal` is aborted: a group that misses a dead member
@@ -69,7 +68,6 @@ export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<Bus
     ...parts, consumer: undefined as unknown as Consumer, lanes: new Map(), joinings: 0, ready: Promise.withResolvers(), isReassigned: false, isElsewhere: false,
     failure: undefined, closing: new AbortController(), waiter: undefined, turn: 0
   }
-  member.ready.promise.catch(() => {})
   member.consumer = client.consumer({
     groupId: topic.groupId,
     sessionTimeout: SESSION_TIMEOUT_MS,
@@ -85,9 +83,9 @@ export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<Bus
   listen(member)
   const commits = repeat(COMMIT_MS, () => commitReleased(member))
   const close = closer(member, commits.stop)
-  const giveUp = (): void => { void close() }
-  parts.signal?.addEventListener('abort', giveUp, { once: true })
-  if (parts.signal?.aborted === true) giveUp()
+  const closeNow = (): void => { void close() }
+  parts.signal?.addEventListener('abort', closeNow, { once: true })
+  if (parts.signal?.aborted === true) closeNow()
   try {
     await unlessAborted(start(member), member.closing.signal)
   } catch (error) {
@@ -96,7 +94,7 @@ export async function openKafkaConsumer (parts: KafkaConsumerParts): Promise<Bus
       throw asKafkaError(error)
     }
   } finally {
-    parts.signal?.removeEventListener('abort', giveUp)
+    parts.signal?.removeEventListener('abort', closeNow)
   }
   const opened: BusConsumer = {
     get partitions () { return [...member.lanes.keys()].sort((a, b) => a - b) },
@@ -157,11 +155,11 @@ function join (member: Member, partitions: readonly number[]): void {
   const joining = ++member.joinings
   if (member.closing.signal.aborted) return
   pause(member, partitions)
-  for (const [partition, lane] of member.lanes) if (!partitions.includes(partition)) giveUp(member, partition, lane)
+  for (const [partition, lane] of member.lanes) if (!partitions.includes(partition)) loseLane(member, partition, lane)
   settle(member, partitions, joining).catch((error: unknown) => { fail(member, asKafkaError(error)) })
 }
 
-function giveUp (member: Member, partition: number, lane: Lane): void {
+function loseLane (member: Member, partition: number, lane: Lane): void {
   lane.head.isTaken = false
   member.lanes.delete(partition)
   member.isReassigned = true
@@ -188,11 +186,11 @@ async function settle (member: Member, partitions: readonly number[], joining: n
 }
 
 /** @throws ServiceError fault BUS_OFFSET_GONE for a topic of ours */
-async function startOf ({ topic, foreign }: Member, partition: number, wanted: number | undefined, span: Span | undefined): Promise<number> {
-  const offset = wanted ?? (foreign === undefined ? 0 : span?.low ?? 0)
+async function startOf ({ topic, vendor }: Member, partition: number, wanted: number | undefined, span: Span | undefined): Promise<number> {
+  const offset = wanted ?? (vendor === undefined ? 0 : span?.low ?? 0)
   if (span !== undefined && offset >= span.low && offset <= span.high) return offset
-  if (foreign === undefined || span === undefined) throw offsetGone(topic.topic, partition, offset)
-  await foreign.onLost(partition, offset, span.low)
+  if (vendor === undefined || span === undefined) throw offsetGone(topic.topic, partition, offset)
+  await vendor.onLost(partition, offset, span.low)
   return span.low
 }
 
@@ -208,22 +206,22 @@ function begin (member: Member, partition: number, offset: number): void {
 function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
   const lane = member.lanes.get(batch.partition)
   if (lane === undefined || lane.isPaused || isStale() || member.closing.signal.aborted) return
-  if (member.foreign !== undefined && fetchedFrom(batch) !== lane.fetched) { examine(member, batch.partition, lane); return }
+  if (member.vendor !== undefined && fetchedFrom(batch) !== lane.fetched) { examine(member, batch.partition, lane); return }
   for (const message of batch.messages) {
     const offset = Number(message.offset)
     if (offset < lane.fetched) continue
-    if (offset > lane.fetched && member.foreign === undefined) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
+    if (offset > lane.fetched && member.vendor === undefined) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
     const value = message.value ?? Buffer.alloc(0)
     const plain = { offset, key: String(message.key ?? ''), value }
-    const record = member.foreign === undefined ? plain : { ...plain, headers: headersOf(message) }
+    const record = member.vendor === undefined ? plain : { ...plain, headers: headersOf(message) }
     lane.records.push(record)
     lane.bytes += heldBy(record)
     lane.fetched = offset + 1
   }
   // Behind the marks of transactions, which are no records.
-  if (member.foreign !== undefined) lane.fetched = Math.max(lane.fetched, Number(batch.lastOffset()) + 1)
+  if (member.vendor !== undefined) lane.fetched = Math.max(lane.fetched, Number(batch.lastOffset()) + 1)
   lane.head.nextOffset = Math.max(lane.head.nextOffset, Number(batch.highWatermark))
-  if (heldBytes(member) >= member.bytesMax) pauseLane(member, batch.partition, lane)
+  if (heldBytes(member.lanes) >= member.bytesMax) pauseLane(member, batch.partition, lane)
   member.waiter?.()
 }
 
@@ -241,13 +239,6 @@ function examine (member: Member, partition: number, lane: Lane): void {
     member.isElsewhere = true
     member.waiter?.()
   }).catch((error: unknown) => { fail(member, asKafkaError(error)) })
-}
-
-/** Of all lanes together: however many partitions there are, memory holds as much as one take may give, and one answer of the cluster beside it. */
-function heldBytes ({ lanes }: Member): number {
-  let bytes = 0
-  for (const lane of lanes.values()) bytes += lane.bytes
-  return bytes
 }
 
 function pauseLane (member: Member, partition: number, lane: Lane): void {
@@ -290,12 +281,12 @@ function collect (member: Member, recordsMax: number): PartitionBatch[] {
   const batches: PartitionBatch[] = []
   for (const index of lanes.keys()) {
     const [partition, lane] = lanes[(index + member.turn) % lanes.length]!
-    const records = cut(lane, room, batches.length === 0)
+    const records = takeFitting(lane, room, batches.length === 0)
     if (records.length === 0) continue
     lane.position = records.at(-1)!.offset + 1
     batches.push({ partition, firstOffset: records[0]!.offset, nextOffset: lane.position, records })
   }
-  if (batches.length > 0 && heldBytes(member) < member.bytesMax / 2) {
+  if (batches.length > 0 && heldBytes(member.lanes) < member.bytesMax / 2) {
     for (const [partition, lane] of lanes) if (lane.isPaused && !member.isElsewhere) resumeLane(member, partition, lane)
   }
   return batches

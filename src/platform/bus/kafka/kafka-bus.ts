@@ -8,11 +8,11 @@ import { within } from '../../within.ts'
 import { type Bus, type BusConsumer, type ConsumerOptions, TAKE_BYTES_MAX, type TopicOptions } from '../bus.ts'
 import { busClosed, createPublisher, PUBLISH_LIMITS, type PublishLimits, type Publisher } from '../publish.ts'
 import { backlogOf, headsToTake, topicOf } from '../topic-state.ts'
-import { asKafkaError, createKafkaClient, type KafkaClient, type KafkaConnection } from './client.ts'
+import { asKafkaError, createKafkaClient, GOODBYE_TIMEOUT_MS, type KafkaClient, type KafkaConnection } from './client.ts'
 import { openKafkaConsumer } from './consumer.ts'
 import { createAppender, recordRoom } from './producer.ts'
 import { type KafkaState, newKafkaTopic, refresh, type Topic } from './state.ts'
-import { BATCH_BYTES, cut, findTopics, makeTopics, releasedBy, spansOf } from './topics.ts'
+import { BATCH_BYTES, findTopics, makeTopics, releasedBy, removeRecords, spansOf } from './topics.ts'
 
 export interface KafkaBusOptions extends Partial<PublishLimits> {
   connection: KafkaConnection
@@ -39,13 +39,12 @@ const RETENTION_EVERY_MS = 60_000
 const REFRESH_MS = 1_000
 /** How long closing waits for what was published, and for the cluster's answers to its goodbyes. */
 const CLOSE_TIMEOUT_MS = 3_000
-const GOODBYE_TIMEOUT_MS = 1_000
 
 interface Parts extends KafkaState { client: KafkaClient, consumers: Set<BusConsumer> }
 
 /** Makes the topics that are missing and opens the bus. @throws ServiceError unavailable STORE_UNAVAILABLE, saying what the cluster or the connection answered */
 export async function openKafkaBus (options: KafkaBusOptions): Promise<Bus> {
-  const client = createKafkaClient({ connection: options.connection, ...(options.log === undefined ? {} : { log: options.log }) })
+  const client = createKafkaClient({ connection: options.connection, log: options.log })
   const admin = client.admin()
   try {
     await admin.connect()
@@ -128,7 +127,7 @@ async function answeredWithin (ms: number, publisher: Publisher, records: Parame
 async function removeExpired ({ admin, topics, now }: Parts): Promise<void> {
   for (const { physical, groupId, retainMs, heads } of topics.values()) {
     const own = heads.filter(({ isTaken }) => isTaken).map(({ partition, releasedOffset }) => [partition, releasedOffset] as const)
-    await cut(admin, physical, new Map([...await releasedBy(admin, groupId, physical), ...own]), epochMs(now() - retainMs))
+    await removeRecords(admin, physical, new Map([...await releasedBy(admin, groupId, physical), ...own]), epochMs(now() - retainMs))
   }
 }
 

@@ -33,8 +33,15 @@ export function heldBy ({ key, value, headers }: Records[number]): number {
   return bytes
 }
 
+/** Of all lanes together: however many partitions there are, memory holds as much as one take may give, and one answer of the cluster beside it. */
+export function heldBytes (lanes: ReadonlyMap<number, Lane>): number {
+  let bytes = 0
+  for (const lane of lanes.values()) bytes += lane.bytes
+  return bytes
+}
+
 /** What fits into `room`, which it takes from; the first record of a take fits always. */
-export function cut (lane: Lane, room: { records: number, bytes: number }, isFirst: boolean): Records {
+export function takeFitting (lane: Lane, room: { records: number, bytes: number }, isFirst: boolean): Records {
   let count = 0
   while (count < lane.records.length && room.records > 0) {
     const length = heldBy(lane.records[count]!)

@@ -7,7 +7,7 @@ import { ServiceError } from '../../../model/errors.ts'
 import { unlessAborted } from '../../within.ts'
 import { busClosed, type Group } from '../publish.ts'
 import { recordBytes } from '../record-bytes.ts'
-import { asKafkaError, type KafkaClient, METADATA_MAX_AGE_MS, protocolError } from './client.ts'
+import { asKafkaError, type KafkaClient, PRODUCER, protocolError } from './client.ts'
 import type { Topic } from './state.ts'
 
 export interface ProducerParts {
@@ -102,11 +102,7 @@ export async function createAppender (parts: ProducerParts): Promise<Appender> {
 
 async function newProducer (client: KafkaClient): Promise<Producer> {
   const producer = client.producer({
-    idempotent: true,
-    // For sequence numbers to mean anything: one request in flight.
-    maxInFlightRequests: 1,
-    allowAutoTopicCreation: false,
-    metadataMaxAge: METADATA_MAX_AGE_MS,
+    ...PRODUCER,
     // Every message says its partition.
     createPartitioner: () => ({ message }) => message.partition ?? 0
   })

@@ -1,17 +1,17 @@
 /** A topic that others write to, as a reader of ours has it: batches from the offsets it names, shared with our other processes by the group.
  *
- *  Its owner decides what stays there. What went before it was read is told, and the reader goes on behind it: standing still would lose more. */
+ *  Its owner decides what stays there. Records removed before we read them are reported (`onLost`), and the reader goes on behind them: standing still would lose more. */
 
 import type { Admin } from 'kafkajs'
 import { within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, TAKE_BYTES_MAX } from '../bus.ts'
 import { backlogOf } from '../topic-state.ts'
-import { asKafkaError, createKafkaClient, type KafkaClient, type KafkaConnection } from './client.ts'
-import { type ForeignTopic, openKafkaConsumer } from './consumer.ts'
+import { asKafkaError, createKafkaClient, GOODBYE_TIMEOUT_MS, type KafkaClient, type KafkaConnection } from './client.ts'
+import { type VendorTopic, openKafkaConsumer } from './consumer.ts'
 import { newKafkaTopic, type Topic } from './state.ts'
 import { partitionsOf, spansOf } from './topics.ts'
 
-export interface TopicSourceOptions extends ForeignTopic {
+export interface TopicSourceOptions extends VendorTopic {
   connection: KafkaConnection
   topic: string
   /** Our group on it. */
@@ -32,11 +32,10 @@ export interface TopicSource extends BusConsumer {
   look (): Promise<{ end: number, hasGrown: boolean }>
 }
 
-const GOODBYE_TIMEOUT_MS = 1_000
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE: the cluster is away, refuses us, or has no such topic */
 export async function openTopicSource (options: TopicSourceOptions): Promise<TopicSource> {
-  const client = createKafkaClient({ connection: options.connection, ...(options.log === undefined ? {} : { log: options.log }) })
+  const client = createKafkaClient({ connection: options.connection, log: options.log })
   const admin = client.admin()
   const goodbye = (): Promise<void> => within(GOODBYE_TIMEOUT_MS, admin.disconnect())
   try {
@@ -53,7 +52,7 @@ export async function openTopicSource (options: TopicSourceOptions): Promise<Top
 
 function consume (client: KafkaClient, admin: Admin, topic: Topic, { resumeFrom, bytesMax = TAKE_BYTES_MAX, signal, onLost }: TopicSourceOptions): Promise<BusConsumer> {
   return openKafkaConsumer({
-    client, topic, wanted: topic.heads.map(({ partition }) => partition), resumeFrom, bytesMax, signal, foreign: { onLost }, spans: () => spansOf(admin, topic.physical), open: new Set()
+    client, topic, wanted: topic.heads.map(({ partition }) => partition), resumeFrom, bytesMax, signal, vendor: { onLost }, spans: () => spansOf(admin, topic.physical), open: new Set()
   })
 }
 

@@ -3,7 +3,7 @@
 import type { Producer } from 'kafkajs'
 import { ServiceError } from '../../../model/errors.ts'
 import { within } from '../../within.ts'
-import { asKafkaError, createKafkaClient, type KafkaConnection, METADATA_MAX_AGE_MS, protocolError, RETRY } from './client.ts'
+import { asKafkaError, createKafkaClient, GOODBYE_TIMEOUT_MS, type KafkaConnection, PRODUCER, protocolError, RETRY } from './client.ts'
 
 export interface OutgoingRecord { key: string, value: string, headers: Readonly<Record<string, string>> }
 
@@ -19,16 +19,15 @@ export interface TopicWriterOptions {
   log?: (message: string) => void
 }
 
-const GOODBYE_TIMEOUT_MS = 1_000
 const TOO_LARGE: ReadonlySet<string> = new Set(['MESSAGE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE'])
 
 /** Connects at the first record, so that a cluster that is away keeps no server from starting. The topic is its owner's to make. */
 export function openTopicWriter ({ connection, topic, log }: TopicWriterOptions): TopicWriter {
-  const client = createKafkaClient({ connection, ...(log === undefined ? {} : { log }) })
+  const client = createKafkaClient({ connection, log })
   let producer: Producer | undefined
   async function connected (): Promise<Producer> {
     if (producer !== undefined) return producer
-    const made = client.producer({ idempotent: true, maxInFlightRequests: 1, allowAutoTopicCreation: false, metadataMaxAge: METADATA_MAX_AGE_MS, retry: RETRY })
+    const made = client.producer({ ...PRODUCER, retry: RETRY })
     await made.connect()
     producer = made
     return made

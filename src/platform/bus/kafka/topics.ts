@@ -1,4 +1,4 @@
-/** Topics of ours on the cluster: made where they are missing, looked at, cut where their records are no longer needed. */
+/** Topics of ours on the cluster: made where they are missing, looked at, and rid of records that are no longer needed. */
 
 import { setTimeout as delay } from 'node:timers/promises'
 import kafkajs, { type Admin } from 'kafkajs'
@@ -34,7 +34,7 @@ const UNSETTLED: ReadonlySet<string> = new Set([
 const ASKED_MAX = 50
 const ASK_AGAIN_MS = 100
 
-/** The broker removes nothing by itself: what is not released must stay, however old. `cut` removes the rest. */
+/** The broker removes nothing by itself: what is not released must stay, however old. `removeRecords` removes the rest. */
 export function settingsOf ({ replicationFactor, batchBytes }: TopicNeeds): { name: string, value: string }[] {
   return [
     { name: 'cleanup.policy', value: 'delete' },
@@ -113,7 +113,7 @@ export async function releasedBy (admin: Admin, groupId: string, topic: string):
 }
 
 /** Removes the records that are released and older than `before`. @throws ServiceError unavailable STORE_UNAVAILABLE */
-export async function cut (admin: Admin, topic: string, released: ReadonlyMap<number, number>, before: EpochMs): Promise<void> {
+export async function removeRecords (admin: Admin, topic: string, released: ReadonlyMap<number, number>, before: EpochMs): Promise<void> {
   // The client knows the leaders of a topic only once it has asked for its offsets.
   const spans = await spansOf(admin, topic)
   const young = new Map((await settled(() => admin.fetchTopicOffsetsByTimestamp(topic, before))).map(({ partition, offset }) => [partition, Number(offset)]))

@@ -43,7 +43,7 @@ export function sharePartitions (members: ReadonlyMap<string, Wish>): ReadonlyMa
   return shares
 }
 
-/** Members of one wish keep as many each as there are for every one of them, and one more as long as some are over: whether this one, with so many, keeps another. */
+/** Members with the same wish share its partitions evenly; what is over goes to the first who still hold one more. Tells whether member `id`, keeping `kept` already, may keep another. */
 function keepers (members: ReadonlyMap<string, Wish>): (id: string, kept: number) => boolean {
   const groups = new Map<string, { share: number, over: number }>()
   for (const [form, list] of Map.groupBy(members.values(), ({ partitions }) => String(partitions))) {

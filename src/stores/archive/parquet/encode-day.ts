@@ -20,7 +20,7 @@ export interface DayFacts {
   version: number
   /** Number of the change that the file holds the state of. */
   change: number
-  /** Version of Oxbow that writes it. */
+  /** Version and commit of the Oxbow that writes it. */
   pipelineVersion: string
 }
 

@@ -1,12 +1,12 @@
 /** Days whose readings changed -> their Parquet files: one version after another, each whole. What was begun when a process ended is finished or removed by the next. */
 
 import type { Pool } from 'pg'
-import { VERSION } from '../../../config/product.ts'
+import { build } from '../../../config/product.ts'
 import type { Calibration } from '../../../model/calibration.ts'
 import type { DeviceModels } from '../../../model/device-model.ts'
 import { ServiceError } from '../../../model/errors.ts'
 import type { ModelKey, Sid, StoredReading } from '../../../model/reading.ts'
-import type { EpochMs } from '../../../model/units.ts'
+import { DAY_MS, type EpochMs } from '../../../model/units.ts'
 import type { ObjectStore } from '../../../platform/objects/object-store.ts'
 import type { HeldKey } from '../../../security/data-keys.ts'
 import { alone, currentFile, finishFile, type NewFile, nextVersion, noteRemoved, reserveFile, supersede, unneededNames } from './catalogue.ts'
@@ -55,7 +55,6 @@ export interface DayWriter {
   turn (signal: AbortSignal): Promise<TurnReport | undefined>
 }
 
-const DAY_MS = 86_400_000
 /** Objects removed in one turn. */
 const REMOVED_MAX = 1_000
 
@@ -127,14 +126,14 @@ async function writeDay (parts: DayWriterParts, of: ChangedDay, report: TurnRepo
 }
 
 function fileOf ({ series, day, life, number }: ChangedDay): Pick<NewFile, 'series' | 'day' | 'life' | 'change' | 'pipelineVersion'> {
-  return { series, day, life, change: number, pipelineVersion: VERSION }
+  return { series, day, life, change: number, pipelineVersion: build() }
 }
 
 async function encode ({ days, models, calibrationsOf, rest }: DayWriterParts, of: ChangedDay, version: number, signal: AbortSignal) {
   const model = models.get(of.model)
   if (model === undefined) throw new ServiceError('incorrect', 'MODEL_INVALID', `readings of ${of.model} cannot be written as Parquet: put its file back into mappings/models`)
   const encoder = createDayEncoder({
-    sid: of.sid, model, calibrations: await calibrationsOf(of.sid), day: of.day, version, change: of.number, pipelineVersion: VERSION
+    sid: of.sid, model, calibrations: await calibrationsOf(of.sid), day: of.day, version, change: of.number, pipelineVersion: build()
   })
   for await (const page of days.pages(of, PAGE_ROWS)) {
     signal.throwIfAborted()

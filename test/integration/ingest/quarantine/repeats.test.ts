@@ -157,7 +157,7 @@ test('what came again does not end in an item whose key is gone', async () => {
 
 test('a sender that repeats itself without end does not fill the quarantine', async () => {
   const room = (await books()).open + (await system.pool.query(`SELECT 1 FROM quarantine.item WHERE kind = 'field' AND sealed IS NOT NULL`)).rowCount! + 2
-  const small = await system.open({ quarantineItemsMax: room, instance: 'small' })
+  const small = await system.open({ quarantineLimits: { itemsMax: room }, instance: 'small' })
   for (let i = 0; i < 20; i++) expect((await post(json([record()]), 'application/json', small)).body.quarantined).toBe(1)
   expect((await itemsOf()).map(({ timesSeen }) => timesSeen)).toEqual([20])
 })

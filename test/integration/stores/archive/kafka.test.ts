@@ -32,7 +32,7 @@ describe.skipIf(missing !== undefined)(`the archive on a real Kafka${missing ===
   })
 
   test('two servers share the partitions, change them under load, and archive each record once', async () => {
-    const worn = Array.from({ length: 8 }, () => system.worn1().deviceId)
+    const worn = Array.from({ length: 8 }, () => system.wornDevice().deviceId)
     const send = async (requests: number): Promise<void> => { for (let request = 0; request < requests; request++) await system.post([...worn, 'nobody'], 18) }
     const first = await system.start()
     await send(10)
@@ -53,7 +53,7 @@ describe.skipIf(missing !== undefined)(`the archive on a real Kafka${missing ===
     system.now = epochMs(Date.now() + 60_000)
     await vi.waitFor(async () => { expect(await leftOnCluster()).toBe(0) }, { timeout: 40_000, interval: 500 })
     const writer = await system.start()
-    await system.post([system.worn1().deviceId], 5)
+    await system.post([system.wornDevice().deviceId], 5)
     await system.archived()
     await writer.stop()
     expect(await system.verify()).toMatchObject({ ok: true, readings: { opened: 645 } })

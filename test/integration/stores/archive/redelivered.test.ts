@@ -9,7 +9,7 @@ beforeAll(async () => { system = await archiveSystem() })
 afterAll(() => system?.close())
 
 test('what comes again from its place is no second arrival, and nothing is found', async () => {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   const reading = (second: number, device = deviceId) => sentV2({ deviceId: device, timestamp_utc: TAKEN_AT + second, sequence: null })
   const values = [json([reading(1), reading(2, 'nobody')]), Buffer.from('poison'), json([reading(3), null]), Buffer.from('poison'), json(reading(4))]
   const messages = values.map((bytes, number) => ({ bytes, contentType: 'application/json', contentEncoding: '', source: { inlet: 'kafka/vendor/0', number } }))
@@ -25,7 +25,7 @@ test('what comes again from its place is no second arrival, and nothing is found
 })
 
 test('a place of a request at the door that is archived twice is found all the same', async () => {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   const value = json(sentV2({ deviceId, timestamp_utc: TAKEN_AT + 9, sequence: null }))
   const message = { bytes: value, contentType: 'application/json', contentEncoding: '', source: { inlet: 'http/test', number: 900 } }
   const writer = await system.start()

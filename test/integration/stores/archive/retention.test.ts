@@ -29,7 +29,7 @@ async function retentionRan (): Promise<void> {
 }
 
 test('raw records stay on the bus until they are archived, and go then', async () => {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   for (let request = 0; request < 5; request++) await system.post([deviceId], 3)
   const writer = await system.start({ sliceMs: 3_600_000, sliceBytes: 60_000_000 })
   await vi.waitFor(() => { expect(system.reports).toContain('recovered') })
@@ -41,7 +41,7 @@ test('raw records stay on the bus until they are archived, and go then', async (
 })
 
 test('while the archive stands still the door takes readings up to the limit of the raw topic, and none beyond', async () => {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   for (let request = 0; request < 6; request++) await system.post([deviceId], 2)
   await expect(system.post([deviceId], 2)).rejects.toThrowError(expect.objectContaining({ code: 'BUS_FULL', category: 'busy' }))
   const writer = await system.start()

@@ -13,14 +13,14 @@ import { type ArchiveSystem, archiveSystem } from '../../../support/archive-syst
 import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 
 let system: ArchiveSystem
-let worn: ReturnType<ArchiveSystem['worn1']>[]
+let worn: ReturnType<ArchiveSystem['wornDevice']>[]
 let otherKeys: TestDatabase
 
 beforeAll(async () => {
   system = await archiveSystem()
   otherKeys = await testDatabase('keys')
   const writer = await system.start()
-  worn = Array.from({ length: 6 }, () => system.worn1())
+  worn = Array.from({ length: 6 }, () => system.wornDevice())
   for (let request = 0; request < 12; request++) {
     await system.post([...worn.map(({ deviceId }) => deviceId), 'nobody'], 14)
     await system.archived()

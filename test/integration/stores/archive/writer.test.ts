@@ -24,7 +24,7 @@ afterAll(() => system?.close())
 
 test('what came in stands in the archive, each record once, and is released to the bus', async () => {
   const writer = await system.start()
-  const worn = Array.from({ length: 5 }, () => system.worn1())
+  const worn = Array.from({ length: 5 }, () => system.wornDevice())
   for (let request = 0; request < 20; request++) await system.post([...worn.map(({ deviceId }) => deviceId), 'nobody'], 12)
   await system.archived()
   await writer.stop()
@@ -47,7 +47,7 @@ const CRASHES = [
 ] as const
 
 test.each(CRASHES)('a failure %s loses and doubles nothing', async (_, step, when) => {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   let isDue = true
   const failing = <A extends unknown[], T>(name: typeof step, work: (...args: A) => Promise<T>) => async (...args: A): Promise<T> => {
     const isNow = isDue && name === step
@@ -80,7 +80,7 @@ test.each(CRASHES)('a failure %s loses and doubles nothing', async (_, step, whe
 })
 
 test('two servers that archive the same partitions at once lose and double nothing: one of them is refused', async () => {
-  const worn = Array.from({ length: 4 }, () => system.worn1().deviceId)
+  const worn = Array.from({ length: 4 }, () => system.wornDevice().deviceId)
   const other = await openEmbeddedBus({ url: system.database.url, topics: [{ topic: READINGS, partitions: 4 }, { topic: RAW, partitions: 4 }], now: () => system.now })
   system.reports.length = 0
   const writers = [await system.start(), await system.start({ bus: other })]
@@ -92,7 +92,7 @@ test('two servers that archive the same partitions at once lose and double nothi
 })
 
 test('what a sid whose key was destroyed sent is not archived, and it is said how many; the others are', async () => {
-  const [gone, there] = [system.worn1(), system.worn1()]
+  const [gone, there] = [system.wornDevice(), system.wornDevice()]
   await system.post([gone.deviceId, there.deviceId], 10)
   const before = await system.verify()
   const { id } = await system.keyRing.dek('archive', OF_SID(gone.sid))
@@ -110,9 +110,9 @@ test('what a sid whose key was destroyed sent is not archived, and it is said ho
 })
 
 test('what is released from quarantine is archived at the place where it came in, and once more when its mark was lost', async () => {
-  const waiting = { deviceId: 'waits-1', sid: system.worn1().sid }
+  const waiting = { deviceId: 'waits-1', sid: system.wornDevice().sid }
   system.registered.add(waiting.deviceId)
-  await system.post([system.worn1().deviceId, waiting.deviceId], 6)
+  await system.post([system.wornDevice().deviceId, waiting.deviceId], 6)
   const before = await system.verify()
   const [, ...open] = await system.ingest.review.list({ deviceId: waiting.deviceId, limit: 10 })
   expect(open.length).toBe(2)
@@ -131,7 +131,7 @@ test('what is released from quarantine is archived at the place where it came in
 })
 
 test('while the store of objects is away readings go on and wait on the bus, and it is said; then all of them are archived', async () => {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   let isAway = true
   const away = <A extends unknown[], T>(work: (...args: A) => Promise<T>) => (...args: A): Promise<T> => isAway ? Promise.reject(new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'away')) : work(...args)
   system.reports.length = 0
@@ -148,7 +148,7 @@ test('while the store of objects is away readings go on and wait on the bus, and
 })
 
 test('stopping writes what is open', async () => {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   const writer = await system.start({ sliceMs: 3_600_000 })
   await system.post([deviceId], 5)
   await expect.poll(() => system.bus.backlog(RAW)).toBe(1)
@@ -158,7 +158,7 @@ test('stopping writes what is open', async () => {
 })
 
 test('raw records from before places were written are archived as they are', async () => {
-  const { sid } = system.worn1()
+  const { sid } = system.wornDevice()
   const before = await system.verify()
   const originals = Buffer.from('{"a":1}{"b":2}')
   const head = Buffer.alloc(18)
@@ -188,7 +188,7 @@ async function owned (): Promise<Manifest[]> {
 }
 
 test('operators are told: an alarm while nothing can be archived, counts of what is, and how much went with its key', async () => {
-  const [{ deviceId, sid }, gone] = [system.worn1(), system.worn1()]
+  const [{ deviceId, sid }, gone] = [system.wornDevice(), system.wornDevice()]
   await system.post([deviceId, gone.deviceId], 10)
   await system.keyRing.destroy((await system.keyRing.dek('archive', OF_SID(gone.sid))).id, 'test')
   system.dataKeys.forget(gone.sid, sid)
@@ -222,7 +222,7 @@ const items = async () => (await system.database.owner.query<{ source: string, r
   `SELECT source, reason, times_seen AS "timesSeen" FROM quarantine.item WHERE starts_with(source, 'bus/') ORDER BY source`)).rows
 
 test('what Oxbow did not write is set aside, once, and everything else is archived; no key is made for what is no sid', async () => {
-  const worn = system.worn1()
+  const worn = system.wornDevice()
   await system.dataKeys.forSid(worn.sid)
   const before = await system.verify()
   await system.post([worn.deviceId], 4)
@@ -257,7 +257,7 @@ test('what Oxbow did not write is set aside, once, and everything else is archiv
 })
 
 test('a record of ours whose key is not the one it was sealed with stops the archive, which says so and loses nothing', async () => {
-  const { sid } = system.worn1()
+  const { sid } = system.wornDevice()
   const known = await items()
   system.reports.length = 0
   // Its key is made now: whatever it was sealed with before is lost.

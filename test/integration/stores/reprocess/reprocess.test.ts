@@ -85,10 +85,10 @@ const channels = (po2: number, spo2?: number): SentV2['channels'] => [
 async function fill (): Promise<void> {
   await repeats()
   await fields()
-  const old = system.worn1()
+  const old = system.wornDevice()
   await system.ingest.accept({ bytes: framedV1(Array.from({ length: 10 }, (_, second) => sentV1({ deviceId: old.deviceId, timestamp_utc: at(second) }))), contentType: 'application/avro', contentEncoding: '' })
   await waitsAndIsReleased()
-  const [moved, returned, erased] = [system.worn1(), system.worn1(), system.worn1()]
+  const [moved, returned, erased] = [system.wornDevice(), system.wornDevice(), system.wornDevice()]
   for (const { deviceId } of [moved, returned, erased]) await post(...readingsOf(deviceId, 20))
   await closed()
   await move(moved)
@@ -99,7 +99,7 @@ async function fill (): Promise<void> {
 
 /** The same again, other values under one identity, and one that fills the other. */
 async function repeats (): Promise<void> {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   await post(...readingsOf(deviceId, 20))
   await post(...readingsOf(deviceId, 20))
   await post({ deviceId, timestamp_utc: at(5), channels: channels(50, 80) }, { deviceId, timestamp_utc: at(30), channels: channels(40) })
@@ -108,7 +108,7 @@ async function repeats (): Promise<void> {
 
 /** Fields that were refused while their readings were stored. */
 async function fields (): Promise<void> {
-  const { deviceId } = system.worn1()
+  const { deviceId } = system.wornDevice()
   await post({ deviceId, timestamp_utc: at(0), channels: channels(40, 250) }, { deviceId, timestamp_utc: at(1), battery_mv: 9_000 }, { deviceId, timestamp_utc: at(2), signal_quality: 120 })
   await post({ deviceId, timestamp_utc: at(3), channels: channels(40, 0.97) }, { deviceId, timestamp_utc: at(4), channels: channels(40, 0.9) })
   await post({ deviceId, timestamp_utc: at(6), channels: channels(40, 0.97) }, { deviceId, timestamp_utc: at(7), channels: channels(40, 97) })
@@ -240,7 +240,7 @@ test('what is ended in any step goes on where it was, and meanwhile another span
 })
 
 test('what an association lost while the archive was read is not stored under it any more', async () => {
-  const { deviceId, sid } = system.worn1()
+  const { deviceId, sid } = system.wornDevice()
   await post(...readingsOf(deviceId, 10))
   await closed()
   const number = (await series.numbersOf([sid])).get(sid)!

@@ -10,9 +10,9 @@ import { compileSchema, SCHEMA_TYPES } from './compile-schema.ts'
 import type { SchemaText } from './compiled-schema.ts'
 import type { Fetched, FetchSchema, SubjectVersion } from './confluent-client.ts'
 import { formProblems, idOf, normal } from './registry.ts'
-import { insertForeign, lockRegistry, selectForeign, selectForeignBefore } from './registry-rows.ts'
+import { insertExternal, lockRegistry, selectExternal, selectExternalBefore } from './registry-rows.ts'
 
-export interface ForeignSchemasDeps {
+export interface ExternalSchemasDeps {
   /** Login `oxbow_ingest`. */
   pool: Pool
   models: DeviceModels
@@ -25,27 +25,27 @@ export interface ForeignSchemasDeps {
 }
 
 /** By an id of that registry. */
-export type ForeignSchema = (foreignId: number) => Promise<SchemaAnswer>
+export type ExternalSchema = (externalId: number) => Promise<SchemaAnswer>
 
-export function createForeignSchemas (deps: ForeignSchemasDeps): ForeignSchema {
-  return async foreignId => {
-    const known = await selectForeign(deps.pool, deps.registry, foreignId)
+export function createExternalSchemas (deps: ExternalSchemasDeps): ExternalSchema {
+  return async externalId => {
+    const known = await selectExternal(deps.pool, deps.registry, externalId)
     if (known !== undefined) return deps.kept(known)
-    const fetched = await deps.fetch(foreignId)
+    const fetched = await deps.fetch(externalId)
     if (fetched.is === 'unavailable') {
       deps.events.raise('schema-registry-failed', { detail: fetched.detail })
       return { unreadable: 'schema-unavailable', detail: 'the schema registry did not answer for this id' }
     }
     deps.events.clear('schema-registry-failed')
     if (fetched.is === 'unknown') return UNKNOWN_ID
-    const taken = await take(deps, foreignId, fetched)
+    const taken = await take(deps, externalId, fetched)
     deps.events.schema(typeof taken === 'number' ? 'registered' : 'refused')
     return typeof taken === 'number' ? deps.kept(taken) : { unreadable: 'schema-incompatible', detail: `the schema is not activated: ${taken.join('; ')}` }
   }
 }
 
 /** Our id of it, or why it is not taken. */
-async function take (deps: ForeignSchemasDeps, foreignId: number, { type: given, text, hasReferences, versions }: Extract<Fetched, { is: 'schema' }>): Promise<number | readonly string[]> {
+async function take (deps: ExternalSchemasDeps, externalId: number, { type: given, text, hasReferences, versions }: Extract<Fetched, { is: 'schema' }>): Promise<number | readonly string[]> {
   const type = SCHEMA_TYPES.find(known => known === given)
   if (type === undefined) return ['its type is none of ours']
   if (hasReferences) return ['it refers to other schemas, which is not taken']
@@ -56,18 +56,18 @@ async function take (deps: ForeignSchemasDeps, foreignId: number, { type: given,
     const problems = await problemsOf(db, deps, schema, subjects)
     if (problems.length > 0) return problems
     const id = await idOf(db, schema)
-    await insertForeign(db, deps.registry, foreignId, subjects, id)
+    await insertExternal(db, deps.registry, externalId, subjects, id)
     return id
   })
 }
 
 /** The wire is for that registry to judge; what must not break here are the mappings. */
-async function problemsOf (db: Pick<ClientBase, 'query'>, { registry, models }: ForeignSchemasDeps, schema: SchemaText, subjects: readonly SubjectVersion[]): Promise<string[]> {
+async function problemsOf (db: Pick<ClientBase, 'query'>, { registry, models }: ExternalSchemasDeps, schema: SchemaText, subjects: readonly SubjectVersion[]): Promise<string[]> {
   const compilation = compileSchema(schema)
   if (compilation.problems !== undefined) return [...compilation.problems]
   const problems = await formProblems(db, compilation.compiled)
   for (const { subject, version } of subjects) {
-    const before: Version | undefined = subject === '' ? undefined : await selectForeignBefore(db, registry, subject, version)
+    const before: Version | undefined = subject === '' ? undefined : await selectExternalBefore(db, registry, subject, version)
     problems.push(...activationProblems({ compiled: compilation.compiled, versions: before === undefined ? [] : [before], mode: 'NONE', models }))
   }
   return [...new Set(problems)]

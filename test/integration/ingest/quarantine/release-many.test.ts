@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import type { Ingest } from '../../../src/ingest/open-ingest.ts'
-import { drawSid } from '../../../src/security/sid.ts'
-import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
-import { json, sentV2, TAKEN_AT } from '../../support/telemetry.ts'
+import type { Ingest } from '../../../../src/ingest/open-ingest.ts'
+import { drawSid } from '../../../../src/security/sid.ts'
+import { type IngestSystem, ingestSystem } from '../../../support/ingest-system.ts'
+import { json, sentV2, TAKEN_AT } from '../../../support/telemetry.ts'
 
 const UNKNOWN_DEVICES = 20_000
 const DEVICE = 'worn'

@@ -1,11 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { arrivalHours } from '../../../src/ingest/counters.ts'
-import type { Ingest } from '../../../src/ingest/open-ingest.ts'
-import { createSetAside, type SetAside } from '../../../src/ingest/quarantine/set-aside.ts'
-import { epochMs, HOUR_MS } from '../../../src/model/units.ts'
-import { drawSid } from '../../../src/security/sid.ts'
-import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
-import { json, sentV1, TAKEN_AT } from '../../support/telemetry.ts'
+import { arrivalHours } from '../../../../src/ingest/counters.ts'
+import type { Ingest } from '../../../../src/ingest/open-ingest.ts'
+import { createSetAside } from '../../../../src/ingest/quarantine/set-aside.ts'
+import type { SetAside } from '../../../../src/model/foreign-record.ts'
+import { READINGS } from '../../../../src/model/streams.ts'
+import { epochMs, HOUR_MS } from '../../../../src/model/units.ts'
+import { drawSid } from '../../../../src/security/sid.ts'
+import { type IngestSystem, ingestSystem } from '../../../support/ingest-system.ts'
+import { json, sentV1, TAKEN_AT } from '../../../support/telemetry.ts'
 
 const LOST = json([sentV1({ deviceId: 'device-1' })])
 let system: IngestSystem
@@ -18,7 +20,7 @@ beforeAll(async () => {
   system.registered.add('device-1')
   system.worn.push({ deviceId: 'device-1', sid: drawSid(), from: TAKEN_AT - 60_000 })
   ingest = await system.open({ events: { accepted: () => {}, quarantined: (_reason, count) => { counted.push(count) }, repeated: () => {}, released: () => {}, discarded: () => {}, limited: () => {}, schema: () => {}, raise: () => {}, clear: () => {} } })
-  setAside = createSetAside(ingest.quarantine, () => system.now)
+  setAside = createSetAside(ingest.quarantine, () => system.now, READINGS)
 })
 afterAll(() => system?.close())
 
@@ -40,7 +42,7 @@ test('what is none of ours is kept sealed, byte for byte, and counted as come in
 
 test('handed over again, also with others and by two at once, each is kept and counted once', async () => {
   const [again, fresh] = [{ partition: 3, offset: 70, value: Buffer.from('x') }, { partition: 3, offset: 72, value: Buffer.from('y') }]
-  await Promise.all([setAside([again]), setAside([again, fresh]), createSetAside((await system.open()).quarantine, () => system.now)([fresh])])
+  await Promise.all([setAside([again]), setAside([again, fresh]), createSetAside((await system.open()).quarantine, () => system.now, READINGS)([fresh])])
   expect(await held()).toHaveLength(4)
   expect(await hours()).toMatchObject([{ received: 4, quarantined: 4 }])
 })

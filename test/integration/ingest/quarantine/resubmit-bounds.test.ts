@@ -1,12 +1,13 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import type { Ingest } from '../../../src/ingest/open-ingest.ts'
-import { createSetAside, type SetAside } from '../../../src/ingest/quarantine/set-aside.ts'
-import type { Sid } from '../../../src/model/reading.ts'
-import { RAW, READINGS } from '../../../src/model/streams.ts'
-import { openEmbeddedBus } from '../../../src/platform/bus/embedded/embedded-bus.ts'
-import { drawSid } from '../../../src/security/sid.ts'
-import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
-import { json, sentV2, TAKEN_AT } from '../../support/telemetry.ts'
+import type { Ingest } from '../../../../src/ingest/open-ingest.ts'
+import { createSetAside } from '../../../../src/ingest/quarantine/set-aside.ts'
+import type { SetAside } from '../../../../src/model/foreign-record.ts'
+import type { Sid } from '../../../../src/model/reading.ts'
+import { RAW, READINGS } from '../../../../src/model/streams.ts'
+import { openEmbeddedBus } from '../../../../src/platform/bus/embedded/embedded-bus.ts'
+import { drawSid } from '../../../../src/security/sid.ts'
+import { type IngestSystem, ingestSystem } from '../../../support/ingest-system.ts'
+import { json, sentV2, TAKEN_AT } from '../../../support/telemetry.ts'
 
 const RECORD_BYTES_MAX = 2_000
 const sid: Sid = drawSid()
@@ -22,7 +23,7 @@ beforeAll(async () => {
   }))
   system.registered.add('device-1')
   ingest = await system.open({ limits: { recordsMax: 100 } })
-  setAside = createSetAside(ingest.quarantine, () => system.now)
+  setAside = createSetAside(ingest.quarantine, () => system.now, READINGS)
 })
 afterAll(() => system?.close())
 

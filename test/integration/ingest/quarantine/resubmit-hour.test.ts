@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { arrivalHours } from '../../../src/ingest/counters.ts'
-import type { Ingest } from '../../../src/ingest/open-ingest.ts'
-import { epochMs } from '../../../src/model/units.ts'
-import { drawSid } from '../../../src/security/sid.ts'
-import { MODELS } from '../../support/ingest-door.ts'
-import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
-import { json, sentV1, TAKEN_AT } from '../../support/telemetry.ts'
+import { arrivalHours } from '../../../../src/ingest/counters.ts'
+import type { Ingest } from '../../../../src/ingest/open-ingest.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { drawSid } from '../../../../src/security/sid.ts'
+import { MODELS } from '../../../support/ingest-door.ts'
+import { type IngestSystem, ingestSystem } from '../../../support/ingest-system.ts'
+import { json, sentV1, TAKEN_AT } from '../../../support/telemetry.ts'
 
 const HOUR_MS = 3_600_000
 let system: IngestSystem

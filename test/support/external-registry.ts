@@ -3,11 +3,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 
-export interface ForeignEntry { schema: string, schemaType?: string, references?: object[], versions?: { subject: string, version: number }[] }
+export interface ExternalEntry { schema: string, schemaType?: string, references?: object[], versions?: { subject: string, version: number }[] }
 
-export interface ForeignRegistry {
+export interface ExternalRegistry {
   url: string
-  entries: Map<number, ForeignEntry>
+  entries: Map<number, ExternalEntry>
   /** Answered to every question instead; 0: the connection breaks. */
   fault: number | undefined
   /** Does not know where a schema is registered. */
@@ -17,7 +17,7 @@ export interface ForeignRegistry {
   close (): Promise<void>
 }
 
-export async function startForeignRegistry (): Promise<ForeignRegistry> {
+export async function startExternalRegistry (): Promise<ExternalRegistry> {
   const server = createServer((request, response) => {
     registry.asked.push(request.url!)
     registry.authorizations.add(request.headers.authorization)
@@ -36,7 +36,7 @@ export async function startForeignRegistry (): Promise<ForeignRegistry> {
     return [200, more === undefined ? schema : versions]
   }
   await new Promise<void>(resolve => { server.listen(0, '127.0.0.1', resolve) })
-  const registry: ForeignRegistry = {
+  const registry: ExternalRegistry = {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/base`, entries: new Map(), fault: undefined, isOld: false, asked: [], authorizations: new Set(),
     close: async () => {
       server.closeAllConnections()

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createSetAside } from '../../../src/ingest/quarantine/set-aside.ts'
-import { epochMs } from '../../../src/model/units.ts'
-import { arrivalDay, createDataKeys } from '../../../src/security/data-keys.ts'
-import { drawSid } from '../../../src/security/sid.ts'
-import { type IngestSystem, ingestSystem } from '../../support/ingest-system.ts'
-import { json, sentV2, TAKEN_AT } from '../../support/telemetry.ts'
+import { createSetAside } from '../../../../src/ingest/quarantine/set-aside.ts'
+import { READINGS } from '../../../../src/model/streams.ts'
+import { epochMs } from '../../../../src/model/units.ts'
+import { arrivalDay, createDataKeys } from '../../../../src/security/data-keys.ts'
+import { drawSid } from '../../../../src/security/sid.ts'
+import { type IngestSystem, ingestSystem } from '../../../support/ingest-system.ts'
+import { json, sentV2, TAKEN_AT } from '../../../support/telemetry.ts'
 
 let system: IngestSystem
 beforeAll(async () => {
@@ -16,7 +17,7 @@ afterAll(() => system?.close())
 
 test('bodies and fields that nobody can open any more are discarded with a note, and those behind them go', async () => {
   const ingest = await system.open()
-  const setAside = createSetAside(ingest.quarantine, () => system.now)
+  const setAside = createSetAside(ingest.quarantine, () => system.now, READINGS)
   const open = () => ingest.review.list({ states: ['held', 'waiting'], limit: 100 })
   const unknown = { metric: 'unknown', kind: 'unknown', unit: '%', value: 1 }
   await setAside([{ partition: 0, offset: 1, value: json(sentV2({ sequence: 1 })) }])

@@ -4,7 +4,7 @@ import type { Config } from '../../config/schema.ts'
 import type { TopicSource, TopicSourceOptions } from './kafka/topic-source.ts'
 
 /** Our group on a topic of others, for tools that show lag. */
-export function sourceGroup (config: Config, topic: string): string { return `${config['kafka.topicPrefix']}oxbow.inlet.${topic}` }
+function sourceGroup (config: Config, topic: string): string { return `${config['kafka.topicPrefix']}oxbow.inlet.${topic}` }
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE · incorrect CONFIG_INVALID */
 export async function topicSourceOf (config: Config, options: Omit<TopicSourceOptions, 'connection' | 'groupId'>): Promise<TopicSource> {
