@@ -65,7 +65,7 @@ export function createCommit (pool: Pool, dictionary: Dictionary, partitions: Pa
         return await send(commit, writer)
       } catch (error) {
         if (!OUTDATED.has(codeOf(error)) || attempt === ATTEMPTS) throw error
-        partitions.forget()
+        await partitions.forget()
         dayNotes.forget()
         watched.forget()
       }

@@ -11,8 +11,8 @@ export interface Partitions {
   ensureMonths (times: Iterable<{ windowStart: number }>): Promise<void>
   /** Retentions so far, where readings stand in a hypertable: it takes any day, so a commit must say up to which retention its notes of days hold. */
   drops (): Promise<number | undefined>
-  /** Another process dropped some: everything is looked up again. */
-  forget (): void
+  /** Another process made or dropped some: resolves when that has reached every session, and everything is looked up again. */
+  forget (): Promise<void>
 }
 
 export function createPartitions (pool: Pool): Partitions {
@@ -56,7 +56,9 @@ export function createPartitions (pool: Pool): Partitions {
         months.add(month)
       }
     },
-    forget () {
+    async forget () {
+      // Whoever makes partitions has this lock until all sessions were told; they can be seen a moment before that (migrations/0001-series.sql).
+      await rowsOf(pool, "select pg_advisory_xact_lock_shared(hashtext('oxbow series partitions'))")
       days.clear()
       months.clear()
       drops = undefined

@@ -4,7 +4,7 @@ import { READINGS } from '../../../../src/model/streams.ts'
 import { epochMs, millivolt, percent } from '../../../../src/model/units.ts'
 import { foldCounters, storedByHour } from '../../../../src/stores/series/counters.ts'
 import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
-import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { isLockWaited, type TestDatabase, testDatabase } from '../../../support/postgres.ts'
 import { at, commitOf, revisionOf, rowOf, sidOf, T0 } from '../../../support/series.ts'
 
 let database: TestDatabase
@@ -148,6 +148,24 @@ test('days from 2000 on are made when their first reading comes, and anew after 
   expect(await stored(series)).toEqual(rows.slice(1))
   await store.commit(commitOf({ late: rows.slice(0, 1) }))
   expect(await stored(series)).toEqual(rows)
+})
+
+test('a commit that knew of a partition that is gone waits for whoever makes one: a session may see it before it can write to it', async () => {
+  const { series } = await newSeries()
+  const row = rowOf(series, epochMs(Date.UTC(2002, 0, 1)))
+  await store.commit(commitOf({ fresh: [row] }))
+  await createSeriesStore(database.pool).dropBefore('reading', epochMs(Date.UTC(2003, 0, 1)), epochMs(Date.UTC(2003, 0, 1)))
+  const maker = await database.owner.connect()
+  try {
+    await maker.query("begin; select pg_advisory_xact_lock(hashtext('oxbow series partitions'))")
+    const committed = store.commit(commitOf({ late: [row] }))
+    await expect.poll(() => isLockWaited(database.owner)).toBe(true)
+    await maker.query('commit')
+    await committed
+  } finally {
+    maker.release()
+  }
+  expect(await stored(series)).toEqual([row])
 })
 
 test('an empty commit does nothing', async () => {
