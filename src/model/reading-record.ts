@@ -3,7 +3,8 @@
 
 import { ServiceError } from './errors.ts'
 import { isSid } from './handle.ts'
-import type { Reading, ReadingBatch } from './reading.ts'
+import type { Reading, ReadingBatch, Sid } from './reading.ts'
+import { createTextMemory, type TextMemory } from './text-memory.ts'
 import { epochMs, millivolt, percent } from './units.ts'
 
 /** Registered as subject `oxbow.readings.v1`, version 1. `present` has bit i set when channel i has a value; `values` holds the present ones in channel order. */
@@ -105,9 +106,8 @@ function putLong (bytes: Buffer, start: number, value: number): number {
 /** @throws ServiceError fault when the bytes are not such a record, or its sid is none (prefix, length, case, check symbol): only our own writer fills the topic, so this is a broken program. */
 export function decodeReadingBatch (bytes: Uint8Array): ReadingBatch {
   const cursor: Cursor = { bytes, view: new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), at: 0 }
-  const sid = takeText(cursor)
-  if (!isSid(sid)) throw damaged()
-  const model = takeText(cursor)
+  const sid = takeText(cursor, sids) as Sid
+  const model = takeText(cursor, models)
   const schemaId = takeLong(cursor)
   const receivedAt = epochMs(takeLong(cursor))
   const readings: Reading[] = []
@@ -156,13 +156,22 @@ function takeReading (cursor: Cursor): Reading {
   }
 }
 
-function takeText (cursor: Cursor): string {
+function takeText (cursor: Cursor, memory: TextMemory): string {
   const length = takeCount(cursor)
-  const { buffer, byteOffset } = cursor.bytes
-  const text = Buffer.from(buffer, byteOffset + cursor.at, length).toString('utf8')
+  const text = memory(cursor.bytes, cursor.at, length)
   cursor.at += length
   return text
 }
+
+/** Those that a process has to do with, about. */
+const SIDS_REMEMBERED = 1 << 15
+const MODELS_REMEMBERED = 1 << 8
+const sids = createTextMemory(SIDS_REMEMBERED, bytes => {
+  const text = Buffer.from(bytes).toString('latin1')
+  if (!isSid(text)) throw damaged()
+  return text
+})
+const models = createTextMemory(MODELS_REMEMBERED)
 
 function passText (cursor: Cursor): void {
   const length = takeCount(cursor)

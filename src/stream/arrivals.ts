@@ -57,8 +57,9 @@ export type Late = RowIn & { receivedAt: EpochMs }
 export function placeArrivals (open: OpenSeries, arrivals: readonly Arrival[], findings: Findings, onTouched: (reading: StoredReading) => void): Late[] {
   const late: Late[] = []
   const from = completeFrom(open)
+  let count: Count | undefined
   for (const { batch, partition, offset } of arrivals) {
-    const count = countOf(findings, open.series, batch.receivedAt)
+    if (count?.hour !== hourOf(batch.receivedAt)) count = countOf(findings, open.series, batch.receivedAt)
     count.accepted += batch.readings.length
     for (const reading of batch.readings) {
       const row = rowOf(reading, open.series, batch.schemaId, partition, offset)

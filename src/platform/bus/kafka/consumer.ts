@@ -9,7 +9,7 @@ import { unlessAborted, within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
 import { asKafkaError, GOODBYE_TIMEOUT_MS, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
-import { headersOf, heldBy, heldBytes, type Lane, takeFitting } from './lane.ts'
+import { headersOf, heldBy, heldBytes, keyOf, type Lane, takeFitting } from './lane.ts'
 import type { Topic } from './state.ts'
 import type { Span } from './topics.ts'
 import { wishedPartitions } from './wished-partitions.ts'
@@ -212,7 +212,7 @@ function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
     if (offset < lane.fetched) continue
     if (offset > lane.fetched && member.vendor === undefined) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
     const value = message.value ?? Buffer.alloc(0)
-    const plain = { offset, key: String(message.key ?? ''), value }
+    const plain = { offset, key: keyOf(message), value }
     const record = member.vendor === undefined ? plain : { ...plain, headers: headersOf(message) }
     lane.records.push(record)
     lane.bytes += heldBy(record)

@@ -1,6 +1,7 @@
 /** A partition that the group gave a member: what was fetched of it and not taken yet. */
 
 import type { KafkaMessage } from 'kafkajs'
+import { createTextMemory } from '../../../model/text-memory.ts'
 import type { PartitionBatch } from '../bus.ts'
 import type { Head } from './state.ts'
 
@@ -16,6 +17,13 @@ export interface Lane {
   bytes: number
   isPaused: boolean
 }
+
+/** Keys come again with every record of theirs. */
+const KEYS_REMEMBERED = 1 << 15
+const keyText = createTextMemory(KEYS_REMEMBERED)
+
+/** `''`: it has none. */
+export function keyOf ({ key }: KafkaMessage): string { return key === null ? '' : keyText(key, 0, key.length) }
 
 /** By name in lower case; one that stands there several times counts with its first value. */
 export function headersOf ({ headers = {} }: KafkaMessage): ReadonlyMap<string, string> {
