@@ -53,10 +53,24 @@ export function createKafkaClient ({ connection, log }: ClientOptions): KafkaCli
   return new kafkajs.Kafka(config)
 }
 
+const HINTS: readonly (readonly [RegExp, string])[] = [
+  [/replication.factor/i, ' (kafka.replicationFactor)'],
+  [/does not host this topic/i, ' (a topic is not there, or this login has no Describe on it)'],
+  [/invalid topic/i, ' (kafka.topicPrefix)']
+]
+
 /** What went wrong with the cluster, for an operator. */
 export function asKafkaError (error: unknown): ServiceError {
   if (error instanceof ServiceError) return error
-  return new ServiceError('unavailable', 'STORE_UNAVAILABLE', `Kafka cannot be used: ${error instanceof Error ? error.message : String(error)}`, { cause: error })
+  const detail = error instanceof Error ? [error.message, ...partsOf(error)].join('; ') : String(error)
+  const hint = HINTS.find(([words]) => words.test(detail))?.[1] ?? ''
+  return new ServiceError('unavailable', 'STORE_UNAVAILABLE', `Kafka cannot be used: ${detail}${hint}`, { cause: error })
+}
+
+/** Of an error that stands for several, such as one for each topic. */
+function partsOf (error: Error): string[] {
+  const parts: unknown = 'errors' in error ? error.errors : []
+  return Array.isArray(parts) ? parts.map(part => part instanceof Error ? `${'topic' in part ? `${String(part.topic)}: ` : ''}${part.message}` : String(part)) : []
 }
 
 /** The protocol's name of an error of the broker, e.g. `OFFSET_OUT_OF_RANGE`; `''` when it is another one. */

@@ -9,7 +9,8 @@ import { unlessAborted, within } from '../../within.ts'
 import { type BusConsumer, type ConsumerOptions, offsetGone, type PartitionBatch, reassigned } from '../bus.ts'
 import { isStopped, type Stop, untilWoken, type Waiting } from '../until-woken.ts'
 import { asKafkaError, GOODBYE_TIMEOUT_MS, type KafkaClient, METADATA_MAX_AGE_MS, RETRY } from './client.ts'
-import { headersOf, heldBy, heldBytes, keyOf, type Lane, takeFitting } from './lane.ts'
+import { heldBytes, type Lane, takeFitting } from './lane.ts'
+import { fetchedFrom, pushNothing, pushOurs, pushVendors } from './receive.ts'
 import type { Topic } from './state.ts'
 import type { Span } from './topics.ts'
 import { wishedPartitions } from './wished-partitions.ts'
@@ -142,6 +143,8 @@ function listen (member: Member): void {
   const { consumer } = member
   // Called in the tick of the joining, before anything is fetched.
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => { join(member, payload.memberAssignment[member.topic.physical] ?? []) })
+  // Of a batch in which nothing is a record; of any other this says what is known.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => { passOver(member, payload.partition, Number(payload.firstOffset ?? payload.lastOffset), Number(payload.lastOffset)) })
   consumer.on(consumer.events.CRASH, ({ payload }) => { if (!payload.restart) fail(member, asKafkaError(payload.error)) })
 }
 
@@ -207,26 +210,21 @@ function receive (member: Member, { batch, isStale }: EachBatchPayload): void {
   const lane = member.lanes.get(batch.partition)
   if (lane === undefined || lane.isPaused || isStale() || member.closing.signal.aborted) return
   if (member.vendor !== undefined && fetchedFrom(batch) !== lane.fetched) { examine(member, batch.partition, lane); return }
-  for (const message of batch.messages) {
-    const offset = Number(message.offset)
-    if (offset < lane.fetched) continue
-    if (offset > lane.fetched && member.vendor === undefined) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
-    const value = message.value ?? Buffer.alloc(0)
-    const plain = { offset, key: keyOf(message), value }
-    const record = member.vendor === undefined ? plain : { ...plain, headers: headersOf(message) }
-    lane.records.push(record)
-    lane.bytes += heldBy(record)
-    lane.fetched = offset + 1
-  }
-  // Behind the marks of transactions, which are no records.
-  if (member.vendor !== undefined) lane.fetched = Math.max(lane.fetched, Number(batch.lastOffset()) + 1)
+  if (member.vendor !== undefined) pushVendors(lane, batch)
+  else if (!pushOurs(lane, batch)) { fail(member, offsetGone(member.topic.topic, batch.partition, lane.fetched)); return }
   lane.head.nextOffset = Math.max(lane.head.nextOffset, Number(batch.highWatermark))
   if (heldBytes(member.lanes) >= member.bytesMax) pauseLane(member, batch.partition, lane)
   member.waiter?.()
 }
 
-/** Not in the types of the client. */
-function fetchedFrom (batch: EachBatchPayload['batch']): number { return Number((batch as unknown as { fetchedOffset: string }).fetchedOffset) }
+/** The client goes on by itself behind a batch in which there is no record. */
+function passOver (member: Member, partition: number, first: number, last: number): void {
+  const lane = member.lanes.get(partition)
+  if (lane === undefined || lane.isPaused || last < lane.fetched || member.closing.signal.aborted) return
+  if (member.vendor !== undefined) lane.fetched = last + 1
+  else if (!pushNothing(lane, first, last)) fail(member, offsetGone(member.topic.topic, partition, lane.fetched))
+  member.waiter?.()
+}
 
 /** The client did not fetch what was wanted of a topic of others. Where the owner's broker removed it, or the topic is another one by now, the client has
  *  gone to another place by itself: what is in hand is given, and then the reader asks its store anew where to go on. Else it is fetched once more. */

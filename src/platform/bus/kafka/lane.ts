@@ -1,7 +1,5 @@
 /** A partition that the group gave a member: what was fetched of it and not taken yet. */
 
-import type { KafkaMessage } from 'kafkajs'
-import { createTextMemory } from '../../../model/text-memory.ts'
 import type { PartitionBatch } from '../bus.ts'
 import type { Head } from './state.ts'
 
@@ -18,27 +16,21 @@ export interface Lane {
   isPaused: boolean
 }
 
-/** Keys come again with every record of theirs. */
-const KEYS_REMEMBERED = 1 << 15
-const keyText = createTextMemory(KEYS_REMEMBERED)
-
-/** `''`: it has none. */
-export function keyOf ({ key }: KafkaMessage): string { return key === null ? '' : keyText(key, 0, key.length) }
-
-/** By name in lower case; one that stands there several times counts with its first value. */
-export function headersOf ({ headers = {} }: KafkaMessage): ReadonlyMap<string, string> {
-  return new Map(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(Array.isArray(value) ? value[0] : value)]))
-}
-
 /** What an object in memory costs beside the bytes of its record; counted where others decide how small their records are. */
 const RECORD_BYTES = 256
 
 /** Bytes that count for a record: its value, and of a topic of others everything. */
-export function heldBy ({ key, value, headers }: Records[number]): number {
+function heldBy ({ key, value, headers }: Records[number]): number {
   if (headers === undefined) return value.length
   let bytes = value.length + 2 * key.length + RECORD_BYTES
   for (const [name, text] of headers) bytes += 2 * (name.length + text.length)
   return bytes
+}
+
+export function push (lane: Lane, record: Records[number]): void {
+  lane.records.push(record)
+  lane.bytes += heldBy(record)
+  lane.fetched = record.offset + 1
 }
 
 /** Of all lanes together: however many partitions there are, memory holds as much as one take may give, and one answer of the cluster beside it. */
