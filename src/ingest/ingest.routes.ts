@@ -7,6 +7,7 @@ import type { EpochMs } from '../model/units.ts'
 import type { Events } from '../observability/events.ts'
 import type { Accept } from './accept.ts'
 import type { ArrivalCounters } from './counters.ts'
+import { schemaIdIn } from './decode/schemas.ts'
 
 export interface IngestRoutesDeps {
   accept: Accept
@@ -46,12 +47,10 @@ export function ingestRoutes ({ accept, counters, events, now, bodyBytesMax }: I
   }
 }
 
-const SCHEMA_ID_MAX = 2 ** 31 - 1
-
 /** @throws ServiceError INPUT_TYPE when it is no id */
 function declaredSchema (header: string | string[] | undefined): number | undefined {
   if (header === undefined) return undefined
-  const id = typeof header === 'string' && /^[0-9]{1,10}$/.test(header) ? Number(header) : 0
-  if (id < 1 || id > SCHEMA_ID_MAX) throw new ServiceError('unsupported', 'INPUT_TYPE', 'Oxbow-Schema-Id is the id of a schema, a whole number from 1')
+  const id = typeof header === 'string' ? schemaIdIn(header) : 0
+  if (id === 0) throw new ServiceError('unsupported', 'INPUT_TYPE', 'Oxbow-Schema-Id is the id of a schema, a whole number from 1')
   return id
 }

@@ -49,3 +49,12 @@ export interface Schemas {
 
 export const UNKNOWN_ID: SchemaAnswer = { unreadable: 'schema-unknown', detail: 'the schema id is not registered' }
 export const UNKNOWN_FORM: SchemaAnswer = { unreadable: 'schema-unknown', detail: 'the schema of the container file is not registered' }
+
+/** Ids are what PostgreSQL's int holds. */
+export const SCHEMA_ID_MAX = 2 ** 31 - 1
+
+/** The id that a header names; 0, which no schema has, for a text that is none. */
+export function schemaIdIn (header: string): number {
+  const id = /^[0-9]{1,10}$/.test(header) ? Number(header) : 0
+  return id > SCHEMA_ID_MAX ? 0 : id
+}

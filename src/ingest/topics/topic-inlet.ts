@@ -12,6 +12,7 @@ import type { TopicSource, TopicSourceOptions } from '../../platform/bus/kafka/t
 import { pause } from '../../platform/pause.ts'
 import type { AcceptMessages, IncomingMessage } from '../accept-messages.ts'
 import { CONTENT_TYPES } from '../decode/content.ts'
+import { schemaIdIn } from '../decode/schemas.ts'
 import { TOPIC_INLET } from '../source-position.ts'
 import type { TopicOffsets, TopicPlace } from './topic-offsets.ts'
 
@@ -138,7 +139,7 @@ async function takeIn (
     const inlet = inletOf(setting.topic, partition, places.get(partition)?.generation ?? 0)
     return records.map(record => messageOf(setting, inlet, record))
   })
-  const next = new Map(batches.map(({ partition, nextOffset }) => [partition, nextOffset]))
+  const next = new Map(batches.map(({ partition, nextOffset }): [number, TopicPlace] => [partition, { next: nextOffset, generation: places.get(partition)?.generation ?? 0 }]))
   for (let waitMs = pace?.(messages.length, now()) ?? 0; waitMs > 0 && !stop.aborted; waitMs = pace!(messages.length, now())) await pause(waitMs, stop)
   for (let isTakenIn = false; !stop.aborted;) {
     try {
@@ -166,7 +167,8 @@ function inletOf (topic: string, partition: number, generation: number): string 
 
 function messageOf ({ content, schemaId }: TopicSetting, inlet: string, { offset, value, headers }: PartitionBatch['records'][number]): IncomingMessage {
   const named = headers?.get(SCHEMA_HEADER)
-  const declared = named !== undefined && /^\d{1,10}$/.test(named) ? Number(named) : schemaId
+  // A header that names no schema is no reason to take another one: what was sent in it would be read as something else.
+  const declared = named === undefined ? schemaId : schemaIdIn(named)
   return {
     bytes: Buffer.from(value.buffer, value.byteOffset, value.byteLength), contentType: CONTENT_TYPES[content], contentEncoding: '',
     ...(content === 'confluent' || declared === undefined ? {} : { schemaId: declared }),

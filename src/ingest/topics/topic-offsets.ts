@@ -10,8 +10,8 @@ export interface TopicPlace { next: number, generation: number }
 export interface TopicOffsets {
   /** Of those partitions that were read before. @throws ServiceError unavailable STORE_UNAVAILABLE */
   read (topic: string): Promise<Map<number, TopicPlace>>
-  /** Never goes back: another process may have read further. @throws ServiceError unavailable STORE_UNAVAILABLE */
-  advance (topic: string, next: ReadonlyMap<number, number>): Promise<void>
+  /** Never goes back: another process may have read further. What was read of a topic that was made anew since counts for nothing. @throws ServiceError unavailable STORE_UNAVAILABLE */
+  advance (topic: string, next: ReadonlyMap<number, TopicPlace>): Promise<void>
   /** Puts on record that records went unread, and where reading goes on; below `from` the partition is another one, of the next generation. @throws ServiceError unavailable STORE_UNAVAILABLE */
   lost (topic: string, partition: number, from: number, until: number, noticedAt: EpochMs): Promise<void>
 }
@@ -25,9 +25,9 @@ export function createTopicOffsets (pool: Pool): TopicOffsets {
     },
     async advance (topic, next) {
       await storeQuery(pool, `
-        INSERT INTO ingest.topic_offset AS o (topic, partition, next_offset) SELECT $1, * FROM unnest($2::int[], $3::bigint[]) AS new (partition, next_offset) ORDER BY partition
-        ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(o.next_offset, excluded.next_offset)`,
-      [topic, [...next.keys()], [...next.values()]])
+        INSERT INTO ingest.topic_offset AS o (topic, partition, next_offset, generation) SELECT $1, * FROM unnest($2::int[], $3::bigint[], $4::int[]) AS new (partition, next_offset, generation) ORDER BY partition
+        ON CONFLICT (topic, partition) DO UPDATE SET next_offset = greatest(o.next_offset, excluded.next_offset) WHERE o.generation = excluded.generation`,
+      [topic, [...next.keys()], [...next.values()].map(place => place.next), [...next.values()].map(({ generation }) => generation)])
     },
     async lost (topic, partition, from, until, noticedAt) {
       await transaction(pool, async client => {

@@ -134,11 +134,16 @@ describe.skipIf(missing !== undefined)(`inlet from topics${missing === undefined
     await send([
       { key: 'worn-1', value: V1_TYPE.toBuffer(reading('worn-1', 0)), headers: { 'Oxbow-Schema-Id': '1' } },
       { key: 'worn-1', value: framedV2([sentV2({ deviceId: 'worn-1', timestamp_utc: at(1) })]).subarray(5) },
-      { key: 'worn-1', value: V1_TYPE.toBuffer(reading('worn-1', 2)), headers: { 'oxbow-schema-id': '77' } }
+      { key: 'worn-1', value: V1_TYPE.toBuffer(reading('worn-1', 2)), headers: { 'oxbow-schema-id': '77' } },
+      // What is no id is no reason to take the schema of the setting; and too large a one stops nothing.
+      ...['2 ', '', 'v2', '4294967295', '9999999999', Buffer.from([0, 0, 0, 2])].map((id, place) => ({
+        key: 'worn-1', value: framedV2([sentV2({ deviceId: 'worn-1', timestamp_utc: at(10 + place) })]).subarray(5), headers: { 'oxbow-schema-id': id }
+      })),
+      { key: 'worn-1', value: framedV2([sentV2({ deviceId: 'worn-1', timestamp_utc: at(3) })]).subarray(5) }
     ])
     await takenIn()
-    expect([...(await times()).values()].flat()).toHaveLength(2)
-    expect((await items()).map(({ reason }) => reason)).toEqual(['schema-unknown'])
+    expect([...(await times()).values()].flat().map(({ takenAt }) => takenAt)).toEqual([at(0), at(1), at(3)])
+    expect((await items()).map(({ reason }) => reason)).toEqual(Array.from({ length: 7 }, () => 'schema-unknown'))
   })
 
   test('a server that ends between the append and the offset takes the batch in again, and nothing else', async () => {
