@@ -48,6 +48,8 @@ export function wrongUse (message: string): ServiceError { return new ServiceErr
 /** ISO 8601 with a zone. @throws ServiceError USAGE */
 export function timeOf (option: string, text: string): EpochMs {
   const time = /T.*(Z|[+-]\d{2}:\d{2})$/.test(text) ? Date.parse(text) : Number.NaN
-  if (Number.isNaN(time)) throw wrongUse(`${option} is a time as 2026-03-01T12:00:00Z`)
+  // The 30th of February is taken for the 2nd of March.
+  const day = Date.parse(text.slice(0, text.indexOf('T')))
+  if (Number.isNaN(time) || Number.isNaN(day) || !new Date(day).toISOString().startsWith(text.slice(0, text.indexOf('T')))) throw wrongUse(`${option} is a time as 2026-03-01T12:00:00Z`)
   return epochMs(time)
 }

@@ -3,13 +3,14 @@
 import { isUtf8 } from 'node:buffer'
 import { hostname, userInfo } from 'node:os'
 import { parseArgs } from 'node:util'
+import { SCHEMA_ID_MAX } from '../ingest/decode/schemas.ts'
 import type { ItemHead, ItemState } from '../ingest/quarantine/quarantine-item.ts'
 import { ITEM_STATES } from '../ingest/quarantine/quarantine-item.ts'
 import type { ListFilter, QuarantineReview, ShownItem } from '../ingest/quarantine/quarantine-review.ts'
 import { ServiceError } from '../model/errors.ts'
 import { REASONS, type ReasonCode } from '../model/reason.ts'
 import type { EpochMs } from '../model/units.ts'
-import { timeOf, wrongUse } from './given.ts'
+import { givenNumber, timeOf, wrongUse } from './given.ts'
 import { type CliContext, EXIT, type Verb } from './verb.ts'
 
 /** The operators' view on the databases of this deployment, whether a server runs or not. */
@@ -28,7 +29,8 @@ an association are released by themselves when one is recorded. What is sent
 again byte for byte while its item is open is counted there: first and last seen,
 and how often. Who discarded what, when and why stays on record.
 
-Filters (resubmit and discard need --reason or ids; they touch open items only):
+Filters (resubmit and discard need --reason, or ids and no filter; they touch open
+items only, and all that pass):
   --reason CODE        one of those of docs/ingest.md; may be repeated
   --state STATE        waiting, held, released, resubmitted, discarded; may be repeated
   --schema ID          number of the schema it was sent in, or that it names and
@@ -51,14 +53,16 @@ const OPTIONS = {
   device: { type: 'string' },
   from: { type: 'string' },
   to: { type: 'string' },
-  limit: { type: 'string', default: '100' },
+  limit: { type: 'string' },
   because: { type: 'string' },
   config: { type: 'string' },
   json: { type: 'boolean', default: false }
 } as const
 
+const FILTERS = ['reason', 'state', 'schema', 'device', 'from', 'to'] as const
+const LISTED = 100
+const LISTED_MAX = 9_999_999
 const PAGE = 500
-const SCHEMA_ID_MAX = 2 ** 31 - 1
 const REASON_CODES = Object.keys(REASONS) as ReasonCode[]
 const OPEN: readonly ItemState[] = ['waiting', 'held']
 
@@ -89,7 +93,9 @@ export function createQuarantineVerb (openReview: OpenReview, who: () => string 
 /** Everything that can be wrong is said before a database is opened. */
 function assertJob (action: string | undefined, ids: readonly string[], values: Values): (job: Job) => Promise<number> {
   filterOf(values)
-  if (!/^[1-9]\d{0,6}$/.test(values.limit)) throw wrongUse('--limit must be a whole number from 1')
+  limitOf(values)
+  if (action !== 'list' && values.limit !== undefined) throw wrongUse(`--limit is for list: ${action} takes every item that is named, or that passes the filters`)
+  if (ids.length > 0 && FILTERS.some(name => values[name] !== undefined)) throw wrongUse('give ids, or filters: an id names its item whatever else is said')
   if (ids.some(id => !/^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(id))) throw wrongUse('an id is a UUID as list prints it')
   switch (action) {
     case 'list':
@@ -108,10 +114,11 @@ function assertJob (action: string | undefined, ids: readonly string[], values: 
 }
 
 async function list ({ review, values, context }: Job): Promise<number> {
-  const heads = await review.list({ ...filterOf(values), limit: Number(values.limit) })
+  const limit = limitOf(values)
+  const heads = await review.list({ ...filterOf(values), limit })
   context.stdout(values.json ? `${JSON.stringify(heads.map(asJson))}\n` : heads.map(headLine).join(''))
   if (heads.length === 0) context.stderr('oxbow quarantine: there are no such items\n')
-  if (heads.length === Number(values.limit)) context.stderr(`oxbow quarantine: ${heads.length} items shown, there may be more (--limit)\n`)
+  if (heads.length === limit) context.stderr(`oxbow quarantine: ${heads.length} items shown, there may be more (--limit)\n`)
   return EXIT.done
 }
 
@@ -188,6 +195,8 @@ function filterOf (values: Values): Omit<ListFilter, 'limit'> {
   }
 }
 
+function limitOf ({ limit }: Values): number { return limit === undefined ? LISTED : givenNumber(limit, '--limit', { minimum: 1, maximum: LISTED_MAX, isWhole: true }) }
+
 function oneOf<T extends string> (option: string, word: string, words: readonly T[]): T {
   const found = words.find(known => known === word)
   if (found === undefined) throw wrongUse(`${option} is one of ${words.join(', ')}`)
@@ -234,7 +243,7 @@ function shownAsJson ({ head, bytes, record }: ShownItem): object {
 
 function shownAsText ({ head, bytes, record }: ShownItem): string {
   const told = Object.entries(asJson(head)).filter(([, value]) => value !== undefined && value !== '')
-  const lines = told.map(([name, value]) => `${name}: ${value}\n`)
+  const lines = told.map(([name, value]) => `${name}: ${printable(String(value))}\n`)
   if (bytes === undefined) return [...lines, 'content: none, the item is settled\n'].join('')
   return [...lines, `content: ${contentText(head, bytes, record)}\n`].join('')
 }

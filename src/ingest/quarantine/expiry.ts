@@ -8,7 +8,7 @@ import type { Quarantine } from './quarantine.ts'
 
 export interface ExpiryOptions {
   pool: Pool
-  quarantine: Pick<Quarantine, 'settle'>
+  quarantine: Pick<Quarantine, 'discard'>
   events: Pick<Events, 'raise' | 'clear'>
   now: () => EpochMs
   /** How long a held item is kept after it was seen last. Default 30 days. */
@@ -33,7 +33,7 @@ export async function expireItems (options: ExpiryOptions): Promise<number> {
   for (;;) {
     const ids = await selectExpired(pool, limits(0), EXPIRED_AT_ONCE)
     if (ids.length === 0) break
-    discarded += await quarantine.settle(ids, 'discarded', 'expired', { unseenSince: epochMs(Math.max(limits(0).held, limits(0).waiting)) })
+    discarded += await quarantine.discard(ids, 'expired', { unseenSince: epochMs(Math.max(limits(0).held, limits(0).waiting)) })
   }
   const expiring = await countExpired(pool, limits(announceMs))
   if (expiring > 0) events.raise('quarantine-expiring', { count: expiring })

@@ -21,7 +21,7 @@ import { decodeItem, KEY_OF_DAY_DESTROYED, type ReleaseItems } from './release-i
 export interface ReviewDeps extends PublishDeps {
   /** Login `oxbow_ingest`. */
   pool: Pool
-  quarantine: Pick<Quarantine, 'settle' | 'keep' | 'open' | 'deviceIndexOf'>
+  quarantine: Pick<Quarantine, 'whileOpen' | 'discard' | 'settle' | 'keep' | 'open' | 'deviceIndexOf'>
   releaseItems: ReleaseItems
   identify: Identify
   /** Of an inlet of its own, e.g. `resubmit/<instance>`. */
@@ -113,7 +113,7 @@ export function createQuarantineReview (deps: ReviewDeps): QuarantineReview {
       if (note.trim() === '' || note.length > NOTE_LENGTH_MAX) {
         throw new ServiceError('incorrect', 'USAGE', `a reason of 1 to ${NOTE_LENGTH_MAX} characters is needed to discard`)
       }
-      return quarantine.settle(ids, 'discarded', note, { by })
+      return quarantine.discard(ids, note, { by })
     }
   }
 }
@@ -161,8 +161,11 @@ async function resubmitField (deps: ReviewDeps, { item, record }: OpenedField, i
     await deps.quarantine.keep([{ id: item.id, kind: 'field', reason: failure.reason }])
     return false
   }
-  await publishGroups(deps, groups, undefined)
-  return await deps.quarantine.settle([item.id], 'resubmitted') === 1
+  return deps.quarantine.whileOpen([item.id], async open => {
+    if (open.size === 0) return false
+    await publishGroups(deps, groups, undefined)
+    return await deps.quarantine.settle([item.id], 'resubmitted') === 1
+  })
 }
 
 /** A record as if only this field had been sent. */
@@ -182,10 +185,13 @@ function onlyField (record: DecodedRecord, field: string | undefined): DecodedRe
 async function resubmitBody (deps: ReviewDeps, item: SealedItem): Promise<boolean> {
   const bytes = await openedOrLost(deps, item)
   if (bytes === undefined) return false
-  const reason = await reasonAgainst(deps, item, bytes)
-  if (reason === undefined) return await deps.quarantine.settle([item.id], 'resubmitted') === 1
-  await deps.quarantine.keep([{ id: item.id, kind: 'body', reason }])
-  return false
+  return deps.quarantine.whileOpen([item.id], async open => {
+    if (open.size === 0) return false
+    const reason = await reasonAgainst(deps, item, bytes)
+    if (reason === undefined) return await deps.quarantine.settle([item.id], 'resubmitted') === 1
+    await deps.quarantine.keep([{ id: item.id, kind: 'body', reason }])
+    return false
+  })
 }
 
 /** What the door refuses is no input there; here it stays what it is, under this reason. */

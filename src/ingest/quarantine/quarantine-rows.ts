@@ -1,9 +1,9 @@
 /** The SQL of quarantine (database `oxbow_bus`, login `oxbow_ingest`): many items at a time, with their counters in the same transaction. */
 
-import type { ClientBase, Pool } from 'pg'
+import type { ClientBase, Pool, PoolClient } from 'pg'
 import { type ReasonCode, WAITING_REASONS } from '../../model/reason.ts'
 import { type EpochMs, epochMs, hourOf } from '../../model/units.ts'
-import { storeQuery } from '../../platform/postgres/pool.ts'
+import { storeQuery, transaction, withClient } from '../../platform/postgres/pool.ts'
 import { RULE_VERSION } from '../check-reading.ts'
 import { RETURNED_INLET } from '../source-position.ts'
 import { type DeviceIndex, type ItemHead, type ItemKind, type ItemState, type NewItem, type SealedItem, SERVER } from './quarantine-item.ts'
@@ -139,6 +139,33 @@ export async function settleItems (db: Db, ids: readonly string[], state: FinalS
     SELECT count(*)::int AS items, coalesce(sum(sealed_length), 0)::bigint AS bytes FROM settled`,
   [ids, state, new Date(at), note ?? null, state === 'discarded' ? by : null, unseenSince === undefined ? null : new Date(unseenSince)])
   return rows[0]!
+}
+
+const TAKING_OUT = "hashtext('oxbow quarantine taking out')"
+
+/** Several at a time, and none while one is `alone`. */
+export async function takingOut<T> (pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  return withClient(pool, async client => {
+    await storeQuery(client, `SELECT pg_advisory_lock_shared(${TAKING_OUT})`, [])
+    try {
+      return await work(client)
+    } finally {
+      await storeQuery(client, `SELECT pg_advisory_unlock_shared(${TAKING_OUT})`, [])
+    }
+  })
+}
+
+/** One transaction, when nobody is `takingOut`. */
+export async function alone<T> (pool: Pool, work: (client: PoolClient) => Promise<T>): Promise<T> {
+  return transaction(pool, async client => {
+    await storeQuery(client, `SELECT pg_advisory_xact_lock(${TAKING_OUT})`, [])
+    return work(client)
+  })
+}
+
+export async function selectOpen (db: Db, ids: readonly string[]): Promise<ReadonlySet<string>> {
+  const { rows } = await storeQuery<{ id: string }>(db, "SELECT id FROM quarantine.item WHERE id = ANY($1::uuid[]) AND state IN ('waiting', 'held')", [ids])
+  return new Set(rows.map(({ id }) => id))
 }
 
 /** Writes down that an open item was tried and why it stays. */

@@ -14,7 +14,7 @@ import {
   type DeviceIndex, type DeviceIndexOf, type ItemKind, newItemId, type NewItem, openItem, type SealedItem, sealItem
 } from './quarantine-item.ts'
 import {
-  type Ending, type FinalState, type FoundDevice, keepItems, keepNew, type NewRow, selectTotals, selectWaiting, selectWaitingDevices, settleItems,
+  alone, type Ending, type FinalState, type FoundDevice, keepItems, keepNew, type NewRow, selectOpen, selectTotals, selectWaiting, selectWaitingDevices, settleItems, takingOut,
   type WaitingCursor
 } from './quarantine-rows.ts'
 import { fingerprintOf } from './repeats.ts'
@@ -38,6 +38,10 @@ export interface Quarantine {
   assertRoom (itemCount: number, byteCount: number): void
   /** Resolves when all are durable, with their counters; one that stands there already is counted on its item. @throws ServiceError unavailable STORE_UNAVAILABLE */
   add (items: readonly NewItem[]): Promise<void>
+  /** Work that takes items out: it is given those of them that are open, and meanwhile nobody ends one by `discard`. */
+  whileOpen<T> (ids: readonly string[], work: (open: ReadonlySet<string>) => Promise<T>): Promise<T>
+  /** Ends open items for good, once no work takes items out: one that is on its way to the bus is not said to be discarded. Gives how many were open. */
+  discard (ids: readonly string[], note: string, how?: Omit<Ending, 'note'>): Promise<number>
   /** Ends open items: bytes go, counters move. Gives how many were open. */
   settle (ids: readonly string[], state: FinalState, note?: string, how?: Omit<Ending, 'note'>): Promise<number>
   /** Open items that were tried and stay, under these reasons. */
@@ -62,16 +66,19 @@ export async function openQuarantine (options: QuarantineOptions): Promise<Quara
   const fill = createFill(options)
   await fill.refresh()
   const write = createWriter(options, rows => { fill.change(rows.length, rows.reduce((sum, { sealed }) => sum + sealed.length, 0)) })
+  async function settle (db: Pick<Pool, 'query'>, ids: readonly string[], state: FinalState, ending: Ending): Promise<number> {
+    if (ids.length === 0) return 0
+    const settled = await settleItems(db, ids, state, now(), ending)
+    fill.change(-settled.items, -settled.bytes)
+    if (state === 'discarded') events.discarded(settled.items)
+    return settled.items
+  }
   return {
     assertRoom: fill.assertRoom,
     add: items => items.length === 0 ? Promise.resolve() : write(items),
-    async settle (ids, state, note, how) {
-      if (ids.length === 0) return 0
-      const settled = await settleItems(pool, ids, state, now(), { note, ...how })
-      fill.change(-settled.items, -settled.bytes)
-      if (state === 'discarded') events.discarded(settled.items)
-      return settled.items
-    },
+    whileOpen: (ids, work) => takingOut(pool, async client => work(await selectOpen(client, ids))),
+    discard: (ids, note, how) => alone(pool, client => settle(client, ids, 'discarded', { note, ...how })),
+    settle: (ids, state, note, how) => settle(pool, ids, state, { note, ...how }),
     keep: items => keepItems(pool, items, now()),
     open: item => openItem(dataKeys, item),
     waitingOf: (device, newerThan, cursor, limit) => selectWaiting(pool, device, newerThan, cursor, limit),

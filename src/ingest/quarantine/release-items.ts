@@ -23,7 +23,7 @@ import type { Quarantine } from './quarantine.ts'
 
 export interface ReleaseDeps extends PublishDeps, ItemDecoding {
   identify: Identify
-  quarantine: Pick<Quarantine, 'add' | 'settle' | 'keep' | 'open'>
+  quarantine: Pick<Quarantine, 'whileOpen' | 'add' | 'settle' | 'keep' | 'open'>
   events: Pick<Events, 'released'>
   /** Who wears the device now, if anybody. */
   sidNow: (deviceId: string) => Promise<Sid | undefined>
@@ -63,7 +63,9 @@ export function createReleaseItems (deps: ReleaseDeps): ReleaseItems {
 
   return async function releaseItems (items, options): Promise<ReleaseOutcome> {
     try {
-      return await releaseAtOnce(items, options)
+      // A look takes nothing out.
+      if (options?.onReleasable !== undefined) return await releaseAtOnce(items, options)
+      return await deps.quarantine.whileOpen(items.map(({ id }) => id), open => releaseAtOnce(items.filter(({ id }) => open.has(id)), options))
     } catch (error) {
       if (!(error instanceof ServiceError && error.code === 'BUS_RECORD_TOO_LARGE')) throw error
       if (items.length === 1) {

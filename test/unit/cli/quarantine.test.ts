@@ -100,7 +100,9 @@ test('discard keeps the reason given', async () => {
 
 test('wrong use is said before anything is opened', async () => {
   const wrong = [[], ['drop'], ['list', ID], ['show'], ['show', 'x'], ['resubmit'], ['resubmit', ID, '--reason', 'malformed'], ['discard', ID], ['list', '--reason', 'x'],
-    ['list', '--state', 'x'], ['list', '--schema', 'v1'], ['list', '--schema', '2147483648'], ['list', '--from', 'yesterday'], ['list', '--from', '2026-03-01'], ['list', '--limit', '0']]
+    ['list', '--state', 'x'], ['list', '--schema', 'v1'], ['list', '--schema', '2147483648'], ['list', '--from', 'yesterday'], ['list', '--from', '2026-03-01'], ['list', '--limit', '0'], ['list', '--from', '2026-02-30T00:00:00Z'],
+    // It would be for good, and more than was meant.
+    ['discard', '--reason', 'malformed', '--limit', '1', '--because', 'x'], ['discard', ID, '--device', 'd1', '--because', 'x'], ['resubmit', ID, '--state', 'held'], ['show', ID, '--limit', '2']]
   for (const args of wrong) {
     const { run, calls, wasClosed } = scene()
     await expect(run(...args)).rejects.toThrowError(expect.objectContaining({ code: 'USAGE' }))
