@@ -29,7 +29,7 @@ export async function startExternalRegistry (): Promise<ExternalRegistry> {
     response.writeHead(status, { 'Content-Type': 'application/vnd.schemaregistry.v1+json' }).end(JSON.stringify(body))
   })
   const answer = (path: string): [number, unknown] => {
-    const [, id, more] = /^\/base\/schemas\/ids\/(\d+)(\/versions)?$/.exec(path) ?? []
+    const [, id, more] = /^\/base\/schemas\/ids\/(\d+)(\/versions\?deleted=true)?$/.exec(path) ?? []
     const entry = registry.entries.get(Number(id))
     if (entry === undefined || (more !== undefined && registry.isOld)) return [404, { error_code: 40403, message: 'Schema not found' }]
     const { versions = [], ...schema } = entry

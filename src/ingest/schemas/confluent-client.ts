@@ -39,7 +39,7 @@ export function createConfluentClient ({ url, authorization, timeoutMs = TIMEOUT
       const schema = objectIn(answer)
       if (typeof schema['schema'] !== 'string') return unavailable(answer.status)
       const { schemaType = 'AVRO', references } = schema
-      return { is: 'schema', type: String(schemaType), text: schema['schema'], hasReferences: Array.isArray(references) && references.length > 0, versions: versionsIn(await get(`/schemas/ids/${id}/versions`)) }
+      return { is: 'schema', type: String(schemaType), text: schema['schema'], hasReferences: Array.isArray(references) && references.length > 0, versions: versionsIn(await get(`/schemas/ids/${id}/versions?deleted=true`)) }
     } catch (error) {
       if (error instanceof ServiceError) return { is: 'unavailable', detail: error.message }
       throw error

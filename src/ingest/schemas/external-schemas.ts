@@ -7,10 +7,10 @@ import { transaction } from '../../platform/postgres/pool.ts'
 import { type SchemaAnswer, UNKNOWN_ID } from '../decode/schemas.ts'
 import { activationProblems, type Version } from './activation.ts'
 import { compileSchema, SCHEMA_TYPES } from './compile-schema.ts'
-import type { SchemaText } from './compiled-schema.ts'
+import type { CompiledSchema, SchemaText } from './compiled-schema.ts'
 import type { Fetched, FetchSchema, SubjectVersion } from './confluent-client.ts'
 import { formProblems, idOf, normal } from './registry.ts'
-import { insertExternal, lockRegistry, selectExternal, selectExternalBefore } from './registry-rows.ts'
+import { insertExternal, lockRegistry, selectExternal, selectExternalBefore, selectTaken } from './registry-rows.ts'
 
 export interface ExternalSchemasDeps {
   /** Login `oxbow_ingest`. */
@@ -67,8 +67,26 @@ async function problemsOf (db: Pick<ClientBase, 'query'>, { registry, models }: 
   if (compilation.problems !== undefined) return [...compilation.problems]
   const problems = await formProblems(db, compilation.compiled)
   for (const { subject, version } of subjects) {
-    const before: Version | undefined = subject === '' ? undefined : await selectExternalBefore(db, registry, subject, version)
+    const before: Version | undefined = subject === '' ? await sameNameBefore(db, registry, schema.type, compilation.compiled) : await selectExternalBefore(db, registry, subject, version)
     problems.push(...activationProblems({ compiled: compilation.compiled, versions: before === undefined ? [] : [before], mode: 'NONE', models }))
   }
   return [...new Set(problems)]
+}
+
+/** Where the registry does not say of which subject a schema is: the newest that was taken from it for records of the same name. */
+async function sameNameBefore (db: Pick<ClientBase, 'query'>, registry: string, type: SchemaText['type'], compiled: CompiledSchema): Promise<Version | undefined> {
+  const name = recordName(compiled)
+  return (await selectTaken(db, registry, type)).find(taken => {
+    const before = compileSchema(taken)
+    return before.problems === undefined && recordName(before.compiled) === name
+  })
+}
+
+/** `undefined`: JSON Schema names none, and all that do not are compared. */
+function recordName (compiled: CompiledSchema): string | undefined {
+  switch (compiled.type) {
+    case 'AVRO': return compiled.avro.name
+    case 'PROTOBUF': return compiled.file.messages[0]?.name
+    case 'JSON': return undefined
+  }
 }

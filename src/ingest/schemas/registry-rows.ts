@@ -107,6 +107,14 @@ export async function selectExternalBefore (db: Db, registry: string, subject: s
   return rows[0]
 }
 
+/** All that were taken from it, newest first, under whatever subject. */
+export async function selectTaken (db: Db, registry: string, type: SchemaType): Promise<(SchemaText & { version: number })[]> {
+  const { rows } = await storeQuery<SchemaText & { version: number }>(db, `
+    SELECT version, type, text FROM (SELECT DISTINCT ON (s.id) f.version, s.type, s.text, f.taken_at FROM registry.foreign_schema f JOIN registry.schema s ON s.id = f.schema_id
+      WHERE f.registry = $1 AND s.type = $2 ORDER BY s.id, f.taken_at DESC) AS taken ORDER BY taken_at DESC`, [registry, type])
+  return rows
+}
+
 export async function insertExternal (db: Db, registry: string, externalId: number, subjects: readonly { subject: string, version: number }[], id: number): Promise<void> {
   await storeQuery(db, `
     INSERT INTO registry.foreign_schema (registry, foreign_id, subject, version, schema_id) SELECT $1, $2, subject, version, $5

@@ -53,7 +53,7 @@ test('a schema is asked for once, and is known from then on: in this process, in
   const schema = schemaOf('Kept', PO2)
   external.entries.set(1, { schema: JSON.stringify(schema, null, 2), versions: [{ subject: 'Kept-value', version: 1 }] })
   expect(await post(bodyOf(1, schema, 1))).toBe('accepted')
-  expect(external.asked).toEqual(['/base/schemas/ids/1', '/base/schemas/ids/1/versions'])
+  expect(external.asked).toEqual(['/base/schemas/ids/1', '/base/schemas/ids/1/versions?deleted=true'])
   expect(external.authorizations).toEqual(new Set(['Basic dTpw']))
   expect(await post(bodyOf(1, schema, 2))).toBe('accepted')
   external.fault = 503
@@ -113,6 +113,19 @@ test('a version that would break a mapping is not activated, whatever the regist
   expect(await view.problems('belt', { type: 'AVRO', text: JSON.stringify(broken) })).toEqual([expect.stringContaining('would no longer be delivered')])
   expect(await view.problems('belt', { type: 'AVRO', text: JSON.stringify(more) })).toEqual([])
   await expect(view.register('belt', { type: 'AVRO', text: JSON.stringify(more) })).rejects.toThrow('register there')
+})
+
+test('a version that breaks a mapping is not activated either where the registry does not say of which subject it is', async () => {
+  const [first, broken, other] = [schemaOf('Strap', PO2), schemaOf('Strap', { name: 'po2', type: 'double', 'oxbow.ignore': true }, { name: 'spo2', type: 'double', default: 0 }), schemaOf('Cuff', { name: 'spo2', type: 'double' })]
+  external.entries.set(411, { schema: JSON.stringify(first), versions: [{ subject: 'strap', version: 1 }] })
+  external.entries.set(412, { schema: JSON.stringify(broken), versions: [] })
+  external.entries.set(413, { schema: JSON.stringify(other), versions: [] })
+  expect(await post(bodyOf(411, first, 60))).toBe('accepted')
+  const wrong = framed(412, [Buffer.from('x')])
+  expect(await post(wrong)).toBe('schema-incompatible')
+  expect(await detailOf(wrong)).toContain('would no longer be delivered')
+  // Of another name it is another thing.
+  expect(await post(framed(413, [Buffer.from('x')]))).toBe('malformed')
 })
 
 test.each([
