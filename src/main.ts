@@ -12,7 +12,11 @@ if (major < NODE_NEEDED[0] || (major === NODE_NEEDED[0] && minor < NODE_NEEDED[1
 const { runVerb } = await import('./cli/run-verb.ts')
 
 const stop = new AbortController()
-for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => stop.abort())
+const SIGNALS = { SIGINT: 130, SIGTERM: 143 } as const
+// The first asks to end in order; who asks again does not want to wait.
+for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => { if (stop.signal.aborted) process.exit(SIGNALS[name]); stop.abort() })
+// A reader that is gone is no fault.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 
 const code = await runVerb(process.argv.slice(2), {
   env: process.env,

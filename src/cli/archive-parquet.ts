@@ -57,6 +57,7 @@ function listJob (values: Values): Job {
   const day = givenDay('--day', values.day)
   if (values.out !== undefined || values.version !== undefined) throw wrongUse('--out and --version are for open')
   const filter = { whose: whoseOf(values), from: day ?? givenDay('--from', values.from), to: day ?? givenDay('--until', values.until) }
+  if (filter.from !== undefined && filter.to !== undefined && filter.from > filter.to) throw wrongUse('--from lies behind --until')
   return async (view, { stdout, stderr }) => {
     let count = 0
     for await (const file of view.list(filter)) {

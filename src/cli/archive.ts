@@ -1,6 +1,8 @@
 /** `oxbow archive verify|list|parquet`: words → the proof that everything that came in stands in the archive, and what stands there. */
 
 import { parseArgs } from 'node:util'
+import { ServiceError } from '../model/errors.ts'
+import { unlessAborted } from '../platform/within.ts'
 import type { ArchiveView } from '../stores/archive/archive-view.ts'
 import type { Manifest } from '../stores/archive/manifest.ts'
 import type { Finding, Report, VerifySpan } from '../stores/archive/verify.ts'
@@ -55,9 +57,12 @@ export function createArchiveVerb (openView: OpenArchiveView, openParquet: OpenP
       const span: VerifySpan = {
         ...(values.from === undefined ? {} : { from: timeOf('--from', values.from) }), ...(values.to === undefined ? {} : { to: timeOf('--to', values.to) })
       }
+      if (span.from !== undefined && span.to !== undefined && span.from >= span.to) throw wrongUse('--from lies behind --to')
       const { view, close } = await openView(context, values.config)
       try {
-        return await (action === 'verify' ? verify : list)(view, span, values.json, context)
+        return await unlessAborted((action === 'verify' ? verify : list)(view, span, values.json, context), context.signal)
+      } catch (error) {
+        throw context.signal.aborted ? new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'ended before it was done', { cause: error }) : error
       } finally {
         await close()
       }
@@ -103,8 +108,9 @@ function sums ({ objects, bytes, records, readings, underway, requests, quaranti
   ]
 }
 
-function verdict ({ ok, findings, counts, requests }: Report): string[] {
+function verdict ({ ok, objects, findings, counts, requests }: Report): string[] {
   const unjudged = requests?.unjudged ?? 0
+  if (ok && requests === undefined) return [objects === 0 ? 'No object of that time was found, so nothing was proved.' : 'What was read holds.']
   if (ok) return [unjudged === 0 ? 'All of it holds.' : `All of it holds that can be judged now; ${unjudged} requests not judged yet: what is missing of them may still be on the bus.`]
   const all = Object.values(counts).reduce((sum, count) => sum + count, 0)
   const more = all > findings.length ? [`and ${all - findings.length} more`] : []

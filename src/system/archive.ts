@@ -7,7 +7,7 @@ import { identifierSystem } from '../model/identifier.ts'
 import { RAW } from '../model/streams.ts'
 import type { DeviceModels } from '../model/device-model.ts'
 import type { Bus } from '../platform/bus/bus.ts'
-import { topicEnds } from '../platform/bus/topic-ends.ts'
+import { topicBegins, topicEnds } from '../platform/bus/topic-ends.ts'
 import { openKeyRing } from '../platform/keys/open-key-ring.ts'
 import type { ObjectStore } from '../platform/objects/object-store.ts'
 import { openObjectReader } from '../platform/objects/open-objects.ts'
@@ -19,7 +19,7 @@ import { startParquet } from '../stores/archive/parquet/start-parquet.ts'
 import { createParquetView, type ParquetView } from '../stores/archive/parquet/parquet-view.ts'
 import { identitiesOf } from '../stores/linkage/device-identity.ts'
 import { createSeriesStore, type SeriesStore } from '../stores/series/series-store.ts'
-import { createIdentity, type Identity, type Keys, openKeys } from './foundations.ts'
+import { assertOurBus, createIdentity, type Identity, type Keys, openKeys } from './foundations.ts'
 import type { Ground } from './ground.ts'
 
 export interface ArchiveParts {
@@ -54,10 +54,11 @@ export function startParquetFiles ({ config, now, events }: Ground, { stores, ob
   })
 }
 
-/** @throws ServiceError unavailable STORE_UNAVAILABLE */
+/** @throws ServiceError unavailable STORE_UNAVAILABLE · incorrect CONFIG_INVALID on another bus than that of what is archived */
 export async function viewArchive ({ config, now }: Pick<Ground, 'config' | 'now'>, stores: Stores): Promise<ArchiveView> {
+  await assertOurBus(config, stores)
   const keyRing = await openKeyRing(config, { pool: stores.pool('oxbow_keys'), now })
-  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjectReader(config, now), keyRing, ends: () => topicEnds(config, () => stores.pool('oxbow_bus'), RAW), now, pause: delay, sliceMs: config['archive.sliceTime'] })
+  return archiveView({ pool: stores.pool('oxbow_archive'), objects: await openObjectReader(config, now), keyRing, ends: () => topicEnds(config, () => stores.pool('oxbow_bus'), RAW), begins: () => topicBegins(config, () => stores.pool('oxbow_bus'), RAW), now, pause: delay, sliceMs: config['archive.sliceTime'] })
 }
 
 /** @throws ServiceError unavailable STORE_UNAVAILABLE */

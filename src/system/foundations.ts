@@ -10,9 +10,11 @@ import { ServiceError } from '../model/errors.ts'
 import type { SetAside } from '../model/foreign-record.ts'
 import { identifierSystem } from '../model/identifier.ts'
 import type { Sid } from '../model/reading.ts'
-import { READINGS } from '../model/streams.ts'
-import type { Bus } from '../platform/bus/bus.ts'
+import { RAW, READINGS } from '../model/streams.ts'
+import { type Bus, offsetGone } from '../platform/bus/bus.ts'
+import { assertSameBus, busIdentity } from '../platform/bus/bus-identity.ts'
 import { openBus } from '../platform/bus/open-bus.ts'
+import { topicEnds } from '../platform/bus/topic-ends.ts'
 import { createViewContexts } from '../fhir/views/view-contexts.ts'
 import { openKeyRing } from '../platform/keys/open-key-ring.ts'
 import type { Stores } from '../platform/postgres/open-stores.ts'
@@ -20,10 +22,12 @@ import { loadBlindIndex } from '../security/blind-index.ts'
 import { createDataKeys } from '../security/data-keys.ts'
 import { loadFingerprint } from '../security/fingerprint.ts'
 import { loadDirectoryKey } from '../stores/archive/directory-key.ts'
+import { readHeads } from '../stores/archive/manifest-rows.ts'
 import { type ChangeFeed, createChangeFeed, type LinkageChange } from '../stores/linkage/change-feed.ts'
 import { createFirmwareNumber } from '../stores/linkage/firmware.ts'
 import { createSidResolver } from '../stores/linkage/resolve-sid.ts'
 import { createSidContexts } from '../stores/linkage/sid-contexts.ts'
+import { resumePoints } from '../stores/series/state.ts'
 import type { Ground } from './ground.ts'
 
 /** The one version of K_link in use. */
@@ -75,15 +79,38 @@ export function createIdentity ({ config, now }: Ground, stores: Stores, { index
   }
 }
 
-export async function startBus ({ config, now, events, log, running }: Ground, stores: Stores): Promise<Bus> {
+export async function startBus ({ config, now, events, log, running, missing }: Ground, stores: Stores): Promise<Bus> {
+  await assertOurBus(config, stores)
   const bus = await openBus(config, {
     url: stores.url('oxbow_bus'),
     now,
-    onReachable: isReachable => { if (isReachable) events.clear('bus-failed'); else events.raise('bus-failed') },
+    onReachable: isReachable => {
+      if (isReachable) {
+        missing.delete('bus')
+        events.clear('bus-failed')
+      } else {
+        missing.add('bus')
+        events.raise('bus-failed')
+      }
+    },
     log: detail => { log.debug('bus', { detail }) }
   })
   running.push({ name: 'bus', stop: bus.close })
   return bus
+}
+
+/** @throws ServiceError incorrect CONFIG_INVALID when the stores hold places of another bus · conflict BUS_OFFSET_GONE when they hold places that the bus never
+ *  had: what came in would be passed over as read · unavailable STORE_UNAVAILABLE */
+export async function assertOurBus (config: Config, stores: Stores): Promise<void> {
+  const [bus, series, archive] = [() => stores.pool('oxbow_bus'), stores.pool('oxbow_series'), stores.pool('oxbow_archive')]
+  const identity = await busIdentity(config, bus)
+  await assertSameBus(series, 'series.bus', identity)
+  await assertSameBus(archive, 'archive.bus', identity)
+  const heads = new Map((await readHeads(archive)).map(({ partition, next }) => [partition, next]))
+  for (const [topic, places] of [[READINGS, await resumePoints(series, READINGS)], [RAW, heads]] as const) {
+    const ends = await topicEnds(config, bus, topic)
+    for (const [partition, place] of places) if (place > (ends.get(partition) ?? 0)) throw offsetGone(topic, partition, place)
+  }
 }
 
 /** Of the readings topic, where no door is open whose quarantine it could be. */

@@ -13,7 +13,7 @@ import { createEvents } from '../../src/observability/events.ts'
 import { createLogger } from '../../src/observability/logger.ts'
 import type { Bus } from '../../src/platform/bus/bus.ts'
 import { openEmbeddedBus } from '../../src/platform/bus/embedded/embedded-bus.ts'
-import { readEnds } from '../../src/platform/bus/embedded/tables.ts'
+import { readBegins, readEnds } from '../../src/platform/bus/embedded/tables.ts'
 import { openKeyRing } from '../../src/platform/keys/open-key-ring.ts'
 import { openObjects } from '../../src/platform/objects/open-objects.ts'
 import { openStores } from '../../src/platform/postgres/open-stores.ts'
@@ -94,7 +94,7 @@ export async function openArchiveSite (dataDir: string): Promise<ArchiveSite> {
     }),
     async stored () {
       const view = archiveView({
-        pool: stores.pool('oxbow_archive'), objects, keyRing, now, pause: delay, sliceMs: config['archive.sliceTime'], ends: () => readEnds(stores.pool('oxbow_bus'), RAW)
+        pool: stores.pool('oxbow_archive'), objects, keyRing, now, pause: delay, sliceMs: config['archive.sliceTime'], ends: () => readEnds(stores.pool('oxbow_bus'), RAW), begins: () => readBegins(stores.pool('oxbow_bus'), RAW)
       })
       const { ok, counts, readings, bytes, objects: count } = await view.verify({})
       if (!ok) throw new WrongResult(`the archive does not verify: ${JSON.stringify(counts)}`)

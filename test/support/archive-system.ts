@@ -8,7 +8,7 @@ import { createSetAside } from '../../src/ingest/quarantine/set-aside.ts'
 import type { Sid } from '../../src/model/reading.ts'
 import { RAW } from '../../src/model/streams.ts'
 import type { Bus } from '../../src/platform/bus/bus.ts'
-import { readEnds } from '../../src/platform/bus/embedded/tables.ts'
+import { readBegins, readEnds } from '../../src/platform/bus/embedded/tables.ts'
 import { openDiskStore } from '../../src/platform/objects/disk.ts'
 import type { ObjectStore } from '../../src/platform/objects/object-store.ts'
 import { drawSid } from '../../src/security/sid.ts'
@@ -78,6 +78,7 @@ export async function archiveSystem (openBus?: Parameters<typeof ingestSystem>[0
     archived: () => vi.waitFor(() => { expect(system.bus.backlog(RAW)).toBe(0) }, { timeout: 30_000, interval: 10 }),
     verify: (span?: VerifySpan, change: Partial<VerifyParts> = {}) => verifyArchive({
       pool, objects, keyRing: system.keyRing, ends: () => ends === undefined ? readEnds(system.database.pool, RAW) : ends(system.bus),
+      begins: () => ends === undefined ? readBegins(system.database.pool, RAW) : Promise.resolve(new Map()),
       now: () => system.now, pause: () => Promise.resolve(), sliceMs: 0, ...change
     }, span),
     wornDevice: () => {

@@ -42,7 +42,9 @@ const POLL_MS = 50
 /** Makes what is missing: folder, passwords, database files. @throws ServiceError incorrect STORE_FOLDER naming a folder that PostgreSQL cannot enter */
 export async function prepareFolder (dataDir: string, runAs: RunAs): Promise<ClusterFolder> {
   // As root, PostgreSQL runs as another user, who must get through; what is secret is closed by itself.
-  await mkdir(dataDir, { recursive: true, mode: runAs.uid === undefined ? 0o700 : 0o755 })
+  await mkdir(dataDir, { recursive: true, mode: runAs.uid === undefined ? 0o700 : 0o755 }).catch((error: NodeJS.ErrnoException) => {
+    throw new ServiceError('incorrect', 'STORE_FOLDER', `${dataDir} cannot be made a folder (${error.code ?? 'unknown'}): set dataDir (OXBOW_DATA_DIR)`, { cause: error })
+  })
   await assertTraversable(dataDir, runAs)
   const postgres = join(dataDir, 'postgres')
   const loaded = await loadSecrets(dataDir, await exists(join(postgres, 'PG_VERSION')))

@@ -74,9 +74,14 @@ export async function openStores (config: Config, options: OpenStoresOptions = {
   }
 }
 
-/** The same beside a running server: the databases of its cluster where it runs, else they are opened for as long as the caller needs them. @throws as `openStores` */
+/** The same beside a running server: the databases of its cluster where it runs, else they are opened for as long as the caller needs them.
+ *  @throws as `openStores`; STORE_FOLDER where no server was ever started: nothing is made to be looked at */
 export async function reachStores (config: Config): Promise<Stores> {
-  const urls = config['postgres.kind'] === 'embedded' ? await runningUrls(config.dataDir) : undefined
+  const isEmbedded = config['postgres.kind'] === 'embedded'
+  const urls = isEmbedded ? await runningUrls(config.dataDir) : undefined
+  if (isEmbedded && urls === undefined && !await hasCluster(config.dataDir)) {
+    throw new ServiceError('not-found', 'STORE_FOLDER', `there are no data below ${config.dataDir}: set dataDir (OXBOW_DATA_DIR) to the folder of the deployment, or start its server first`)
+  }
   return urls === undefined ? openStores(config) : openPools(urls, addressesOf(urls), async () => {})
 }
 

@@ -111,6 +111,13 @@ export async function objectOfDigest (db: Db, digest: string): Promise<string | 
   return rows[0]?.name
 }
 
+/** When the oldest record came in that is archived; `undefined`: none is. */
+export async function archivedFrom (db: Db): Promise<EpochMs | undefined> {
+  const { rows } = await storeQuery<{ time: Date | null }>(db, 'SELECT min(received_from) AS time FROM archive.object')
+  const time = rows[0]?.time
+  return time === null || time === undefined ? undefined : epochMs(time.getTime())
+}
+
 /** When the newest record came in that is archived; `undefined`: none is. */
 export async function archivedTo (db: Db): Promise<EpochMs | undefined> {
   const { rows } = await storeQuery<{ time: Date | null }>(db, 'SELECT max(received_to) AS time FROM archive.object')

@@ -22,8 +22,8 @@ export interface ReadObjectsParts {
 }
 
 export interface Wanted {
-  /** Objects with records that came in at this time or later. */
-  receivedFrom: EpochMs
+  /** Objects made at this time or later: what they hold may have come in long before, and waited in quarantine. */
+  madeFrom: EpochMs
   /** By partition: objects up to here. */
   heads: ReadonlyMap<number, number>
   /** Only objects behind this one. */
@@ -44,10 +44,11 @@ export interface ReadObject {
 }
 
 /** By partition and offset. @throws ServiceError unavailable STORE_UNAVAILABLE */
-export async function * readObjects (parts: ReadObjectsParts, { receivedFrom, heads, after, sids }: Wanted): AsyncGenerator<ReadObject> {
-  for await (const { partition, first, manifest } of manifestRows(parts.pool, { from: receivedFrom, after })) {
+export async function * readObjects (parts: ReadObjectsParts, { madeFrom, heads, after, sids }: Wanted): AsyncGenerator<ReadObject> {
+  for await (const { partition, first, manifest } of manifestRows(parts.pool, { after })) {
     if (manifest === undefined || first >= (heads.get(partition) ?? 0)) continue
-    yield { partition, first, ...await readObject(parts, JSON.parse(manifest) as Manifest, sids) }
+    const facts = JSON.parse(manifest) as Manifest
+    if (Date.parse(facts.madeAt) >= madeFrom) yield { partition, first, ...await readObject(parts, facts, sids) }
   }
 }
 

@@ -12,7 +12,7 @@ import { type ObjectFindingKind, verifyObject, type VerifyObjectParts } from './
 import { addPlaces, dropSnapshot, judgeRequests, nameRequests, type RequestVerdict, type Snapshot, takeSnapshot } from './verify-places.ts'
 import { underwaySince, type WaitParts, waitForSlices } from './verify-underway.ts'
 
-export type FindingKind = ObjectFindingKind | 'object-unknown' | 'manifest-changed' | 'range-gap' | 'range-overlap' | 'bus-younger' | 'book-differs' | WrongRequest
+export type FindingKind = ObjectFindingKind | 'object-unknown' | 'manifest-changed' | 'range-gap' | 'range-overlap' | 'bus-younger' | 'range-gone' | 'book-differs' | WrongRequest
 type FineRequest = 'complete' | 'redelivered' | 'unanswered' | 'unplaced' | 'unjudged'
 type WrongRequest = Exclude<RequestVerdict, FineRequest>
 
@@ -39,6 +39,8 @@ export interface Report {
 }
 
 export interface VerifyParts extends WaitParts {
+  /** Offset of the first record of the topic that the bus still has, by partition; where it has none, the end. */
+  begins: () => Promise<ReadonlyMap<number, number>>
   /** Login `oxbow_archive`. */
   pool: Pool
   objects: Pick<ObjectStore, 'get' | 'list'>
@@ -79,6 +81,8 @@ export function verifyArchive (parts: VerifyParts, span: VerifySpan = {}): Promi
   return withClient(parts.pool, async db => {
     const isWhole = span.from === undefined && span.to === undefined
     const mark = isWhole ? await waitForSlices(parts, () => readHeads(db)) : undefined
+    // Asked before the snapshot: nothing is removed from the bus before it is archived, so no partition may begin behind what the snapshot has.
+    const begins = await parts.begins()
     const { heads, snapshot, archivedTo } = await snapshotOf(db)
     const run: Run = {
       ...parts, db, span, known: createBoundedMemory({ sizeMax: KEYS_MAX, now: () => epochMs(0) }), heads: new Map(heads.map(head => [head.partition, head])),
@@ -88,6 +92,7 @@ export function verifyArchive (parts: VerifyParts, span: VerifySpan = {}): Promi
     }
     try {
       verifyEnds(run)
+      verifyBegins(run, begins)
       await verifyRows(run)
       await verifyNames(run)
       const requests = mark === undefined ? undefined : await verifyRequests(run, snapshot, underwaySince({ ...run, mark, archivedTo }))
@@ -125,6 +130,14 @@ function verifyEnds (run: Run): void {
     if ((end ?? 0) >= next) run.report.underway.records += (end ?? 0) - next
     else if (end === undefined) found(run, { kind: 'bus-younger', detail: `the archive of partition ${partition} ends at ${next} and the bus has no such partition: they are not of one time, or the bus is another one` })
     else found(run, { kind: 'bus-younger', detail: `the archive of partition ${partition} ends at ${next} and the bus at ${end}: they are not of one time` })
+  }
+}
+
+/** What no object has must still be on the bus. */
+function verifyBegins (run: Run, begins: ReadonlyMap<number, number>): void {
+  for (const [partition, begin] of begins) {
+    const next = run.heads.get(partition)?.next ?? 0
+    if (begin > next) found(run, { kind: 'range-gone', detail: `offsets ${next} to ${begin - 1} of partition ${partition} stand in no object, and the bus has removed them as archived` })
   }
 }
 

@@ -1,5 +1,6 @@
 /** Mistakes of users end with one line and exit code 2, whatever verb they are made with. */
 
+import { readdirSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { rm, writeFile } from 'node:fs/promises'
@@ -95,4 +96,13 @@ test('a settings file is taken by every verb that reads settings', async () => {
 
 test('the version is told', async () => {
   expect(await say(['--version'])).toEqual({ code: 0, out: `${VERSION}\n`, err: '' })
+})
+
+test.each([
+  ['held'], ['archive', 'verify'], ['archive', 'parquet', 'list'], ['quarantine', 'list'], ['schema', 'list'], ['reprocess', '--from', '2026-03-01T00:00:00Z', '--to', '2026-03-02T00:00:00Z']
+].map(words => [words.join(' '), words] as const))('%s makes no deployment to look at where there is none', async (_name, words) => {
+  const { code, out, err } = await say(words)
+  expect([code, out]).toEqual([1, ''])
+  expect(err).toContain(`there are no data below ${join(folder, 'data')}`)
+  expect(readdirSync(folder).filter(name => name === 'data' || name === 'data-keys.json')).toEqual([])
 })

@@ -55,6 +55,22 @@ test('requests that cannot be judged yet are said in words and as JSON: it is no
   expect(JSON.parse(asJson.text())).toMatchObject({ ok: true, requests: { unjudged: 3 } })
 })
 
+test('of a part it is said that what was read holds, and of nothing that nothing was proved', async () => {
+  const part = { ...REPORT, requests: undefined, quarantine: undefined }
+  const some = scene(part)
+  expect(await some.run('verify', '--from', '2026-03-01T00:00:00Z')).toBe(0)
+  expect(some.text()).toContain('What was read holds.')
+  const none = scene({ ...part, objects: 0 })
+  await none.run('verify', '--to', '2026-03-01T00:00:00Z')
+  expect(none.text()).toContain('nothing was proved')
+  expect(some.text() + none.text()).not.toContain('All of it')
+  for (const span of [['--from', '2026-03-02T00:00:00Z', '--to', '2026-03-01T00:00:00Z'], ['--from', '2026-02-30T00:00:00Z']]) {
+    const { run, calls } = scene(part)
+    await expect(run('verify', ...span)).rejects.toMatchObject({ code: 'USAGE' })
+    expect(calls).toEqual([])
+  }
+})
+
 test('findings end with 1, each with its kind and its object', async () => {
   const { run, text } = scene({ ...REPORT, ok: false, findings: [{ kind: 'object-missing', object: 'raw/ab/cd', detail: 'the store has no such object' }, { kind: 'range-gap', detail: 'offsets 3 to 4' }], counts: { 'object-missing': 150, 'range-gap': 1 } })
   expect(await run('verify')).toBe(1)

@@ -10,7 +10,7 @@ import { append } from './append.ts'
 import { createEmbeddedConsumer, type Head } from './consumer.ts'
 import { type BusState, openState, refresh, refreshSoon, removeExpired, saveOffsets, setReachable, type Topic } from './state.ts'
 import { listen } from './listener.ts'
-import { CHANNEL, readFirstOffsets, readRows } from './tables.ts'
+import { CHANNEL, readBegins, readRows } from './tables.ts'
 import { createTail } from './tail.ts'
 
 export interface EmbeddedBusOptions extends Partial<PublishLimits> {
@@ -133,7 +133,7 @@ function giveBack (head: Head): void {
 async function startingPositions (state: BusState, topic: Topic, heads: readonly Head[], options: ConsumerOptions): Promise<ReadonlyMap<number, number>> {
   const wanted = await options.resumeFrom(heads.map(({ partition }) => partition))
   await refresh(state)
-  const firstOffsets = await readFirstOffsets(state.pool, topic.topicId)
+  const firstOffsets = await readBegins(state.pool, topic.topic)
   return new Map(heads.map(head => {
     const offset = wanted.get(head.partition) ?? 0
     if (offset < (firstOffsets.get(head.partition) ?? 0) || offset > head.nextOffset) throw offsetGone(topic.topic, head.partition, offset)

@@ -90,13 +90,19 @@ export async function readEnds (pool: Pool, topic: string): Promise<ReadonlyMap<
   return new Map(rows.map(({ partition, nextOffset }) => [partition, nextOffset]))
 }
 
-/** Offset of the first record still there, by partition; where nothing is there, the next offset. */
-export async function readFirstOffsets (pool: Pool, topicId: number): Promise<ReadonlyMap<number, number>> {
+/** Of this bus and no other. */
+export async function readIdentity (pool: Pool): Promise<string> {
+  const [row] = await query<{ id: string }>(pool, { text: 'SELECT id::text AS id FROM bus.identity' })
+  return row!.id
+}
+
+/** Offset of the first record still there, by partition; where nothing is there, the next offset. Of a topic that was never declared, none. */
+export async function readBegins (pool: Pool, topic: string): Promise<ReadonlyMap<number, number>> {
   const rows = await query<{ partition: number, firstOffset: number }>(pool, {
     text: `SELECT partition, coalesce(
         (SELECT min(b.first_offset) FROM bus.batch b WHERE b.topic_id = p.topic_id AND b.partition = p.partition), next_offset) AS "firstOffset"
-      FROM bus.partition p WHERE topic_id = $1`,
-    values: [topicId]
+      FROM bus.partition p JOIN bus.topic t USING (topic_id) WHERE t.topic = $1`,
+    values: [topic]
   })
   return new Map(rows.map(({ partition, firstOffset }) => [partition, firstOffset]))
 }

@@ -35,12 +35,20 @@ export function applyTopics (config: Config): Promise<readonly Difference[]> {
   })
 }
 
+/** Id that the cluster was given when it was made. @throws ServiceError as `compareTopics` */
+export function clusterOf (config: Config): Promise<string> { return withAdmin(config, async admin => (await admin.describeCluster()).clusterId) }
+
 /** Offset after the last record, by partition; of a topic that is missing, none. @throws ServiceError as `compareTopics` */
-export function endsOf (config: Config, topic: string): Promise<ReadonlyMap<number, number>> {
+export function endsOf (config: Config, topic: string): Promise<ReadonlyMap<number, number>> { return offsetsOf(config, topic, 'high') }
+
+/** The same of the first record that is still there; where nothing is there, the end. */
+export function beginsOf (config: Config, topic: string): Promise<ReadonlyMap<number, number>> { return offsetsOf(config, topic, 'low') }
+
+function offsetsOf (config: Config, topic: string, which: 'low' | 'high'): Promise<ReadonlyMap<number, number>> {
   return withAdmin(config, async admin => {
     const name = config['kafka.topicPrefix'] + topic
     if (!(await admin.listTopics()).includes(name)) return new Map()
-    return new Map([...await spansOf(admin, name)].map(([partition, { high }]) => [partition, high]))
+    return new Map([...await spansOf(admin, name)].map(([partition, span]) => [partition, span[which]]))
   })
 }
 

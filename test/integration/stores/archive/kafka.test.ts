@@ -56,7 +56,12 @@ describe.skipIf(missing !== undefined)(`the archive on a real Kafka${missing ===
     await system.post([system.wornDevice().deviceId], 5)
     await system.archived()
     await writer.stop()
-    expect(await system.verify()).toMatchObject({ ok: true, readings: { opened: 645 } })
+    const begins = async () => {
+      const admin = createKafkaClient({ connection: { brokers: [broker.address] } }).admin()
+      await admin.connect()
+      return new Map([...await spansOf(admin, prefix + RAW).finally(() => admin.disconnect())].map(([partition, { low }]) => [partition, low]))
+    }
+    expect(await system.verify({}, { begins })).toMatchObject({ ok: true, readings: { opened: 645 } })
   }, 120_000)
 
   async function leftOnCluster (): Promise<number> {

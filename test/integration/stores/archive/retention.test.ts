@@ -1,3 +1,5 @@
+import { rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { RAW, READINGS } from '../../../../src/model/streams.ts'
 import { epochMs } from '../../../../src/model/units.ts'
@@ -50,4 +52,17 @@ test('while the archive stands still the door takes readings up to the limit of 
   await system.archived()
   await writer.stop()
   expect(await system.verify()).toMatchObject({ ok: true, readings: { opened: 29 } })
+})
+
+test('the end of an archive that is gone from manifest, partition and folder alike is missed: the bus has removed it as archived', async () => {
+  system.now = epochMs(system.now + 1_000)
+  await vi.waitFor(async () => { expect(await onBus()).toBe(0) }, { timeout: 20_000, interval: 50 })
+  const { owner } = system.database
+  const { rows: [last] } = await owner.query<{ partition: number, first: number, name: string, previous: string }>(`DELETE FROM archive.object WHERE (partition, first_offset) IN (
+    SELECT partition, max(first_offset) FROM archive.object GROUP BY partition ORDER BY 2 DESC LIMIT 1) RETURNING partition, first_offset::int AS first, name, manifest::json->>'previous' AS previous`)
+  await owner.query('UPDATE archive.partition SET next_offset = $2, head = $3 WHERE partition = $1', [last!.partition, last!.first, Buffer.from(last!.previous, 'hex')])
+  await rm(join(system.folder, 'archive', last!.name))
+  const { ok, findings } = await system.verify()
+  expect([ok, findings.map(({ kind }) => kind)]).toEqual([false, ['range-gone']])
+  expect(findings[0]!.detail).toContain(`offsets ${last!.first} to `)
 })

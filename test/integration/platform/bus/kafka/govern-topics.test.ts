@@ -6,7 +6,7 @@ import { loadConfig } from '../../../../../src/config/load.ts'
 import { RAW, READINGS } from '../../../../../src/model/streams.ts'
 import { epochMs } from '../../../../../src/model/units.ts'
 import { createKafkaClient } from '../../../../../src/platform/bus/kafka/client.ts'
-import { applyTopics, compareTopics, endsOf } from '../../../../../src/platform/bus/kafka/govern-topics.ts'
+import { applyTopics, beginsOf, compareTopics, endsOf } from '../../../../../src/platform/bus/kafka/govern-topics.ts'
 import { anyBroker, type Broker } from '../../../../support/kafka.ts'
 import { missingKafka } from '../../../../support/missing-kafka.ts'
 
@@ -40,10 +40,11 @@ describe.skipIf(missing !== undefined)(`our topics on Kafka${missing === undefin
   test('topics that are missing are made, and then nothing is to be done', async () => {
     const config = configOf(newPrefix())
     expect((await compareTopics(config)).map(({ what }) => what)).toEqual(['topic', 'topic'])
-    expect(await endsOf(config, READINGS)).toEqual(new Map())
+    expect([await endsOf(config, READINGS), await beginsOf(config, READINGS)]).toEqual([new Map(), new Map()])
     await applyTopics(config)
     expect(await compareTopics(config)).toEqual([])
-    expect(await endsOf(config, READINGS)).toEqual(new Map([[0, 0], [1, 0], [2, 0]]))
+    const zeros = new Map([[0, 0], [1, 0], [2, 0]])
+    expect([await endsOf(config, READINGS), await beginsOf(config, READINGS)]).toEqual([zeros, zeros])
   })
 
   test('a broker that would remove readings is set right, what others set stays, and partitions are only reported', async () => {
