@@ -22,8 +22,10 @@ same id; the others stay as they are, byte for byte. Nothing is taken away.
 
 Beside a server the server's stream computes the windows, a portion at a time, between
 what comes in. Without one, with the embedded PostgreSQL, this process does it.
-It can be stopped at any time: the same command again, or --resume, goes on where it was.
-Exit code 0: done, 1: not done, or a part of the archive could not be read.
+It can be stopped at any time: the same command again, or --resume, goes on where it
+was; after a day it begins anew.
+Exit code 0: done, 1: not done, a part of the archive could not be read, or windows are
+of a device model that has no file.
 
   --from TIME      readings taken at or after (ISO 8601 with zone)
   --to TIME        readings taken before
@@ -88,7 +90,7 @@ async function run (reprocessor: Reprocessor, { span, devices, pipeline }: Given
     const job = await reprocessor.reprocess(span === undefined ? undefined : { ...span, sids })
     if (context.isTerminal) context.stderr('\n')
     context.stdout(isJson ? `${JSON.stringify(asJson(job))}\n` : asText(job))
-    return job.counts.unreadable === 0 ? EXIT.done : EXIT.notSo
+    return job.counts.unreadable + job.counts.withoutModel === 0 ? EXIT.done : EXIT.notSo
   } catch (error) {
     if (!context.signal.aborted) throw error
     throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'ended before it was done: --resume goes on where it was', { cause: error })
@@ -116,12 +118,13 @@ function progress ({ phase, counts }: ReprocessJob): string {
   return what[phase].padEnd(78)
 }
 
-function asJson ({ number, from, to, counts }: ReprocessJob): object {
-  return { job: number, from: new Date(from).toISOString(), to: new Date(to).toISOString(), ...counts }
+function asJson ({ number, from, to, counts, startedAt }: ReprocessJob): object {
+  return { job: number, begun: new Date(startedAt).toISOString(), from: new Date(from).toISOString(), to: new Date(to).toISOString(), ...counts }
 }
 
-function asText ({ counts }: ReprocessJob): string {
+function asText ({ number, counts, startedAt }: ReprocessJob): string {
   return [
+    `job       ${number}, begun ${new Date(startedAt).toISOString()}`,
     `archive   ${counts.originals} readings of the span read again`,
     `readings  ${counts.added} added, ${counts.filled} filled, ${counts.corrected} corrected`,
     `windows   ${counts.windows} computed again, ${counts.revisions} new revisions`,
@@ -138,7 +141,9 @@ function notes (counts: ReprocessCounts): string[] {
     [counts.unreadable, "readings, at most, stand in what could not be read: 'oxbow archive verify' names it"],
     [counts.unassigned, 'originals are of a time in which, by the associations of now, nobody wore the device, or the association changed while this ran'],
     [counts.refused, 'originals would be refused today: their readings stay'],
-    [counts.kept, 'readings hold a value that no original that was read gives today: it stays']
+    [counts.kept, 'readings hold a value that no original that was read gives today: it stays'],
+    [counts.unbacked, 'windows stand on more readings than are stored now: they stay as they are'],
+    [counts.withoutModel, 'windows are of device models that have no file in mappings/models: they stay as they are']
   ]
   return lines.filter(([count]) => count > 0).map(([count, words]) => `note      ${count} ${words}`)
 }

@@ -16,6 +16,7 @@ export const ALARM_ADVICE: Readonly<Record<OperationalAlarm, string>> = {
   'foreign-record': 'Records that Oxbow did not write stood on its own topics; they are in quarantine: take the right to write there from whoever did.',
   'reading-conflict': 'A device sent two different readings under one time and sequence; the first stands: ask its maker.',
   'firmware-unknown': 'Readings name a firmware that the device model does not list: add it to the registry.',
+  'model-missing': 'Windows of a device model that is not in the registry wait: put its file back into mappings/models and start again.',
   'schema-refused': 'Readings came in a schema that is unknown or cannot be read, and are kept: oxbow schema register, then oxbow quarantine resubmit --reason schema-unknown.',
   'schema-registry-failed': 'The schema registry does not answer; readings in schemas never seen before are kept: bring it back, then oxbow quarantine resubmit --reason schema-unavailable.',
   'egress-failing': 'A destination does not take Bundles; they are tried again without end: look at the receiver.',

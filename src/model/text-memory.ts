@@ -1,9 +1,7 @@
 /** Bytes of a text that comes again and again → the same string each time, instead of a new one for every record. */
 
-export interface TextMemory {
-  /** The UTF-8 text of `length` bytes from `at` on. @throws what the `read` of the memory throws */
-  (bytes: Uint8Array, at: number, length: number): string
-}
+/** The UTF-8 text of `length` bytes from `at` on. @throws what the `read` of the memory throws */
+export type TextMemory = (bytes: Uint8Array, at: number, length: number) => string
 
 /** @param slots a power of two: as many texts are kept at most, one takes the place of another that falls on its slot · @param read the text of bytes not seen before */
 export function createTextMemory (slots: number, read: (bytes: Uint8Array) => string = textOf): TextMemory {

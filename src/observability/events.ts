@@ -9,7 +9,7 @@ import { errorFields, type LogFields, type Logger } from './logger.ts'
 /** What an operator must know of; each stands in `/health/ready` until it is over, or for a day where it tells of something that happened. */
 export type OperationalAlarm =
   | 'quarantine-full' | 'quarantine-expiring' | 'bus-behind' | 'bus-failed' | 'stream-stopped'
-  | 'lead-lost' | 'inlet-stopped' | 'inlet-lost' | 'foreign-record' | 'gateway-limited' | 'device-limited' | 'reading-conflict' | 'firmware-unknown' | 'schema-refused'
+  | 'lead-lost' | 'inlet-stopped' | 'inlet-lost' | 'foreign-record' | 'gateway-limited' | 'device-limited' | 'reading-conflict' | 'firmware-unknown' | 'model-missing' | 'schema-refused'
   | 'schema-registry-failed' | 'archive-failed' | 'archive-behind' | 'egress-failing' | 'egress-dead-letter' | 'job-failing' | 'disk-low'
 
 export interface Events {

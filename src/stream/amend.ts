@@ -21,8 +21,10 @@ export interface DueWindows {
 export interface Amendments {
   revisions: Revision[]
   settled: Settled[]
-  /** Marks put off until their windows are closed. */
+  /** Marks put off until their windows are closed, or until the file of their device model is back. */
   due: Due[]
+  /** Of these, the ones whose device model is not in the registry. */
+  withoutModel: number
   causes: { cause: AmendmentCause, count: number }[]
 }
 
@@ -43,6 +45,8 @@ export const STATUS_OF: Readonly<Record<AmendmentCause, WindowStatus>> = {
   withdrawn: 'entered-in-error'
 }
 
+/** Models are loaded at the start of a server: until then every look is in vain. */
+const MODEL_WAIT_MS = 600_000
 /** Between two questions for what is due. */
 const ASK_EVERY_MS = 1_000
 const WINDOW_ROWS_MAX = 1_000_000
@@ -63,7 +67,7 @@ export function createAmender (parts: AmendParts & Pick<PipelineParts, 'partitio
       const sids = await parts.sink.sidsOf([...new Set(windows.map(window => window.series))])
       return { windows, names: [...sids].map(([series, name]) => ({ series, ...name })) }
     },
-    amend: async (due, now, open) => due.windows.length === 0 ? { revisions: [], settled: [], due: [], causes: [] } : await amendAll(parts, due, now, open)
+    amend: async (due, now, open) => due.windows.length === 0 ? { revisions: [], settled: [], due: [], withoutModel: 0, causes: [] } : await amendAll(parts, due, now, open)
   }
 }
 
@@ -74,6 +78,7 @@ async function amendAll (parts: AmendParts, { windows, names }: DueWindows, now:
   const revisions: Revision[] = []
   const settled: Settled[] = []
   const due: Due[] = []
+  let withoutModel = 0
   const counts = new Map<AmendmentCause, number>()
   for (const window of windows) {
     const sid = sidOf.get(window.series)!
@@ -81,15 +86,21 @@ async function amendAll (parts: AmendParts, { windows, names }: DueWindows, now:
       due.push({ ...window, notBefore: epochMs(now + parts.settings.silenceMs) })
       continue
     }
-    settled.push(window)
     const context = contexts.get(sid)
+    // Nothing is said of a window that cannot be computed, least of all that it was withdrawn.
+    if (context !== undefined && !parts.models.has(context.model)) {
+      due.push({ ...window, notBefore: epochMs(now + MODEL_WAIT_MS) })
+      withoutModel++
+      continue
+    }
+    settled.push(window)
     const latest = ledger.get(windowKey(window)) ?? []
     const drafts = context === undefined ? [] : await draftsOf(parts, window, context, latest)
     const next = nextRevisions(parts, window, sid, context, drafts, latest, now)
     revisions.push(...next)
     if (next.length > 0) counts.set(window.cause, (counts.get(window.cause) ?? 0) + next.length)
   }
-  return { revisions, settled, due, causes: [...counts].map(([cause, count]) => ({ cause, count })) }
+  return { revisions, settled, due, withoutModel, causes: [...counts].map(([cause, count]) => ({ cause, count })) }
 }
 
 function isStillOpen (series: OpenSeries | undefined, window: DueAmendment): boolean {

@@ -16,6 +16,8 @@ export interface PipelineParts {
   writer: number
   partitions: readonly number[]
   topic: string
+  /** What `sink.own` gave for the partitions; `undefined`: nobody else can have them. */
+  owner: string | undefined
   sink: Sink
   contexts: SidContexts
   models: DeviceModels

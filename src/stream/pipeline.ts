@@ -23,11 +23,13 @@ export interface Step {
   foreign: readonly ForeignRecord[]
   windowsClosed: number
   windowsAmended: readonly { cause: Due['cause'], count: number }[]
+  /** Windows that were to be written again and wait for the file of their device model. */
+  withoutModel: number
 }
 
 export interface Pipeline {
-  /** Takes up the series that may have fallen silent before a restart. */
-  resume (now: EpochMs): Promise<void>
+  /** Takes up the series that may have fallen silent before a restart. @returns how many are left, since the file of their device model is missing */
+  resume (now: EpochMs): Promise<number>
   /** One step; `undefined`: nothing to commit. The caller commits it whole, or throws this pipeline away. */
   step (taken: readonly TakenRecords[], now: EpochMs): Promise<Step | undefined>
   /** The association, the calibrations or the rows of these sids changed elsewhere: everything about them is read again before the next step. */
@@ -48,6 +50,8 @@ export function createPipeline (parts: PipelineParts): Pipeline {
   const amender = createAmender(parts)
 
   const openUp = (names: readonly SeriesName[], now: EpochMs): Promise<void> => openSeries(parts, open, heard, names, now)
+  /** For what is done to series of which nothing comes in: a device model whose file is gone stops nobody else. */
+  const openKnown = (names: readonly SeriesName[], now: EpochMs): Promise<void> => openUp(names.filter(({ model }) => parts.models.has(model)), now)
 
   /** What memory holds of these series may no longer be what the store holds: rows may have moved with the association. */
   async function reopenStale (now: EpochMs): Promise<void> {
@@ -64,7 +68,11 @@ export function createPipeline (parts: PipelineParts): Pipeline {
   }
 
   return {
-    resume: async now => { await openUp((await sink.openSeries(parts.partitions)).map(({ sid, model }) => ({ sid, model })), now) },
+    resume: async now => {
+      const names = await sink.openSeries(parts.partitions)
+      await openKnown(names.map(({ sid, model }) => ({ sid, model })), now)
+      return names.filter(({ model }) => !parts.models.has(model)).length
+    },
     contextChanged: sids => { for (const sid of sids) stale.add(sid) },
     openCount: () => open.size,
     step: async (taken, now) => {
@@ -73,7 +81,7 @@ export function createPipeline (parts: PipelineParts): Pipeline {
       await reopenStale(now)
       // First, on what the store holds: a window closed in this very step is not yet there to be written again.
       const due = await amender.ask(now)
-      await openUp(due.names.filter(({ sid }) => !open.has(sid)), now)
+      await openKnown(due.names.filter(({ sid }) => !open.has(sid)), now)
       const amended = await amender.amend(due, now, open)
       const work: Work = { ...noFindings(), due: [], settled: [], closed: [], revisions: [] }
       await place(parts, arrivals, open, work, now)
@@ -215,8 +223,10 @@ function stepOf (parts: PipelineParts, taken: readonly TakenRecords[], work: Wor
   return {
     windowsClosed: work.revisions.length,
     windowsAmended: amended.causes,
+    withoutModel: amended.withoutModel,
     commit: {
       writer: parts.writer,
+      owner: parts.owner === undefined ? undefined : { topic: parts.topic, partitions: parts.partitions, token: parts.owner },
       resume: taken.map(({ partition, firstOffset, nextOffset }) => ({ topic: parts.topic, partition, firstOffset, nextOffset })),
       fresh: work.fresh,
       late: work.late,

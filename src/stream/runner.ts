@@ -17,7 +17,7 @@ import type { PipelineParts } from './pipeline-parts.ts'
 import { portionsOf } from './portions.ts'
 import type { SeriesCommit } from './sink.ts'
 
-export interface RunnerParts extends Omit<PipelineParts, 'topic' | 'writer' | 'partitions'> {
+export interface RunnerParts extends Omit<PipelineParts, 'topic' | 'writer' | 'partitions' | 'owner'> {
   bus: Bus
   /** Tells the runners of this process apart in reports. */
   runner: number
@@ -43,6 +43,8 @@ export interface RunnerReport {
   suppressed (kind: 'duplicate' | 'conflict', count: number): void
   windowsClosed (count: number): void
   windowsAmended (cause: AmendmentCause, count: number): void
+  /** Series whose windows cannot be closed, or windows that cannot be written again, while the file of their device model is missing. */
+  withoutModel (count: number): void
   /** Set aside, and passed over. */
   foreign (records: number): void
   /** The runner stands still until it is over. */
@@ -73,74 +75,91 @@ export function startRunner (parts: RunnerParts): Runner {
   }
 }
 
+interface Ownership {
+  /** Changes when partitions are taken from another one. */
+  token: string | undefined
+  /** Commits refused one after the other. */
+  conflicts: number
+}
+
 /** What a runner knows between two steps; aborted when it can no longer be trusted as a whole. */
 interface Memory { pipeline: Pipeline, isStale: AbortController }
 
 async function keepRunning (parts: RunnerParts, stop: AbortSignal, onStart: (memory: Memory) => void): Promise<void> {
   let waitMs = parts.retryMs
+  const owner: Ownership = { token: undefined, conflicts: 0 }
   while (!stop.aborted) {
     try {
-      await runOnce(parts, stop, onStart, () => {
+      await runOnce(parts, owner, stop, onStart, () => {
         parts.report.recovered(parts.runner)
         waitMs = parts.retryMs
       })
     } catch (error) {
-      parts.report.failed(parts.runner, error)
+      // Once it only tells that partitions have another owner since: it is read again what is ours.
+      if (!isConflict(error) || owner.conflicts++ > 0) parts.report.failed(parts.runner, error)
       await pause(waitMs, stop)
       waitMs = Math.min(waitMs * 2, parts.retryMaxMs)
     }
   }
 }
 
+function isConflict (error: unknown): boolean { return error instanceof ServiceError && error.code === 'STORE_CONFLICT' }
+
 /** From the resume point until told to stop. */
-async function runOnce (parts: RunnerParts, stop: AbortSignal, onStart: (memory: Memory) => void, onCommit: () => void): Promise<void> {
+async function runOnce (parts: RunnerParts, owner: Ownership, stop: AbortSignal, onStart: (memory: Memory) => void, onCommit: () => void): Promise<void> {
   const { bus, sink, partitions } = parts
   const consumer = await bus.consume({
     topic: READINGS,
     partitions,
     signal: stop,
     resumeFrom: async wanted => {
+      owner.token = await sink.own(READINGS, wanted, owner.token)
       const points = await sink.resumePoints(READINGS)
       return new Map(wanted.map(partition => [partition, points.get(partition) ?? 0]))
     }
   })
   try {
-    while (!stop.aborted) await runOn(parts, consumer, stop, onStart, onCommit)
+    while (!stop.aborted) await runOn(parts, consumer, owner, stop, onStart, onCommit)
   } finally {
     await consumer.close()
   }
 }
 
 /** Until told to stop, or until what is known can no longer be trusted as a whole: what was taken by then is committed. */
-async function runOn (parts: RunnerParts, consumer: BusConsumer, stop: AbortSignal, onStart: (memory: Memory) => void, onCommit: () => void): Promise<void> {
+async function runOn (parts: RunnerParts, consumer: BusConsumer, owner: Ownership, stop: AbortSignal, onStart: (memory: Memory) => void, onCommit: () => void): Promise<void> {
   const { partitions } = consumer
-  // No two processes have a partition in common, so none writes as the other; where one still does, the store refuses it.
-  const pipeline = createPipeline({ ...parts, partitions, writer: partitions[0] ?? 0, topic: READINGS })
+  // No two processes have a partition in common, so none writes as the other; of one that was paused, and believes so still, the store refuses every commit.
+  const pipeline = createPipeline({ ...parts, partitions, writer: partitions[0] ?? 0, topic: READINGS, owner: owner.token })
   const isStale = new AbortController()
   onStart({ pipeline, isStale })
   const end = AbortSignal.any([stop, isStale.signal])
   try {
-    await pipeline.resume(parts.now())
+    const left = await pipeline.resume(parts.now())
+    if (left > 0) parts.report.withoutModel(left)
     onCommit()
-    while (!end.aborted) await turn(parts, pipeline, consumer, end)
+    while (!end.aborted) await turn(parts, pipeline, consumer, owner, end)
   } catch (error) {
     if (!(error instanceof ServiceError && error.code === 'BUS_REASSIGNED')) throw error
   }
 }
 
-async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, stop: AbortSignal): Promise<void> {
-  for (const portion of portionsOf(await takeFor(consumer, parts.readingsMax, parts.tickMs, stop), parts.readingsMax)) await stepOn(parts, pipeline, consumer, portion, stop)
+async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, owner: Ownership, stop: AbortSignal): Promise<void> {
+  for (const portion of portionsOf(await takeFor(consumer, parts.readingsMax, parts.tickMs, stop), parts.readingsMax)) {
+    if (await stepOn(parts, pipeline, consumer, portion, stop)) owner.conflicts = 0
+  }
 }
 
-async function stepOn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, taken: readonly TakenRecords[], stop: AbortSignal): Promise<void> {
+/** @returns whether there was anything to commit */
+async function stepOn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, taken: readonly TakenRecords[], stop: AbortSignal): Promise<boolean> {
   const step = await pipeline.step(taken, parts.now())
-  if (step === undefined) return
+  if (step === undefined) return false
   const pace = holdsSeveral(taken) ? pause(parts.paceMs, stop) : undefined
   if (step.foreign.length > 0) await parts.setAside(step.foreign)
   await commitTimed(parts, step.commit)
   for (const { partition, nextOffset } of taken) consumer.release(partition, nextOffset)
   reportStep(parts.report, step)
   await pace
+  return true
 }
 
 /** Issued at the time of the commit, not of the step that led to it; a search knows of it until it is there. */
@@ -165,4 +184,5 @@ function reportStep (report: RunnerReport, step: NonNullable<Awaited<ReturnType<
   if (conflict > 0) report.suppressed('conflict', conflict)
   if (step.windowsClosed > 0) report.windowsClosed(step.windowsClosed)
   for (const { cause, count } of step.windowsAmended) report.windowsAmended(cause, count)
+  if (step.withoutModel > 0) report.withoutModel(step.withoutModel)
 }

@@ -45,6 +45,8 @@ export interface Count { series: number, hour: EpochMs, accepted: number, stored
 export interface SeriesCommit {
   /** Fixed number of the writer (0, 1, …); one writer has one commit in flight. */
   writer: number
+  /** What `own` gave for the partitions that the writer knows of; a commit of whoever has lost one of them is refused. */
+  owner: { topic: string, partitions: readonly number[], token: string } | undefined
   /** Records [firstOffset, nextOffset) of a partition are in this commit: the one before it ended at `firstOffset`. */
   resume: readonly { topic: string, partition: number, firstOffset: number, nextOffset: number }[]
   /** Known to be new; a duplicate among them undoes the commit. */
@@ -77,6 +79,9 @@ export interface SeriesState {
 export interface Sink {
   /** Numbers of the given sids; new ones are made. */
   series (names: readonly { sid: Sid, model: ModelKey, partition?: number }[]): Promise<ReadonlyMap<Sid, number>>
+  /** Takes partitions over, once the commits of whoever had them have ended: to be asked before anything is read of them.
+   *  @param token of the last time · @returns it, when they were all still read with it, else another one */
+  own (topic: string, partitions: readonly number[], token: string | undefined): Promise<string>
   /** Next offset wanted, by partition; a partition without one begins at 0. */
   resumePoints (topic: string): Promise<ReadonlyMap<number, number>>
   states (series: readonly number[]): Promise<ReadonlyMap<number, SeriesState>>

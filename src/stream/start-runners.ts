@@ -54,6 +54,8 @@ function reportTo ({ events, onWindows }: RunnersParts): RunnerReport {
       events.windowsAmended(cause, count)
       onWindows()
     },
+    // Over with the next start: that is when models are loaded.
+    withoutModel: count => { events.raise('model-missing', { count }) },
     foreign: count => { events.raise('foreign-record', { count }) },
     failed: (runner, error) => {
       events.raise('stream-stopped', { writer: runner, ...errorFields(error) }, String(runner))

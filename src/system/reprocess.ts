@@ -67,6 +67,7 @@ export async function openReprocessor (ground: Ground, run: ReprocessRun): Promi
     }),
     contexts: identity.contexts,
     bus,
+    models,
     sizesMs: windowSizesOf(config),
     lookback: Math.max(...[...models.values()].map(lookbackCount)),
     contextChanged: async sids => {

@@ -23,7 +23,7 @@ const models = await loadDeviceModels(fileURLToPath(new URL('../../mappings/mode
 await store.recordModels(models.values())
 const now = epochMs(Date.now())
 const pipeline = createPipeline({
-  writer: 0, partitions: [0], topic: READINGS, sink: store, models,
+  writer: 0, owner: undefined, partitions: [0], topic: READINGS, sink: store, models,
   contexts: async sids => new Map(sids.map(sid => [sid, { sid, model: MODEL, validFrom: epochMs(0), validUntil: epochMs(Number.MAX_SAFE_INTEGER), calibrations: [] }])),
   settings: {
     windowMs: 60_000, windowSizes: {}, latenessMs: 30_000, silenceMs: 60_000, deficits: {}, pipelineVersion: 'bench', dagDigest: `sha256:${'0'.repeat(64)}`,

@@ -24,7 +24,7 @@ export const MINUTE = 60_000
 export function at (ms: number): EpochMs { return epochMs(T0 + ms) }
 
 export function commitOf (parts: Partial<SeriesCommit>): SeriesCommit {
-  return { writer: 0, resume: [], fresh: [], late: [], fills: [], revisions: [], closed: [], due: [], settled: [], counters: [], ...parts }
+  return { writer: 0, owner: undefined, resume: [], fresh: [], late: [], fills: [], revisions: [], closed: [], due: [], settled: [], counters: [], ...parts }
 }
 
 export function rowOf (series: number, takenAt: EpochMs, parts: Partial<RowIn> = {}): RowIn {

@@ -7,10 +7,12 @@ import { READINGS } from '../../model/streams.ts'
 import { hourOf } from '../../model/units.ts'
 import type { BusRecord } from '../../platform/bus/bus.ts'
 import type { RowKey } from '../../stream/sink.ts'
+import { archivedFrom } from '../archive/manifest-rows.ts'
+import { conflictedSeries } from '../series/counters.ts'
 import { type ReprocessCounts, type ReprocessJob, saveReprocessJob } from '../series/reprocess-job.ts'
 import { type CorrectedRow, correctReadings, type Original, originalsAfter } from '../series/reprocess-rows.ts'
 import { compareReading } from './compare-reading.ts'
-import type { ReprocessParts } from './reprocess-parts.ts'
+import { CLOCK_AHEAD_MS, type ReprocessParts } from './reprocess-parts.ts'
 import { settled } from './settled.ts'
 
 /** Originals compared in one step, about. */
@@ -18,7 +20,7 @@ const STEP_ORIGINALS = 2_000
 
 interface Name { sid: Sid, model: ModelKey }
 
-type Parts = Pick<ReprocessParts, 'pool' | 'series' | 'contexts' | 'bus' | 'sizesMs' | 'lookback' | 'contextChanged' | 'now' | 'pollMs' | 'standstillMs' | 'signal' | 'onProgress'>
+type Parts = Pick<ReprocessParts, 'archive' | 'pool' | 'series' | 'contexts' | 'bus' | 'sizesMs' | 'lookback' | 'contextChanged' | 'now' | 'pollMs' | 'standstillMs' | 'signal' | 'onProgress'>
 
 export async function compareOriginals (parts: Parts, begun: ReprocessJob): Promise<ReprocessJob> {
   let job = begun
@@ -40,7 +42,8 @@ export async function compareOriginals (parts: Parts, begun: ReprocessJob): Prom
 async function compareStep (parts: Parts, groups: readonly Original[][], before: ReprocessCounts): Promise<ReprocessCounts> {
   const stored = new Map((await parts.series.existing(groups.map(([first]) => first!))).map(row => [keyText(row), row]))
   const counts = { ...before }
-  const found = groups.map(originals => ({ first: originals[0]!, verdict: compareReading(stored.get(keyText(originals[0]!)), originals, before.unreadable === 0) }))
+  const isWhole = await wholeness(parts, groups, before)
+  const found = groups.map(originals => ({ first: originals[0]!, verdict: compareReading(stored.get(keyText(originals[0]!)), originals, isWhole(originals[0]!)) }))
   const names = await namesOf(parts, found.filter(({ verdict }) => verdict.publish.length > 0).map(({ first }) => first))
   const contexts = await parts.contexts([...names.values()].map(({ sid }) => sid))
   const publish: Original[] = []
@@ -64,6 +67,15 @@ async function compareStep (parts: Parts, groups: readonly Original[][], before:
   return counts
 }
 
+/** Whether all originals of a reading's identity were seen, or say the same. Of those that differ the first that came in stands and the others were counted
+ *  as conflicts: where there was one, a value that no original gives may be that of one that was not seen. */
+async function wholeness ({ pool, archive }: Parts, groups: readonly Original[][], { unreadable, erased, refused, waiting }: ReprocessCounts): Promise<(key: RowKey) => boolean> {
+  const conflicted = await conflictedSeries(pool, [...new Set(groups.map(([first]) => first!.series))])
+  if (conflicted.size === 0) return () => true
+  const from = unreadable + erased + refused + waiting > 0 ? undefined : await archivedFrom(archive.pool)
+  return ({ series, takenAt }) => !conflicted.has(series) || (from !== undefined && takenAt >= from + CLOCK_AHEAD_MS)
+}
+
 const COUNTED = { missing: 'added', filled: 'filled', corrected: 'corrected' } as const
 
 function covers (context: SidContext | undefined, { takenAt }: RowKey): boolean {
@@ -75,7 +87,7 @@ async function namesOf ({ series }: Parts, rows: readonly RowKey[]): Promise<Rea
 }
 
 async function correct (parts: Parts, rows: readonly CorrectedRow[]): Promise<void> {
-  await correctReadings(parts.pool, { rows, sizesMs: parts.sizesMs, lookback: parts.lookback }, parts.now())
+  await correctReadings(parts.pool, { rows, sizesMs: parts.sizesMs, lookback: parts.lookback })
   const names = await namesOf(parts, rows)
   await parts.contextChanged([...names.values()].map(({ sid }) => sid))
 }

@@ -23,7 +23,7 @@ export interface Verdict<O extends Content> {
 /** Bits that windows take from the row; every other one follows from its values. */
 const TAKEN_FLAGS = FLAG['quality-unknown'] | FLAG['firmware-unknown']
 
-/** @param originals in the order of the archive, at least one · @param isWhole false: some could not be read, and a value may be theirs */
+/** @param originals in the order of the archive, at least one · @param isWhole false: there may be others that were not seen, and a value may be theirs */
 export function compareReading<O extends Content> (stored: Content | undefined, originals: readonly O[], isWhole: boolean): Verdict<O> {
   if (stored === undefined) return { kind: 'missing', publish: originals, isKept: false }
   const row: Content = { ...stored, values: [...stored.values] }

@@ -12,7 +12,7 @@ import { untilNone } from './settled.ts'
 const SERIES_AT_ONCE = 20
 const PORTION_WINDOWS = 1_000
 
-type Parts = Pick<ReprocessParts, 'pool' | 'series' | 'sizesMs' | 'now' | 'pollMs' | 'standstillMs' | 'signal' | 'onProgress'>
+type Parts = Pick<ReprocessParts, 'pool' | 'series' | 'models' | 'sizesMs' | 'now' | 'pollMs' | 'standstillMs' | 'signal' | 'onProgress'>
 
 export async function computeWindows (parts: Parts, begun: ReprocessJob): Promise<ReprocessJob> {
   const { pool, now, sizesMs } = parts
@@ -28,7 +28,9 @@ export async function computeWindows (parts: Parts, begun: ReprocessJob): Promis
       series = -1
       continue
     }
-    const windows = await closedWindows(pool, { series: numbers, day, from: job.from, to: job.to, sizesMs })
+    const { backed, unbackedCount } = await closedWindows(pool, { series: numbers, day, from: job.from, to: job.to, sizesMs })
+    const windows = await ofKnownModels(parts, numbers, backed)
+    job = { ...job, counts: { ...job.counts, unbacked: job.counts.unbacked + unbackedCount, withoutModel: job.counts.withoutModel + backed.length - windows.length } }
     for (let at = 0; at < windows.length; at += PORTION_WINDOWS) {
       const portion = windows.slice(at, at + PORTION_WINDOWS)
       const revisions = await computePortion(parts, portion)
@@ -44,11 +46,17 @@ export async function computeWindows (parts: Parts, begun: ReprocessJob): Promis
   return job
 }
 
+/** Those that the stream can compute. */
+async function ofKnownModels ({ series, models }: Parts, numbers: readonly number[], windows: readonly WindowKey[]): Promise<WindowKey[]> {
+  const names = await series.sidsOf(numbers)
+  return windows.filter(window => models.has(names.get(window.series)!.model))
+}
+
 /** @returns revisions that were written meanwhile */
 async function computePortion (parts: Parts, windows: readonly WindowKey[]): Promise<number> {
   const markedAt = parts.now()
   const before = await countRevisions(parts.pool, windows)
-  await markReprocessed(parts.pool, windows, markedAt)
+  await markReprocessed(parts.pool, windows)
   await untilNone(parts, () => countDue(parts.pool, windows, markedAt))
   return await countRevisions(parts.pool, windows) - before
 }

@@ -2,9 +2,10 @@
 
 import type { Pool } from 'pg'
 import type { ReadOriginals } from '../../ingest/read-again.ts'
+import type { DeviceModels } from '../../model/device-model.ts'
 import type { SidContexts } from '../../model/identity.ts'
 import type { Sid } from '../../model/reading.ts'
-import type { EpochMs } from '../../model/units.ts'
+import { DAY_MS, type EpochMs } from '../../model/units.ts'
 import type { Bus } from '../../platform/bus/bus.ts'
 import type { ReadObjectsParts } from '../archive/read-objects.ts'
 import type { ReprocessJob } from '../series/reprocess-job.ts'
@@ -21,6 +22,8 @@ export interface ReprocessParts {
   /** As they are recorded now. */
   contexts: SidContexts
   bus: Pick<Bus, 'publish' | 'ends'>
+  /** In the registry. */
+  models: DeviceModels
   /** Window sizes in use, ms; readings behind a window that its windows depend on. */
   sizesMs: readonly number[]
   lookback: number
@@ -34,6 +37,9 @@ export interface ReprocessParts {
   signal: AbortSignal
   onProgress: (job: ReprocessJob) => void
 }
+
+/** How far ahead of its receipt a reading may have been taken: the most that `ingest.futureMax` takes. */
+export const CLOCK_AHEAD_MS = DAY_MS
 
 /** `undefined`: all. */
 export async function numbersOf ({ series }: Pick<ReprocessParts, 'series'>, { sids }: ReprocessJob): Promise<readonly number[] | undefined> {

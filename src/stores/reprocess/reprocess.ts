@@ -4,7 +4,7 @@
 import type { ReadOriginals } from '../../ingest/read-again.ts'
 import { ServiceError } from '../../model/errors.ts'
 import type { Sid } from '../../model/reading.ts'
-import { epochMs } from '../../model/units.ts'
+import { DAY_MS, epochMs } from '../../model/units.ts'
 import { readHeads } from '../archive/manifest-rows.ts'
 import { readObjects } from '../archive/read-objects.ts'
 import {
@@ -13,11 +13,11 @@ import {
 import { countReadings, gatherOriginals, type Original } from '../series/reprocess-rows.ts'
 import { compareOriginals } from './compare-originals.ts'
 import { computeWindows } from './compute-windows.ts'
-import { numbersOf, type ReprocessParts } from './reprocess-parts.ts'
+import { CLOCK_AHEAD_MS, numbersOf, type ReprocessParts } from './reprocess-parts.ts'
 import { settled } from './settled.ts'
 
-/** How far ahead of its receipt a reading may have been taken. */
-const CLOCK_AHEAD_MS = 86_400_000
+/** A job that was left for longer begins anew. */
+const LEFT_MAX_MS = DAY_MS
 
 /** Goes on with the open job, or begins one. @param wish absent: the open job, whatever it is · @throws ServiceError conflict STORE_CONFLICT when another
  *  job is open or another process works on it; not-found NOT_FOUND without a wish or a job; unavailable STORE_UNAVAILABLE when a store or the stream stands still */
@@ -43,8 +43,8 @@ async function jobFor ({ pool, now }: ReprocessParts, pipeline: string, wish: Om
     throw new ServiceError('conflict', 'STORE_CONFLICT',
       `job ${open.number} (${new Date(open.from).toISOString()} to ${new Date(open.to).toISOString()}) is not done: finish it with --resume, then begin another`)
   }
-  if (open.pipeline === pipeline) return open
-  // Another installation began it: what it read was read by its rules.
+  if (open.pipeline === pipeline && now() - open.changedAt < LEFT_MAX_MS) return open
+  // Another installation began it, and what it read was read by its rules; or it was left so long that much may be otherwise by now.
   const anew: ReprocessJob = { ...open, pipeline, phase: 'read', place: {}, counts: NO_COUNTS }
   await forgetOriginals(pool)
   await saveReprocessJob(pool, anew, now())
@@ -62,7 +62,7 @@ async function readArchive (parts: ReprocessParts, begun: ReprocessJob): Promise
   let job = begun.place.heads === undefined ? await withHeads(parts, begun) : begun
   await settled(parts)
   const sids = job.sids === undefined ? undefined : new Set(job.sids)
-  const wanted = { receivedFrom: epochMs(job.from - CLOCK_AHEAD_MS), heads: new Map(job.place.heads), after: job.place.object, sids }
+  const wanted = { madeFrom: epochMs(job.from - CLOCK_AHEAD_MS), heads: new Map(job.place.heads), after: job.place.object, sids }
   for await (const { partition, first, records, erased, unreadable } of readObjects(archive, wanted)) {
     parts.signal.throwIfAborted()
     const read = await parts.readOriginals(records, job)

@@ -1,5 +1,6 @@
 /** A commit -> the statements and COPY data of one transaction. Parts with nothing to do are left out. */
 
+import { escapeLiteral } from 'pg'
 import { FLAG } from '../../model/reading.ts'
 import type { AmendmentCause, WindowRevision } from '../../model/window.ts'
 import { viewsWithTail, windowTail } from '../../model/view-ids.ts'
@@ -57,12 +58,19 @@ export interface PartsOptions {
 }
 
 export function commitParts (commit: SeriesCommit, options: PartsOptions): BatchPart[] {
-  return [
+  const parts = [
     ...onHypertable(options.drops, rowParts(commit, options)),
     ...ledgerParts(commit, options),
     ...countParts(commit, options.buffers.counts),
     ...stateParts(commit)
   ]
+  return parts.length === 0 ? [] : [...ownerParts(commit), ...parts]
+}
+
+/** First of all: whoever takes the partitions over waits for the end of this commit, or it writes nothing. */
+function ownerParts ({ owner }: SeriesCommit): BatchPart[] {
+  if (owner === undefined || owner.partitions.length === 0) return []
+  return [`select series.assert_owner(${escapeLiteral(owner.topic)}, ${numberArray([...owner.partitions])}, ${escapeLiteral(owner.token)})`]
 }
 
 /** Late rows may meet compressed ones, as many as they are. The check comes behind the rows: retention waits for those, and they for it. */

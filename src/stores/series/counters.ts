@@ -31,6 +31,12 @@ export async function countsBySid (pool: Pool): Promise<Map<Sid, Counts>> {
   return new Map(rows.map(([sid, ...counts]) => [sid as Sid, countsOf(counts)]))
 }
 
+/** Those of these series that ever got another value for a reading that stood. */
+export async function conflictedSeries (pool: Pool, series: readonly number[]): Promise<ReadonlySet<number>> {
+  const rows = await rowsOf(pool, 'select distinct series from series.counts where series = any($1) and conflict > 0', [series])
+  return new Set(rows.map(([number]) => number as number))
+}
+
 /** Adds up what commits have counted; the sums stay the same. One at a time, others return at once. */
 export async function foldCounters (pool: Pool): Promise<void> {
   await rowsOf(pool, 'select series.fold_counters()')

@@ -42,6 +42,9 @@ export interface ReprocessCounts {
   /** Windows computed again, and revisions written. */
   windows: number
   revisions: number
+  /** Windows left as they are: they stand on more readings than are stored; their device model is not in the registry. */
+  unbacked: number
+  withoutModel: number
 }
 
 export interface ReprocessJob {
@@ -55,12 +58,16 @@ export interface ReprocessJob {
   phase: ReprocessPhase
   place: ReprocessPlace
   counts: ReprocessCounts
+  /** When it was asked for, and when it was last worked on. */
+  startedAt: EpochMs
+  changedAt: EpochMs
 }
 
 export type ReprocessWish = Pick<ReprocessJob, 'from' | 'to' | 'sids' | 'pipeline'>
 
 export const NO_COUNTS: ReprocessCounts = {
-  originals: 0, erased: 0, unreadable: 0, unassigned: 0, refused: 0, stored: 0, uncovered: 0, added: 0, filled: 0, corrected: 0, kept: 0, waiting: 0, windows: 0, revisions: 0
+  originals: 0, erased: 0, unreadable: 0, unassigned: 0, refused: 0, stored: 0, uncovered: 0, added: 0, filled: 0, corrected: 0, kept: 0, waiting: 0, windows: 0, revisions: 0,
+  unbacked: 0, withoutModel: 0
 }
 
 const LOCK = "hashtext('oxbow reprocess')"
@@ -78,7 +85,7 @@ export async function exclusively<T> (pool: Pool, work: () => Promise<T>): Promi
   })
 }
 
-const COLUMNS = 'number, since, before, sids, pipeline, phase, place::json, counts::json'
+const COLUMNS = 'number, since, before, sids, pipeline, phase, place::json, counts::json, started_at, changed_at'
 
 export async function openReprocessJob (pool: Pool): Promise<ReprocessJob | undefined> {
   const [row] = await rowsOf(pool, `select ${COLUMNS} from series.reprocess_job where phase <> 'done'`)
@@ -106,9 +113,9 @@ export function saveStatement ({ number, pipeline, phase, place, counts }: Repro
 
 export async function forgetOriginals (pool: Pool): Promise<void> { await rowsOf(pool, 'truncate series.reprocess_original') }
 
-function decode ([number, from, to, sids, pipeline, phase, place, counts]: readonly unknown[]): ReprocessJob {
+function decode ([number, from, to, sids, pipeline, phase, place, counts, startedAt, changedAt]: readonly unknown[]): ReprocessJob {
   return {
     number: number as number, from: from as EpochMs, to: to as EpochMs, sids: (sids as Sid[] | null) ?? undefined, pipeline: pipeline as string,
-    phase: phase as ReprocessPhase, place: place as ReprocessPlace, counts: { ...NO_COUNTS, ...counts as Partial<ReprocessCounts> }
+    phase: phase as ReprocessPhase, place: place as ReprocessPlace, counts: { ...NO_COUNTS, ...counts as Partial<ReprocessCounts> }, startedAt: startedAt as EpochMs, changedAt: changedAt as EpochMs
   }
 }

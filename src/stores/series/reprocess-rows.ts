@@ -4,11 +4,12 @@ import type { Pool, PoolClient } from 'pg'
 import { CHANNELS_MAX, type Reading } from '../../model/reading.ts'
 import { DAY_MS, type EpochMs, type Millivolt, type Percent } from '../../model/units.ts'
 import { createCopyBuffer } from '../../platform/postgres/copy.ts'
-import { transaction, withClient } from '../../platform/postgres/pool.ts'
+import { withClient } from '../../platform/postgres/pool.ts'
 import { sendBatch } from '../../platform/postgres/send-batch.ts'
 import type { RowKey } from '../../stream/sink.ts'
 import { holdWatched, notingChanges } from './changed-days.ts'
 import { codeOfCause } from './commit-parts.ts'
+import { givingWay } from './giving-way.ts'
 import { ANY_NUMBER_DECOMPRESSED, type Row, rowsOf } from './query.ts'
 import { decodeValues, encodeValues } from './reading-row.ts'
 import { type ReprocessJob, saveStatement } from './reprocess-job.ts'
@@ -82,14 +83,14 @@ export interface CorrectedRows {
   lookback: number
 }
 
-export async function correctReadings (pool: Pool, { rows, sizesMs, lookback }: CorrectedRows, now: EpochMs): Promise<void> {
-  await transaction(pool, async client => {
+export async function correctReadings (pool: Pool, { rows, sizesMs, lookback }: CorrectedRows): Promise<void> {
+  await givingWay(pool, async client => {
     await holdWatched(client)
     await rowsOf(client, ANY_NUMBER_DECOMPRESSED)
     for (const [day, group] of Map.groupBy(rows, ({ takenAt }) => dayOf(takenAt))) await correctDay(client, day, group)
     for (const [series, group] of Map.groupBy(rows, row => row.series)) {
       await rowsOf(client, `select series.mark_windows($1, $2, $3, coalesce((select bus_partition from series.sid where number = $1), 0)::int, ${codeOfCause('reprocessed')}, $4, $5)`,
-        [series, sizesMs, group.map(({ takenAt }) => timeParameter(takenAt)), timeParameter(now), lookback])
+        [series, sizesMs, group.map(({ takenAt }) => timeParameter(takenAt)), timeParameter(0), lookback])
     }
   })
 }

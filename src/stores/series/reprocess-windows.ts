@@ -4,6 +4,7 @@ import type { Pool } from 'pg'
 import { DAY_MS, type EpochMs } from '../../model/units.ts'
 import type { WindowKey } from '../../stream/sink.ts'
 import { codeOfCause } from './commit-parts.ts'
+import { givingWay } from './giving-way.ts'
 import { rowsOf } from './query.ts'
 import { timeParameter } from './sql-values.ts'
 
@@ -16,28 +17,53 @@ export interface WindowsWanted {
   sizesMs: readonly number[]
 }
 
-/** Those that hold a reading or stand in the ledger, and are closed: an open one is computed from what is stored anyway. */
-export async function closedWindows (pool: Pool, { series, day, from, to, sizesMs }: WindowsWanted): Promise<WindowKey[]> {
-  const [dayStart, dayEnd] = [day * DAY_MS, (day + 1) * DAY_MS]
-  const rows = await rowsOf(pool, `select w.series, w.size_ms, w.window_start from (
-      select distinct l.series, l.size_ms, l.window_start from unnest($1::int[]) s (number) cross join series.metric m cross join lateral (
-        select series, size_ms, window_start from series.window_revision w
-         where w.series = s.number and w.metric = m.number and w.window_start >= $2 and w.window_start < $3 offset 0) l
-      union
-      select distinct r.series, size, to_timestamp(floor(extract(epoch from r.taken_at)::float8 * 1000 / size) * size / 1000)
-        from series.reading r cross join unnest($4::int[]) size
-       where r.series = any($1::int[]) and r.taken_at >= $2 and r.taken_at < $5) w
-    join series.progress p on p.series = w.series and p.size_ms = w.size_ms and w.window_start + w.size_ms * interval '1 ms' <= p.closed_through
-    where w.window_start >= $2 and w.window_start < $3 and w.window_start < $7 and w.window_start + w.size_ms * interval '1 ms' > $6
-    order by w.window_start, w.size_ms, w.series`,
-  [series, timeParameter(dayStart), timeParameter(dayEnd), sizesMs, timeParameter(dayEnd + Math.max(...sizesMs)), timeParameter(from), timeParameter(to)])
-  return rows.map(([number, sizeMs, windowStart]) => ({ series: number as number, sizeMs: sizeMs as number, windowStart: windowStart as EpochMs }))
+export interface WindowsFound {
+  /** To be computed again. */
+  backed: WindowKey[]
+  /** That stand in the ledger on more readings than are stored: what is gone would be taken back, or be worse than it was. */
+  unbackedCount: number
 }
 
-export async function markReprocessed (pool: Pool, windows: readonly WindowKey[], now: EpochMs): Promise<void> {
-  await rowsOf(pool, `select series.mark_due(array_agg(u.series), array_agg(u.size), array_agg(u.ms), array_agg(coalesce(s.bus_partition, 0)::int), array_agg($4::int), array_agg($5::float8))
+/** Those that hold a reading or stand in the ledger, and are closed: an open one is computed from what is stored anyway. Of a size that came into use on
+ *  that day, only those from its first one on: what lies before was written in another size. */
+export async function closedWindows (pool: Pool, { series, day, from, to, sizesMs }: WindowsWanted): Promise<WindowsFound> {
+  const [dayStart, dayEnd] = [day * DAY_MS, (day + 1) * DAY_MS]
+  const rows = await rowsOf(pool, `with written as (
+      select series, size_ms, window_start, max(samples) as samples from unnest($1::int[]) s (number) cross join series.metric m cross join lateral (
+        select distinct on (window_start, size_ms) series, size_ms, window_start, status,
+               case form when 2 then json_array_length(samples) when 3 then 1 else coalesce(sample_count, 0) end as samples
+          from series.window_revision w where w.series = s.number and w.metric = m.number and w.window_start >= $2 and w.window_start < $3
+         order by window_start, size_ms, revision desc) l
+       where status <> 3 group by series, size_ms, window_start
+    ), sizes as (
+      select distinct on (series, size) series, size, first from (
+        select series, size_ms as size, min(window_start) as first from written group by series, size_ms
+        union all
+        select number, size, case when exists (select from written w where w.series = number) then $3::timestamptz else $2 end from unnest($1::int[]) s (number) cross join unnest($4::int[]) size) z
+       order by series, size, first
+    ), held as (
+      select r.series, z.size, to_timestamp(floor(extract(epoch from r.taken_at)::float8 * 1000 / z.size) * z.size / 1000) as start, z.first, count(*) as readings
+        from series.reading r join sizes z on z.series = r.series
+       where r.series = any($1::int[]) and r.taken_at >= $2 and r.taken_at < $5 group by 1, 2, 3, 4
+    )
+    select p.series, p.size_ms, coalesce(w.window_start, h.start), coalesce(h.readings, 0) >= coalesce(w.samples, 0) and h.readings is not null
+      from written w full join held h on h.series = w.series and h.size = w.size_ms and h.start = w.window_start
+      join series.progress p on p.series = coalesce(w.series, h.series) and p.size_ms = coalesce(w.size_ms, h.size)
+       and coalesce(w.window_start, h.start) + p.size_ms * interval '1 ms' <= p.closed_through
+     where coalesce(w.window_start, h.start) >= $2 and coalesce(w.window_start, h.start) < $3
+       and coalesce(w.window_start, h.start) < $7 and coalesce(w.window_start, h.start) + p.size_ms * interval '1 ms' > $6
+       and (w.series is not null or h.size = any($4::int[]) and h.start >= h.first)
+     order by 3, 2, 1`,
+  [series, timeParameter(dayStart), timeParameter(dayEnd), sizesMs, timeParameter(dayEnd + Math.max(...sizesMs)), timeParameter(from), timeParameter(to)])
+  const backed = rows.filter(row => row[3] === true).map(([number, sizeMs, windowStart]) => ({ series: number as number, sizeMs: sizeMs as number, windowStart: windowStart as EpochMs }))
+  return { backed, unbackedCount: rows.length - backed.length }
+}
+
+/** Due at once, by whatever clock. Gives way to the commits of the stream, which may mark some of the same windows. */
+export async function markReprocessed (pool: Pool, windows: readonly WindowKey[]): Promise<void> {
+  await givingWay(pool, client => rowsOf(client, `select series.mark_due(array_agg(u.series), array_agg(u.size), array_agg(u.ms), array_agg(coalesce(s.bus_partition, 0)::int), array_agg($4::int), array_agg(0::float8))
     from unnest($1::int[], $2::int[], $3::float8[]) u (series, size, ms) join series.sid s on s.number = u.series having count(*) > 0`,
-  [...columns(windows), codeOfCause('reprocessed'), now])
+  [...columns(windows), codeOfCause('reprocessed')]))
 }
 
 /** How many of these windows are still to be done. One put off since, for late readings or until it is closed, will be done without us. */

@@ -16,7 +16,7 @@ import { createPartitions } from './partitions.ts'
 import { existing, readings, readingsBefore, readingsByPage } from './readings.ts'
 import { type Moved, moveReadings, type RelabelStep, takeReadings } from './relabel.ts'
 import { dropBefore } from './retention.ts'
-import { openSeries, resumePoints, states } from './state.ts'
+import { openSeries, own, resumePoints, states } from './state.ts'
 
 export interface SeriesStoreOptions {
   /** Most rows of one series that `states` reads at once; the rest is read on demand. Default 10,000. */
@@ -67,6 +67,7 @@ export function createSeriesStore (pool: Pool, options: SeriesStoreOptions = {})
     numbersOf: sids => numbersOf(pool, sids),
     sidsOf: series => sidsOf(pool, series),
     recordModels: models => recordModels(pool, models),
+    own: (topic, partitions, token) => own(pool, topic, partitions, token),
     resumePoints: topic => resumePoints(pool, topic),
     states: series => states(pool, series, options.stateRowsMax ?? 10_000),
     openSeries: partitions => openSeries(pool, partitions),

@@ -8,6 +8,12 @@ import { rowsOf } from './query.ts'
 import { readingsBefore, readingsOnDay } from './readings.ts'
 import { clampTime, dayOf, timeParameter } from './sql-values.ts'
 
+/** As of `Sink.own`. */
+export async function own (pool: Pool, topic: string, partitions: readonly number[], token: string | undefined): Promise<string> {
+  const [row] = await rowsOf(pool, 'select series.own($1, $2, $3)', [topic, partitions, token])
+  return row![0] as string
+}
+
 /** Next offset wanted, by partition; a partition without one begins at 0. */
 export async function resumePoints (pool: Pool, topic: string): Promise<Map<number, number>> {
   const rows = await rowsOf(pool, 'select partition, next_offset from series.resume_point where topic = $1', [topic])

@@ -50,6 +50,7 @@ function pipelineFor (partition: number, changed: Partial<PipelineParts> = {}): 
     writer: partition,
     partitions: [partition],
     topic: READINGS,
+    owner: undefined,
     sink: store,
     contexts: async sids => new Map(sids.map(sid => [sid, contextOf(sid)])),
     models: new Map([[MODEL, model]]),
@@ -171,6 +172,65 @@ test('a series of which a window is only looked at again says nothing new when i
     written.push([step.commit.settled.length, step.commit.closed, step.commit.revisions])
   }
   expect(written).toEqual([[1, [], []]])
+})
+
+test('whoever lost its partitions to another one writes nothing more, not even what the clock makes it write', async () => {
+  const sid = drawSid()
+  const own = (token?: string) => store.own(READINGS, [12], token)
+  const batch = (offset: number, from: number, count: number) => [{ partition: 12, firstOffset: offset, nextOffset: offset + 1, records: [
+    record({ sid, readings: Array.from({ length: count }, (_, index) => storedReading(START + (from + index) * 1_000, [40 + (index % 7) / 10, 97 - (index % 5) / 10])) }, offset)
+  ] }]
+  const first = pipelineFor(12, { owner: await own() })
+  await first.resume(epochMs(START))
+  await store.commit((await first.step(batch(0, 0, 10), epochMs(START + 10_000)))!.commit)
+  // It is paused; another one takes over and goes on with the same window.
+  const token = await own()
+  const second = pipelineFor(12, { writer: 13, owner: token })
+  await second.resume(epochMs(START + 20_000))
+  await store.commit((await second.step(batch(1, 10, 50), epochMs(START + 60_000)))!.commit)
+  // The first awakes: for all it knows the series has been silent for long.
+  const stale = await first.step([], epochMs(START + 100_000))
+  expect(stale!.commit.revisions.length).toBeGreaterThan(0)
+  await expect(store.commit(stale!.commit)).rejects.toMatchObject({ code: 'STORE_CONFLICT' })
+  await store.commit((await second.step([], epochMs(START + 200_000)))!.commit)
+  const series = (await store.numbersOf([sid])).get(sid)!
+  const revisions = await store.ledger.revisions({ series, windowStart: epochMs(START), sizeMs: SIZE, metric: 'tissue-po2' })
+  expect(revisions.map(({ revision, status, statistics }) => [revision, status, statistics?.sampleCount])).toEqual([[1, 'final', 60]])
+  // Asked again by the same reader, of the same partitions or fewer, it stays as it is; of one more it changes.
+  expect([await own(token), await store.own(READINGS, [], token)]).toEqual([token, token])
+  expect(await store.own(READINGS, [12, 14], token)).not.toBe(token)
+})
+
+test('windows of a model whose file is gone wait, are not withdrawn, and keep no other from going on', async () => {
+  const [gone, there] = [drawSid(), drawSid()]
+  const other = 'Example Sensors Inc./RETIRED-1'
+  await store.recordModels([{ ...model, modelNumber: 'RETIRED-1' }])
+  const both = new Map([[MODEL, model], [other, { ...model, modelNumber: 'RETIRED-1' }]])
+  const contexts: PipelineParts['contexts'] = async sids => new Map(sids.map(sid => [sid, { ...contextOf(sid), model: sid === gone ? other : MODEL }]))
+  const minute = Array.from({ length: 60 }, (_, index) => storedReading(START + index * 1_000, [40, 97]))
+  const taken = (sid: Sid, offset: number, readings: Reading[]) => [{ partition: 11, firstOffset: offset, nextOffset: offset + 1, records: [{
+    offset, value: encodeReadingBatch({ sid, model: sid === gone ? other : MODEL, schemaId: 2, receivedAt: epochMs(START), readings })
+  }] }]
+  const before = pipelineFor(11, { models: both, contexts })
+  await before.resume(epochMs(START))
+  await store.commit((await before.step(taken(gone, 0, minute), epochMs(START + 60_000)))!.commit)
+  await store.commit((await before.step(taken(gone, 1, [storedReading(START + 100_000, [40, 97])]), epochMs(START + 100_000)))!.commit)
+  const series = (await store.numbersOf([gone])).get(gone)!
+  const of = { series, windowStart: epochMs(START), sizeMs: SIZE, metric: 'tissue-po2' }
+  expect(await store.ledger.revisions(of)).toHaveLength(1)
+  await store.markWindowsDue({ series: [series], since: epochMs(START), until: epochMs(START + SIZE), cause: 'reprocessed', now: epochMs(START) })
+  const without = pipelineFor(11, { contexts })
+  expect(await without.resume(epochMs(START + 200_000))).toBe(1)
+  const step = await without.step(taken(there, 2, minute), epochMs(START + 200_000))
+  await store.commit(step!.commit)
+  expect([step!.withoutModel, step!.commit.fresh.length, step!.commit.settled.length]).toEqual([1, 60, 0])
+  expect((await without.step([], epochMs(START + 300_000)))?.withoutModel ?? 0).toBe(0)
+  expect(await store.ledger.revisions(of)).toHaveLength(1)
+  // Readings of such a model that are on the bus already stop their partition: passed over they would be lost.
+  await expect(without.step(taken(gone, 3, [storedReading(START + 400_000, [40, 97])]), epochMs(START + 400_000))).rejects.toMatchObject({ code: 'MODEL_INVALID' })
+  await settle(pipelineFor(11, { models: both, contexts }), START + 1_000_000)
+  expect(await store.ledger.revisions(of)).toHaveLength(1)
+  expect(await store.dueAmendments(epochMs(Date.UTC(2100, 0, 1)), [11], 10)).toEqual([])
 })
 
 test('a refused quality that is sent again is unknown no more, in memory and in the store', async () => {

@@ -13,7 +13,7 @@ function scene (counts: Partial<ReprocessCounts> = {}, isEnded = false) {
   let isClosed = false
   const stop = new AbortController()
   const context = { env: {}, stdout: (text: string) => { out!.push(text) }, stderr: (text: string) => { err!.push(text) }, isTerminal: true, now: () => epochMs(0), signal: stop.signal } satisfies CliContext
-  const job: ReprocessJob = { number: 7, from: epochMs(0), to: epochMs(86_400_000), sids: undefined, pipeline: 'sha256:1', phase: 'done', place: {}, counts: { ...NO_COUNTS, ...counts } }
+  const job: ReprocessJob = { number: 7, from: epochMs(0), to: epochMs(86_400_000), sids: undefined, pipeline: 'sha256:1', phase: 'done', place: {}, counts: { ...NO_COUNTS, ...counts }, startedAt: epochMs(1_000), changedAt: epochMs(2_000) }
   const verb = createReprocessVerb(async (_context, _file, onProgress) => ({
     pipelines: ['0.1.0', 'sha256:1'],
     sidsOfDevice: async name => name === 'bed-7' ? ['s2', 's1'] as unknown as Sid[] : [],
@@ -41,13 +41,16 @@ test('a span is handed on, of all or of the devices named, and what was done and
   const one = scene()
   await one.run(...SPAN, '--devices', 'bed-7', '--json')
   expect(one.wishes).toMatchObject([{ sids: ['s1', 's2'] }])
-  expect(JSON.parse(one.out())).toMatchObject({ job: 7, from: '1970-01-01T00:00:00.000Z', revisions: 0 })
+  expect(JSON.parse(one.out())).toMatchObject({ job: 7, begun: '1970-01-01T00:00:01.000Z', from: '1970-01-01T00:00:00.000Z', revisions: 0 })
 })
 
 test('what could not be read ends with 1', async () => {
   const { run, out } = scene({ unreadable: 3 })
   expect(await run(...SPAN)).toBe(1)
   expect(out()).toContain('oxbow archive verify')
+  const retired = scene({ withoutModel: 2, unbacked: 1 })
+  expect(await retired.run(...SPAN)).toBe(1)
+  expect(retired.out()).toMatch(/1 windows stand on more readings .*\n.*2 windows are of device models that have no file/)
 })
 
 test('the installed pipeline is taken by version and digest, any other is refused', async () => {

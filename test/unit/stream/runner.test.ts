@@ -1,5 +1,6 @@
 import { EventEmitter, once } from 'node:events'
 import { expect, test } from 'vitest'
+import { ServiceError } from '../../../src/model/errors.ts'
 import type { ModelKey, Sid } from '../../../src/model/reading.ts'
 import { encodeReadingBatch } from '../../../src/model/reading-record.ts'
 import { epochMs } from '../../../src/model/units.ts'
@@ -13,7 +14,7 @@ const SID = 's1000000000000000000000000000' as Sid
 
 /** A runner of one open series that is paced for ever, on a bus on which these come, one in each take, and then nothing. Each time the group shares
  *  the partitions anew the other one of the two is the runner's. */
-function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Promise<void> = async () => {}) {
+function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Promise<void> = async () => {}, retryMs = 60_000) {
   const seen = { asked: 0, consumers: 0, shared: 0, commits: 0, opened: [] as (readonly number[])[], writers: [] as number[], failures: [] as unknown[] }
   const set = { aside: [] as string[], foreign: 0 }
   const committed = new EventEmitter()
@@ -45,7 +46,7 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
       }
     },
     sink: {
-      series: async names => new Map(names.map(({ sid }) => [sid, 1])), resumePoints: async () => new Map(), states: async () => new Map(),
+      series: async names => new Map(names.map(({ sid }) => [sid, 1])), own: async () => 'token', resumePoints: async () => new Map(), states: async () => new Map(),
       openSeries: async partitions => {
         seen.opened.push(partitions)
         return [{ series: 1, sid: SID, model: MODEL }]
@@ -75,9 +76,9 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
     readingsMax: 10,
     tickMs: 60_000,
     paceMs: 60_000,
-    retryMs: 60_000,
+    retryMs,
     retryMaxMs: 60_000,
-    report: { stored: () => {}, suppressed: () => {}, windowsClosed: () => {}, windowsAmended: () => {}, foreign: count => { set.foreign += count }, failed: (_writer, error) => { seen.failures.push(error) }, recovered: () => {} }
+    report: { stored: () => {}, suppressed: () => {}, windowsClosed: () => {}, windowsAmended: () => {}, withoutModel: () => {}, foreign: count => { set.foreign += count }, failed: (_writer, error) => { seen.failures.push(error) }, recovered: () => {} }
   })
   return { runner, seen, set, until, committed, writes }
 }
@@ -141,4 +142,14 @@ test('a commit is under way until it has ended, also when it fails', async () =>
   expect(await writes.completeThrough(60_000)).toBe(START + 1_000)
   await runner.stop()
   expect(seen.failures).toHaveLength(1)
+})
+
+test('a commit that is refused once, since another one has the partitions, is no alarm; refused again it is', async () => {
+  const refusals = [true, false, true, true]
+  const { runner, seen } = runnerOn([batchOf(0, 1), batchOf(0, 1), batchOf(1, 1), batchOf(1, 1), batchOf(1, 1)], async () => {
+    if (refusals.shift() === true) throw new ServiceError('conflict', 'STORE_CONFLICT', 'another process reads these partitions now')
+  }, 1)
+  await expect.poll(() => seen.commits).toBe(5)
+  await runner.stop()
+  expect(seen.failures).toMatchObject([{ code: 'STORE_CONFLICT' }])
 })

@@ -176,7 +176,7 @@ function partsOf (change: Partial<ReprocessParts> = {}, models: DeviceModels = M
       firmwareNumber: text => text === '' ? 0 : 3, models, checkLimits: CHECK_LIMITS, schemas: createSchemaLookup({ pool: system.pool, now: () => system.now }), now: () => system.now
     }),
     contexts: async sids => new Map(sids.flatMap(sid => contextOf(sid))),
-    bus: system.bus, sizesMs: SIZES, lookback: lookbackCount(READER), contextChanged: async sids => { runners.contextChanged(sids) }, now: clock,
+    bus: system.bus, models, sizesMs: SIZES, lookback: lookbackCount(READER), contextChanged: async sids => { runners.contextChanged(sids) }, now: clock,
     pollMs: 20, standstillMs: 30_000, signal: new AbortController().signal, onProgress: () => {}, ...change
   }
 }
@@ -253,6 +253,63 @@ test('what an association lost while the archive was read is not stored under it
   expect([counts.added, counts.unassigned]).toEqual([0, 10 + 5])
   expect(await series.readings(number, SPAN.from, SPAN.to, 100)).toHaveLength(5)
   expect((await run()).counts).toMatchObject({ added: 0, unassigned: 10 + 5, revisions: 0 })
+})
+
+test('of two readings under one identity the one that was taken stays, when its original is not seen', async () => {
+  const { deviceId, sid } = system.wornDevice()
+  await post({ deviceId, timestamp_utc: at(0), channels: channels(40, 97) })
+  await post({ deviceId, timestamp_utc: at(0), channels: channels(50, 97) })
+  await closed()
+  const before = await dump()
+  const number = (await series.numbersOf([sid])).get(sid)!
+  // Of the first one the schema cannot be read today.
+  const all = partsOf()
+  const readOriginals: ReprocessParts['readOriginals'] = async (records, span) => {
+    const read = await all.readOriginals(records, span)
+    const isSeen = (group: (typeof read.groups)[number]) => group.sid !== sid || group.readings[0]!.values[0] !== 40
+    return { ...read, groups: read.groups.filter(isSeen), refused: read.refused + read.groups.filter(group => !isSeen(group)).length }
+  }
+  const { counts } = await run(partsOf({ readOriginals }))
+  expect([counts.refused, counts.corrected, counts.kept > 0, counts.revisions]).toEqual([1, 0, true, 0])
+  expect((await series.readings(number, SPAN.from, SPAN.to, 10)).map(({ values }) => values[0])).toEqual([40])
+  expect(await dump()).toEqual(before)
+})
+
+test('windows whose readings are gone, in the store and in the archive, are not taken back', async () => {
+  const { deviceId, sid } = system.wornDevice()
+  await post(...readingsOf(deviceId, 10))
+  await closed()
+  const { counts: { unbacked } } = await run()
+  const number = (await series.numbersOf([sid])).get(sid)!
+  await database.owner.query('delete from series.reading where series = $1', [number])
+  const before = await dump()
+  const unseen: ReprocessParts['readOriginals'] = async (records, span) => {
+    const read = await partsOf().readOriginals(records, span)
+    return { ...read, groups: read.groups.filter(group => group.sid !== sid) }
+  }
+  const { counts } = await run(partsOf({ readOriginals: unseen }))
+  expect([counts.unbacked, counts.added, counts.revisions]).toEqual([unbacked + 1, 0, 0])
+  expect(await dump()).toEqual(before)
+  // With its originals all of it comes back.
+  expect((await run()).counts).toMatchObject({ unbacked, added: 10 })
+  await closed()
+  expect((await run()).counts).toMatchObject({ unbacked, added: 0, revisions: 0 })
+})
+
+test('windows of a model that is not in the registry are left, and counted', async () => {
+  const before = await dump()
+  const { counts } = await run(partsOf({ models: new Map() }))
+  expect([counts.windows, counts.withoutModel > 5, counts.revisions]).toEqual([0, true, 0])
+  expect(await dump()).toEqual(before)
+})
+
+test('a job that was left for a day begins anew', async () => {
+  const left = new AbortController()
+  await expect(run(partsOf({ signal: left.signal, onProgress: ({ phase }) => { if (phase === 'windows') left.abort() } }))).rejects.toThrow('aborted')
+  const phases: string[] = []
+  const later = () => epochMs(clock() + 86_400_000)
+  await run(partsOf({ now: later, onProgress: ({ phase }) => { phases.push(phase) } }))
+  expect(phases[0]).toBe('read')
 })
 
 test('begun by another pipeline it begins anew', async () => {

@@ -93,7 +93,7 @@ test('a reading that is put right from its original is noted', async () => {
   await watch(1)
   await settleAll()
   const { values, battery, quality, flags } = rowOf(one, onDay(0))
-  await correctReadings(database.pool, { rows: [{ series: one, takenAt: onDay(0), sequence: 0, values: values.map(() => 41), battery, quality, flags }], sizesMs: [MINUTE], lookback: 0 }, onDay(2))
+  await correctReadings(database.pool, { rows: [{ series: one, takenAt: onDay(0), sequence: 0, values: values.map(() => 41), battery, quality, flags }], sizesMs: [MINUTE], lookback: 0 })
   expect(await noted()).toEqual(['one/0+'])
 })
 

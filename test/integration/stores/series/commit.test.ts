@@ -168,6 +168,27 @@ test('a commit that knew of a partition that is gone waits for whoever makes one
   expect(await stored(series)).toEqual([row])
 })
 
+test('who takes partitions over waits for the commit of whoever has them, which then writes no other', async () => {
+  const { series } = await newSeries()
+  const token = await store.own(READINGS, [30], undefined)
+  const owner = { topic: READINGS, partitions: [30], token }
+  await store.commit(commitOf({ owner, fresh: [rowOf(series, at(0))] }))
+  const committing = await database.owner.connect()
+  let taken: Promise<string>
+  try {
+    await committing.query('begin')
+    await committing.query('select series.assert_owner($1, $2, $3)', [owner.topic, owner.partitions, token])
+    taken = store.own(READINGS, [30], undefined)
+    await expect.poll(async () => (await database.owner.query('select from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()')).rowCount).toBe(1)
+    await committing.query('commit')
+  } finally {
+    committing.release()
+  }
+  expect(await taken).not.toBe(token)
+  await expect(store.commit(commitOf({ owner, fresh: [rowOf(series, at(1))] }))).rejects.toMatchObject({ code: 'STORE_CONFLICT' })
+  expect(await stored(series)).toHaveLength(1)
+})
+
 test('an empty commit does nothing', async () => {
   await store.commit(commitOf({}))
 })
