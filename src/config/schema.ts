@@ -99,7 +99,7 @@ export const SETTINGS = {
   'ingest.recordsMax': whole(10_000, 1, 1_000_000, 'Most records in one request; more: 413.'),
   'ingest.recordMax': bytes(64 * 1024, 'Largest single record; larger: quarantined as `record-too-large`.'),
   'ingest.depthMax': whole(16, 2, 1_000, 'Deepest nesting of a JSON body; deeper: unreadable.'),
-  'ingest.futureMax': duration(5 * 60_000, 'How far ahead of the server a reading may lie; further: quarantined as `time-future`.'),
+  'ingest.futureMax': duration(5 * 60_000, 'How far ahead of the server a reading may lie; further: quarantined as `time-future`.', { minimum: 0, maximum: 86_400_000 }),
   'ingest.topics': json<TopicSetting[]>([], {
     type: 'array',
     items: {
@@ -128,7 +128,7 @@ export const SETTINGS = {
   'quarantine.retain': duration(30 * 86_400_000, 'How long a quarantined item is kept after it was seen last.'),
   'quarantine.retainWaiting': duration(180 * 86_400_000, 'How long an item that waits for an association is kept after it was seen last.'),
 
-  'bus.kind': choice('embedded', ['embedded', 'kafka'], '`embedded` keeps readings on their way in PostgreSQL; `kafka` on the cluster that the settings `kafka.*` name.'),
+  'bus.kind': choice('embedded', ['embedded', 'kafka'], '`embedded` keeps readings on their way in PostgreSQL; `kafka` on the cluster that the settings `kafka.*` name. Chosen before the first start, as are the cluster and `kafka.topicPrefix`: another bus is refused.'),
   'bus.partitions': whole(8, 1, 1024, 'Partitions of each topic; fixed when the topic is made.'),
   'bus.backlogMax': whole(2_000_000, 1, 1_000_000_000, 'Most records appended and not yet consumed; when reached the door answers 429 with `Retry-After`.'),
   'bus.retain': duration(24 * 3_600_000, 'How long consumed readings stay on the bus. Raw records stay until the archive has them.'),

@@ -2,6 +2,7 @@
 
 import { sep } from 'node:path'
 import { ServiceError } from '../model/errors.ts'
+import { STREAMS } from '../model/streams.ts'
 import { type Config, type SettingName, WRAPPING_KEYS } from './schema.ts'
 
 /** @param keyFile of the local key ring. @throws ServiceError CONFIG_INVALID with every reason at once */
@@ -46,8 +47,18 @@ function kafkaRefusals (config: Config, isProduction: boolean): string[] {
     ...lacks('kafka.certFile', config['kafka.keyFile'] !== ''),
     ...lacks('kafka.username', config['kafka.sasl'] !== 'none'),
     ...lacks('kafka.password', config['kafka.sasl'] !== 'none'),
-    ...lacks('kafka.tokenUrl', config['kafka.sasl'] === 'oauthbearer')
+    ...lacks('kafka.tokenUrl', config['kafka.sasl'] === 'oauthbearer'),
+    ...inletRefusals(config)
   ]
+}
+
+function inletRefusals (config: Config): string[] {
+  const names = config['ingest.topics'].map(({ topic }) => topic)
+  const own = new Set(STREAMS.map(({ topic }) => config['kafka.topicPrefix'] + topic))
+  return [...new Set(names)].flatMap(name => [
+    ...(names.filter(other => other === name).length > 1 ? [`ingest.topics names ${name} more than once: one reader of a topic leaves nothing for another`] : []),
+    ...(own.has(name) ? [`ingest.topics names ${name}, a topic of Oxbow's own`] : [])
+  ])
 }
 
 function kmsRefusals (config: Config, isProduction: boolean): string[] {

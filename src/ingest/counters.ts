@@ -13,7 +13,7 @@ export interface ArrivalCounters {
   refused (at: EpochMs, status: number): void
   /** Resolves when everything counted before is written. @throws ServiceError unavailable STORE_UNAVAILABLE; nothing is lost, the next flush writes it */
   flush (): Promise<void>
-  /** Makes `accepted` whole after a crash, from what the series store counted by arrival hour; never raises it above what came in.
+  /** Makes `accepted` whole after a crash, from what the series store counted by arrival hour; never raises it above what came in and what reprocessing added.
    *  Call when the stream has caught up with the bus. */
   settle (countedByHour: () => Promise<ReadonlyMap<EpochMs, number>>): Promise<void>
   /** Flushes a last time. */

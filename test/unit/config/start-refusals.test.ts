@@ -24,6 +24,8 @@ test.each([
   ['a key without its certificate', { ...KAFKA, OXBOW_KAFKA_KEY_FILE: 'a.pem' }, /kafka\.certFile is missing/],
   ['a login without a name', { ...KAFKA, OXBOW_KAFKA_SASL: 'plain', OXBOW_KAFKA_PASSWORD: 'p' }, /kafka\.username is missing/],
   ['a login without a password', { ...KAFKA, OXBOW_KAFKA_SASL: 'scram-sha-256', OXBOW_KAFKA_USERNAME: 'u' }, /kafka\.password is missing/],
+  ['a topic of devices that is named twice', { ...KAFKA, OXBOW_INGEST_TOPICS: '[{"topic": "a", "content": "json"}, {"topic": "a", "content": "confluent"}]' }, /ingest\.topics names a more than once/],
+  ["a topic of Oxbow's own as one of devices", { ...KAFKA, OXBOW_KAFKA_TOPIC_PREFIX: 'w.', OXBOW_INGEST_TOPICS: '[{"topic": "w.oxbow.raw.v1", "content": "json"}]' }, /ingest\.topics names w\.oxbow\.raw\.v1, a topic of Oxbow's own/],
   ['a burst that holds no whole request', { OXBOW_INGEST_RATE_PER_DEVICE: '{"perSecond": 10, "burst": 9999}' }, /^ingest\.ratePerDevice: burst is below ingest\.recordsMax/],
   ['tokens from nowhere', { ...KAFKA, OXBOW_KAFKA_SASL: 'oauthbearer', OXBOW_KAFKA_USERNAME: 'u', OXBOW_KAFKA_PASSWORD: 'p' }, /kafka\.tokenUrl is missing/]
 ])('%s: one refusal', (_what, env, reason) => {
