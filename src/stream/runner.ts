@@ -137,17 +137,42 @@ async function runOn (parts: RunnerParts, consumer: BusConsumer, owner: Ownershi
     const left = await pipeline.resume(parts.now())
     if (left > 0) parts.report.withoutModel(left)
     onCommit()
-    while (!end.aborted) await turn(parts, pipeline, consumer, owner, end)
+    const watch = createWatch(parts, partitions)
+    while (!end.aborted) {
+      if (await turn(parts, pipeline, consumer, owner, end)) watch.moved()
+      else await watch.look(parts.now())
+    }
   } catch (error) {
     if (!(error instanceof ServiceError && error.code === 'BUS_REASSIGNED')) throw error
   }
 }
 
-async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, owner: Ownership, stop: AbortSignal): Promise<void> {
-  for (const portion of portionsOf(await takeFor(consumer, parts.readingsMax, parts.tickMs, stop), parts.readingsMax)) {
+/** @returns whether anything came */
+async function turn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, owner: Ownership, stop: AbortSignal): Promise<boolean> {
+  const taken = await takeFor(consumer, parts.readingsMax, parts.tickMs, stop)
+  for (const portion of portionsOf(taken, parts.readingsMax)) {
     if (await stepOn(parts, pipeline, consumer, portion, stop)) owner.conflicts = 0
   }
+  return taken.length > 0
 }
+
+/** Liveness is that offsets move, not that the process does: what stands on the bus at one look and is not stored at the next, with nothing come in between, does not come. */
+function createWatch ({ bus, sink }: RunnerParts, partitions: readonly number[]) {
+  let last: { at: EpochMs, ends: readonly number[] } | undefined
+  return {
+    moved: () => { last = undefined },
+    /** @throws ServiceError unavailable STORE_UNAVAILABLE when records do not come */
+    async look (now: EpochMs): Promise<void> {
+      if (last !== undefined && now - last.at < WATCH_MS) return
+      const [ends, points] = await Promise.all([bus.ends(READINGS), sink.resumePoints(READINGS)])
+      const isStuck = last !== undefined && partitions.some(partition => (points.get(partition) ?? 0) < last!.ends[partition]!)
+      if (isStuck) throw new ServiceError('unavailable', 'STORE_UNAVAILABLE', 'records wait on the readings topic and do not come')
+      last = { at: now, ends }
+    }
+  }
+}
+
+const WATCH_MS = 60_000
 
 /** @returns whether there was anything to commit */
 async function stepOn (parts: RunnerParts, pipeline: Pipeline, consumer: BusConsumer, taken: readonly TakenRecords[], stop: AbortSignal): Promise<boolean> {

@@ -14,9 +14,9 @@ const SID = 's1000000000000000000000000000' as Sid
 
 /** A runner of one open series that is paced for ever, on a bus on which these come, one in each take, and then nothing. Each time the group shares
  *  the partitions anew the other one of the two is the runner's. */
-function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Promise<void> = async () => {}, retryMs = 60_000) {
-  const seen = { asked: 0, consumers: 0, shared: 0, commits: 0, opened: [] as (readonly number[])[], writers: [] as number[], failures: [] as unknown[] }
-  const set = { aside: [] as string[], foreign: 0 }
+function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Promise<void> = async () => {}, retryMs = 60_000, tickMs = 60_000) {
+  const seen = { asked: 0, consumers: 0, shared: 0, commits: 0, opened: [] as (readonly number[])[], writers: [] as number[], failures: [] as unknown[], ends: 0 }
+  const set = { aside: [] as string[], foreign: 0, ends: [0, 0], now: START + 1_000 }
   const committed = new EventEmitter()
   const waiting = new Set<{ count: number, resolve: () => void }>()
   const until = (count: number) => seen.asked >= count ? Promise.resolve() : new Promise<void>(resolve => { waiting.add({ count, resolve }) })
@@ -26,7 +26,10 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
     runner: 0,
     partitions: [0, 1],
     bus: {
-      kind: 'embedded', publish: refuse, partitionCount: () => 1, backlog: () => 0, ends: async () => [0], close: async () => {},
+      kind: 'embedded', publish: refuse, partitionCount: () => 1, backlog: () => 0, ends: async () => {
+        seen.ends++
+        return set.ends
+      }, close: async () => {},
       consume: async () => {
         seen.consumers++
         return {
@@ -70,11 +73,11 @@ function runnerOn (batches: (PartitionBatch | 'reassigned')[], commit: () => Pro
     settings: {
       windowMs: 60_000, windowSizes: {}, deficits: {}, pipelineVersion: '0', dagDigest: 'd', mappingVersion: metric => `${metric}@1`, latenessMs: 30_000, silenceMs: 60_000, amendmentsMax: 10
     },
-    now: () => epochMs(START + 1_000),
+    now: () => epochMs(set.now),
     writes,
     setAside: async records => { set.aside.push(...records.map(({ partition, offset, value }) => `${partition}/${offset} ${Buffer.from(value).toString()}`)) },
     readingsMax: 10,
-    tickMs: 60_000,
+    tickMs,
     paceMs: 60_000,
     retryMs,
     retryMaxMs: 60_000,
@@ -91,7 +94,7 @@ test('when changes may have been missed everything in memory is read again, at o
   runner.contextChanged('all')
   await until(3)
   await runner.stop()
-  expect(seen).toEqual({ asked: 3, consumers: 0, shared: 0, commits: 0, opened: [[0], [0], [0]], writers: [], failures: [] })
+  expect(seen).toEqual({ asked: 3, consumers: 0, shared: 0, commits: 0, opened: [[0], [0], [0]], writers: [], failures: [], ends: 0 })
 })
 
 /** Records of one reading each, `from` being the offset of the first and the second in which its reading was taken. */
@@ -152,4 +155,23 @@ test('a commit that is refused once, since another one has the partitions, is no
   await expect.poll(() => seen.commits).toBe(5)
   await runner.stop()
   expect(seen.failures).toMatchObject([{ code: 'STORE_CONFLICT' }])
+})
+
+test('records that wait and do not come are told, and asked for anew; those that come are no matter', async () => {
+  const { runner, seen, set, until } = runnerOn([batchOf(0, 1)], undefined, 1, 1)
+  await expect.poll(() => seen.commits).toBe(1)
+  // Nothing is there, minute after minute.
+  const minute = async () => {
+    const asked = seen.ends
+    set.now += 61_000
+    await expect.poll(() => seen.ends).toBeGreaterThan(asked)
+  }
+  for (let minutes = 0; minutes < 3; minutes++) await minute()
+  set.ends = [5, 0]
+  await minute()
+  expect(seen.failures).toEqual([])
+  await minute()
+  await expect.poll(() => seen.failures).toMatchObject([{ code: 'STORE_UNAVAILABLE', message: expect.stringContaining('do not come') }])
+  await until(2)
+  await runner.stop()
 })
