@@ -46,6 +46,9 @@ export async function takeSnapshot (db: Pick<ClientBase, 'query'>): Promise<Snap
       FROM quarantine.item WHERE kind <> 'field' AND NOT starts_with(source, '${RETURNED_INLET}') GROUP BY source, kind, state
       UNION ALL SELECT source, kind, state, request_records, (SELECT sum(upper(r) - lower(r))::int FROM unnest(places) AS r), places,
         CASE state WHEN 'repeated' THEN noted_at END, NULL FROM quarantine.book) AS kept`)
+  await storeQuery(db, `
+    CREATE TEMPORARY TABLE taken_in AS
+    SELECT '${TOPIC_INLET}' || topic || CASE generation WHEN 0 THEN '' ELSE '~' || generation END || '/' || partition AS inlet, next_offset FROM ingest.topic_offset`)
   const { rows: states } = await storeQuery<{ state: keyof Snapshot['kept'], count: number }>(db, 'SELECT state, sum(count)::bigint AS count FROM kept_place GROUP BY state')
   const { rows: [counted] } = await storeQuery<{ count: number }>(db, `
     SELECT (coalesce((SELECT sum(records) FROM ingest.quarantined), 0) - (SELECT sum(records) FROM quarantine.unbooked))::bigint AS count`)
@@ -78,7 +81,7 @@ export async function addPlaces (db: Pick<ClientBase, 'query'>, { frames, lost, 
   ])
 }
 
-/** By request. Ranges of readings that the series store gave back have no request. What is kept of a request is kept once everything else of it is
+/** By request. What is below the offset of its topic has been taken in whole; the rest of it may be under way all the same. Ranges of readings that the series store gave back have no request. What is kept of a request is kept once everything else of it is
  *  durable, and an item is released once its reading is: what is older than all that is under way ($1) is archived by now, or missing. */
 const JUDGED = `
   WITH archived AS (
@@ -95,13 +98,14 @@ const JUDGED = `
       arrived_at, settled_at
     FROM archived a FULL JOIN kept k USING (inlet, number)),
   sized AS (
-    SELECT *, int4multirange(int4range(0, records)) AS whole, (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(there) AS r) AS size FROM request),
+    SELECT *, int4multirange(int4range(0, records)) AS whole, (SELECT coalesce(sum(upper(r) - lower(r)), 0) FROM unnest(there) AS r) AS size,
+      EXISTS (SELECT FROM taken_in t WHERE t.inlet = request.inlet AND request.number < t.next_offset) AS is_taken_in FROM request),
   weighed AS (
     SELECT inlet, number, records, size, arrived_at, settled_at, CASE
         WHEN records = 0 THEN 'unplaced'
         WHEN NOT there <@ whole THEN 'place-beyond'
         WHEN entries <> size AND NOT starts_with(inlet, '${TOPIC_INLET}') THEN 'place-doubled'
-        WHEN there <> whole AND isempty(kept) AND isempty(released) THEN 'unanswered'
+        WHEN there <> whole AND isempty(kept) AND isempty(released) AND NOT (is_taken_in AND $1::timestamptz IS NULL) THEN 'unanswered'
         WHEN there <> whole THEN 'place-missing'
         WHEN NOT is_archived <@ released THEN 'release-missing'
         WHEN NOT released <@ kept THEN 'release-unknown'
@@ -134,5 +138,5 @@ export async function nameRequests (db: Pick<ClientBase, 'query'>, since: EpochM
 function sinceDate (since: EpochMs | undefined): Date | null { return since === undefined ? null : new Date(since) }
 
 export async function dropSnapshot (db: Pick<ClientBase, 'query'>): Promise<void> {
-  await storeQuery(db, 'DROP TABLE IF EXISTS archived_place, kept_place')
+  await storeQuery(db, 'DROP TABLE IF EXISTS archived_place, kept_place, taken_in')
 }
