@@ -7,6 +7,7 @@ import { compileProtobuf } from './protobuf-schema.ts'
 
 export const SCHEMA_TYPES: readonly SchemaType[] = ['AVRO', 'PROTOBUF', 'JSON']
 
+/** Never throws: a text that is no schema, or one whose records are no readings, comes back with all its problems at once. */
 export function compileSchema ({ type, text }: SchemaText): Compilation {
   if (Buffer.byteLength(text) > SCHEMA_BYTES_MAX) return { problems: [`the schema is larger than ${SCHEMA_BYTES_MAX} bytes`] }
   switch (type) {

@@ -57,6 +57,8 @@ const COMMIT_RECORDS_ENOUGH = 32
 /** While a topic is full, it is looked at this often whether another process has released some. */
 const REFRESH_FULL_MS = 200
 
+/** What arrives while an append is under way is the next one, within the limits; of one publish all or nothing is acknowledged.
+ *  Its `publish` @throws ServiceError busy BUS_FULL, incorrect BUS_RECORD_TOO_LARGE, unavailable STORE_UNAVAILABLE or BUS_CLOSED */
 export function createPublisher<T extends TopicState> ({ topics, limits, append, refresh, closing }: PublishParts<T>): Publisher {
   const commits: GroupCommit<readonly BusRecord[], readonly Position[]> = createGroupCommit({
     commit: items => commit(topics, append, items),

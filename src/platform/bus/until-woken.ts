@@ -8,6 +8,7 @@ export interface Waiting { waiter: (() => void) | undefined }
 
 export function isStopped (stop: Stop): boolean { return stop.some(signal => signal.aborted) }
 
+/** Resolves when the reader is woken or one of the signals is aborted; of one reader one call at a time. */
 export function untilWoken (reader: Waiting, stop: Stop): Promise<void> {
   return new Promise(resolve => {
     const done = () => {

@@ -62,6 +62,7 @@ export function directoryContext (object: string): KeyContext { return { store: 
 /** No name of an object has a `#`. @param place among the frames, from 0 */
 export function frameContext (object: string, place: number): KeyContext { return { store: 'archive', object: `${object}#${place}`, purpose: 'frame' } }
 
+/** Compressed and sealed; opens under this key and context alone. */
 export async function sealPart (key: SealingKey, context: KeyContext, clear: Buffer): Promise<Buffer> {
   return seal(key, context, await packed(clear))
 }
@@ -81,6 +82,7 @@ export async function openPart (key: SealingKey, context: KeyContext, sealed: Ui
   return decompress(part.subarray(1), { maxOutputLength: CLEAR_BYTES_MAX }).catch((error: unknown) => { throw notOurs('does not unpack', error) })
 }
 
+/** The whole object: head, sealed directory, sealed frames in their order. */
 export function joinObject (directory: Buffer, frames: readonly Buffer[]): Buffer {
   const head = Buffer.alloc(HEAD_BYTES)
   head.set(MAGIC)

@@ -22,6 +22,7 @@ interface Name { sid: Sid, model: ModelKey }
 
 type Parts = Pick<ReprocessParts, 'archive' | 'pool' | 'series' | 'contexts' | 'bus' | 'sizesMs' | 'lookback' | 'contextChanged' | 'now' | 'pollMs' | 'standstillMs' | 'signal' | 'onProgress'>
 
+/** From where the job is to the end of what was gathered; each step is saved with what it did. @returns the job in phase `windows` · @throws AbortError when told to stop, ServiceError as `reprocess` */
 export async function compareOriginals (parts: Parts, begun: ReprocessJob): Promise<ReprocessJob> {
   let job = begun
   for (;;) {

@@ -14,6 +14,7 @@ const PORTION_WINDOWS = 1_000
 
 type Parts = Pick<ReprocessParts, 'pool' | 'series' | 'models' | 'sizesMs' | 'now' | 'pollMs' | 'standstillMs' | 'signal' | 'onProgress'>
 
+/** From where the job is to the end of its span. @returns the job in phase `done` · @throws AbortError when told to stop, ServiceError as `reprocess` */
 export async function computeWindows (parts: Parts, begun: ReprocessJob): Promise<ReprocessJob> {
   const { pool, now, sizesMs } = parts
   const among = await numbersOf(parts, begun)

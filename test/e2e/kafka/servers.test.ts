@@ -1,4 +1,4 @@
-/** A second server joins and leaves under load, in order and by kill -9, strangers write on the topic of the readings, the network stands still for half a minute:
+/** A second server joins and leaves under load, in order and by kill -9, strangers write on the topic of the readings, the network, the broker or a server stands still for half a minute:
  *  what was acknowledged is there, once, in order, every window is right, and what is none of ours is in quarantine.
  *  The seed of a run is printed; OXBOW_TEST_SEED runs the same load again. */
 
@@ -27,8 +27,8 @@ const QUIET_MIN_MS = 150
 const QUIET_MAX_MS = 1_500
 /** As long as the server waits for the bus before it answers 503, and three sessions of the group. */
 const PAUSE_MS = 30_000
-/** What stands still, once each: a pause and what follows it are 35 s, and three of them all that fits into two minutes. The broker once more, since its state differs most from one time to the next. */
-const PAUSES = ['broker', 'network', 'broker'] as const
+/** What stands still, once each. A server that was paused (SIGSTOP, as a virtual machine is) awakes and believes that it still has what others have gone on with. */
+const PAUSES = [...Array<'network'>(10).fill('network'), 'broker', 'server', 'server'] as const
 /** A member of the group that did not say goodbye is missed after 10 s, and another may follow on it. */
 const TAKES_PART_MS = 40_000
 
@@ -89,6 +89,10 @@ async function storesMore (server: Oxbow, before: number): Promise<void> {
   await eventually(async () => { expect(await stored(server)).toBeGreaterThan(before) }, TAKES_PART_MS)
 }
 
+function pausable ({ pid }: Oxbow): { freeze (): void, thaw (): void } {
+  return { freeze: () => { process.kill(pid, 'SIGSTOP') }, thaw: () => { process.kill(pid, 'SIGCONT') } }
+}
+
 async function acknowledgesAgain (): Promise<void> {
   const before = senders.sums.received
   await eventually(async () => { expect(senders.sums.received).toBeGreaterThan(before) }, TAKES_PART_MS)
@@ -135,7 +139,7 @@ test('a second one stays, and goes on when the one that leads is killed and star
 
 test.skipIf(inject('kafkaPid') === undefined).each(PAUSES.map((what, place) => ({ what, round: place + 1 })))('pause $round: the $what stands still for 30 s, and both servers go on', async ({ what }) => {
   const before = [await stored(leader), await stored(second!)] as const
-  const standing = what === 'broker' ? kafka!.broker : kafka!.proxy
+  const standing = { broker: kafka!.broker, network: kafka!.proxy, server: pausable(second!) }[what]
   standing.freeze()
   await new Promise(resolve => { setTimeout(resolve, PAUSE_MS) })
   standing.thaw()

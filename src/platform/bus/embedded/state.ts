@@ -32,6 +32,7 @@ const RETRY_MS = 250
 
 export type StateOptions = Pick<BusState, 'pool' | 'now' | 'onReachable'> & { topics: readonly TopicOptions[], tailBytesMax: number }
 
+/** Makes the topics that are missing and reads how far each partition is. @throws ServiceError unavailable STORE_UNAVAILABLE */
 export async function openState ({ pool, now, onReachable, topics, tailBytesMax }: StateOptions): Promise<BusState> {
   const opened = new Map<string, Topic>()
   for (const topic of topics) opened.set(topic.topic, await openTopic(pool, topic))

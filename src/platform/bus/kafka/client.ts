@@ -36,6 +36,7 @@ export const PRODUCER = { idempotent: true, maxInFlightRequests: 1, allowAutoTop
 /** Ending waits so long for a last word of the cluster. */
 export const GOODBYE_TIMEOUT_MS = 1_000
 
+/** Connects nothing yet: what it gives (producer, consumer, admin) does. */
 export function createKafkaClient ({ connection, log }: ClientOptions): KafkaClient {
   registerCodecs()
   calmRequestQueue()

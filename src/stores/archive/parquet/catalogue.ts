@@ -48,6 +48,7 @@ export async function alone<T> (pool: Pool, work: () => Promise<T>): Promise<T |
   })
 }
 
+/** The newest version that is written; `undefined`: there is none. */
 export async function currentFile (db: Db, { series, day, life }: DayKey): Promise<FileEntry | undefined> {
   const { rows } = await storeQuery<Row>(db, `SELECT ${ENTRY} FROM archive.parquet WHERE series = $1 AND day = ${DAY}$2::int AND life = $3 AND ${IS_CURRENT}`, [series, day, life])
   return rows.map(entryOf)[0]
