@@ -64,11 +64,14 @@ async function atRest (): Promise<void> {
   }), REST_MS)
 }
 
-/** Every table of the series store as text, but for the jobs themselves, and for what the writer of files notes by itself, whenever it comes to it: the day
- *  through which it looks, and days that it has to look at for the first time (number 0). Days that changed are there. */
+/** The jobs themselves, the day through which the writer of files looks, and who reads which partition. */
+const OF_WHO_WORKS: ReadonlySet<string> = new Set(['series.reprocess_job', 'series.watched', 'series.owner'])
+
+/** Every table of the series store as text, but for those that tell who works on it, and days that the writer of files has to look at for the first time
+ *  (number 0), which it notes by itself, whenever it comes to it. Days that changed are there. */
 async function dump (): Promise<Record<string, string>> {
   return asOwner(dataDir, async view => Object.fromEntries((await dumpTables(view.pool('series')))
-    .filter(({ table }) => table !== 'series.reprocess_job' && table !== 'series.watched')
+    .filter(({ table }) => !OF_WHO_WORKS.has(table))
     .map(({ table, bytes }) => [table, bytes.toString('utf8').split('\n').filter(line => table !== 'series.changed_day' || !line.endsWith('\t0')).sort().join('\n')])))
 }
 
