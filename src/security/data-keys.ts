@@ -46,8 +46,11 @@ export function rawContext (sid: Sid): KeyContext { return { store: 'archive', o
 export const OF_SID = (sid: string): KeyContext => ({ store: 'archive', object: sid, purpose: 'data-key' })
 const OF_DAY = (day: string): KeyContext => ({ store: 'quarantine', object: day, purpose: 'data-key' })
 
+/** How long an opened key is used without asking again: one that is destroyed opens nothing more after that, wherever it was (privacy.md, Acceptance 25). */
+export const KEY_TTL_MS = 5 * 60_000
+
 export function createDataKeys (options: DataKeysOptions): DataKeys {
-  const { keyRing, now, sizeMax = 200_000, ttlMs = 5 * 60_000 } = options
+  const { keyRing, now, sizeMax = 200_000, ttlMs = KEY_TTL_MS } = options
   // KeyObjects, not bytes: whoever still holds a displaced one keeps a sound key, and OpenSSL clears it when it is freed.
   const atHand = createBoundedMemory<SidKey>({ sizeMax, now })
   const loading = new Map<string, Promise<SidKey | undefined>>()

@@ -2,10 +2,11 @@
 
 import { createSecretKey } from 'node:crypto'
 import { ServiceError } from '../../model/errors.ts'
+import type { EpochMs } from '../../model/units.ts'
 import { contextText, type KeyContext, type KeyRing } from '../../platform/keys/key-ring.ts'
 import type { ObjectStore } from '../../platform/objects/object-store.ts'
 import type { BoundedMemory } from '../../security/bounded-memory.ts'
-import { OF_SID } from '../../security/data-keys.ts'
+import { KEY_TTL_MS, OF_SID } from '../../security/data-keys.ts'
 import type { SealingKey } from '../../security/envelope.ts'
 import { DIRECTORY_KEY } from './directory-key.ts'
 import { manifestOf } from './make-object.ts'
@@ -30,6 +31,7 @@ export interface VerifiedObject {
 export interface VerifyObjectParts {
   objects: Pick<ObjectStore, 'get'>
   keyRing: Pick<KeyRing, 'unwrap'>
+  now: () => EpochMs
   /** Keys that were asked for before, by id and context: most sids stand in many objects. */
   known: BoundedMemory<SealingKey | NoKey>
   /** Which object of the manifest has this digest. */
@@ -115,10 +117,10 @@ const KEY_WORDS: Readonly<Record<NoKey, string>> = {
   destroyed: 'was destroyed', missing: 'is not in the key ring', wrong: 'does not unwrap: the key ring is another one, or its entry was changed'
 }
 
-async function keyOf ({ keyRing, known }: VerifyObjectParts, id: string, context: KeyContext): Promise<SealingKey | NoKey> {
+async function keyOf ({ keyRing, known, now }: VerifyObjectParts, id: string, context: KeyContext): Promise<SealingKey | NoKey> {
   const name = `${id} ${contextText(context)}`
   const key = known.get(name) ?? await askedFor(keyRing, id, context)
-  known.set(name, key, Number.POSITIVE_INFINITY)
+  known.set(name, key, now() + KEY_TTL_MS)
   return key
 }
 

@@ -85,7 +85,7 @@ export function verifyArchive (parts: VerifyParts, span: VerifySpan = {}): Promi
     const begins = await parts.begins()
     const { heads, snapshot, archivedTo } = await snapshotOf(db)
     const run: Run = {
-      ...parts, db, span, known: createBoundedMemory({ sizeMax: KEYS_MAX, now: () => epochMs(0) }), heads: new Map(heads.map(head => [head.partition, head])),
+      ...parts, db, span, known: createBoundedMemory({ sizeMax: KEYS_MAX, now: parts.now }), heads: new Map(heads.map(head => [head.partition, head])),
       // Asked after the snapshot: what was appended before it is archived in it, or counts as under way.
       bus: await parts.ends(), counts: {}, findings: [],
       report: { objects: 0, bytes: 0, records: 0, readings: { opened: 0, erased: 0 }, underway: { objects: 0, records: 0 } }
