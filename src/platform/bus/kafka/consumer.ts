@@ -143,8 +143,10 @@ function listen (member: Member): void {
   const { consumer } = member
   // Called in the tick of the joining, before anything is fetched.
   consumer.on(consumer.events.GROUP_JOIN, ({ payload }) => { join(member, payload.memberAssignment[member.topic.physical] ?? []) })
-  // Of a batch in which nothing is a record; of any other this says what is known.
-  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload }) => { passOver(member, payload.partition, Number(payload.firstOffset ?? payload.lastOffset), Number(payload.lastOffset)) })
+  // Of a batch in which nothing is a record; any other one was received, or dropped to be fetched again.
+  consumer.on(consumer.events.END_BATCH_PROCESS, ({ payload: { partition, batchSize, firstOffset, lastOffset } }) => {
+    if (batchSize === 0) passOver(member, partition, Number(firstOffset ?? lastOffset), Number(lastOffset))
+  })
   consumer.on(consumer.events.CRASH, ({ payload }) => { if (!payload.restart) fail(member, asKafkaError(payload.error)) })
 }
 
