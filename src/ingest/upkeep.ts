@@ -1,4 +1,4 @@
-/** What the room does by the clock: lets go what may go, ends what is too old, and makes the counters whole after a crash. */
+/** What the room does by the clock: lets go what may go, ends what is too old, and makes the counters whole: after a crash, and where what was answered 503 came in all the same. */
 
 import { type EpochMs, epochMs, HOUR_MS, hourOf } from '../model/units.ts'
 import { type Events, jobReport } from '../observability/events.ts'
@@ -21,15 +21,17 @@ const FULL_SWEEP_MS = 3_600_000
 const EXPIRE_MS = 3_600_000
 const LIMITS_MS = 60_000
 const CATCH_UP_MS = 1_000
+const SETTLE_EVERY_MS = 600_000
 /** A process that was killed is started again within this time, or its last second of counts stays short. */
 const SETTLE_BACK_MS = 7 * 86_400_000
 
 export function startUpkeep ({ ingest, backlog, countedByHour, events, now }: UpkeepParts): Repetition {
+  let settledAt: EpochMs | undefined
   const settling = every('settling of the counters', CATCH_UP_MS, async () => {
-    if (backlog() > 0) return
     const time = now()
+    if (backlog() > 0 || (settledAt !== undefined && time - settledAt < SETTLE_EVERY_MS)) return
     await ingest.counters.settle(() => countedByHour(epochMs(time - SETTLE_BACK_MS), epochMs(hourOf(time) + HOUR_MS)))
-    settling.stop()
+    settledAt = time
   })
   const all = [settling, every('sweep of the quarantine', SWEEP_MS, () => ingest.releaser.sweep()),
     every('whole sweep of the quarantine', FULL_SWEEP_MS, () => ingest.releaser.releaseAll()), every('expiry', EXPIRE_MS, () => ingest.expire()), every('report of the limits', LIMITS_MS, async () => { ingest.reportLimits() })]

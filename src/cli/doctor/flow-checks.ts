@@ -40,7 +40,7 @@ async function counters (parts: FlowParts): Promise<Finding> {
   }
   const { received, returned, stored: storedCount, quarantined, suppressed, onTheWay, uncounted } = totalOf(hours)
   const message = `received ${received + uncounted}${returned > 0 ? ` + returned ${returned}` : ''} = stored ${storedCount} + quarantined ${quarantined} + suppressed ${suppressed}` + (onTheWay > 0 ? ` + on the way ${onTheWay}` : '')
-  if (uncounted > 0) return note(`${message}; the door has not counted ${uncounted} of them yet`, 'nothing: the door writes its counts within a second, and after a crash the next start takes those of the store')
+  if (uncounted > 0) return note(`${message}; the door has not counted ${uncounted} of them yet`, 'nothing: the door writes its counts within a second; after a crash, or for what was answered 503 and came in, it takes those of the store within ten minutes')
   return ok(`${message}, in each of ${hours.length} hours`)
 }
 

@@ -166,7 +166,8 @@ test('every window says what its readings say, computed all at once', async () =
 test('in = stored + suppressed + quarantined, each record of a stranger kept once, and an operator was told', async () => {
   expect(foreign).toBeGreaterThan(0)
   await expectBalance(await run(), foreign)
-  const { checks } = JSON.parse((await leader.verb('doctor', '--json')).stdout) as { checks: { name: string, verdict: string }[] }
-  expect(checks.find(({ name }) => name === 'counters')?.verdict).toBe('ok')
+  // What was answered 503 and came in all the same is noted until the door takes the counts of the store, within ten minutes.
+  const { checks } = JSON.parse((await leader.verb('doctor', '--json')).stdout) as { checks: { name: string, verdict: string, message: string }[] }
+  expect(checks.find(({ name }) => name === 'counters')).toMatchObject({ verdict: expect.not.stringMatching('wrong'), message: expect.stringMatching(/^received .* = stored/) })
   expect(logs.filter(log => log().includes('"event":"foreign-record"'))).not.toEqual([])
 })
