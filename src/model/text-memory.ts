@@ -1,5 +1,7 @@
 /** Bytes of a text that comes again and again → the same string each time, instead of a new one for every record. */
 
+import { fnv1a } from './fnv1a.ts'
+
 /** The UTF-8 text of `length` bytes from `at` on. @throws what the `read` of the memory throws */
 export type TextMemory = (bytes: Uint8Array, at: number, length: number) => string
 
@@ -16,10 +18,9 @@ export function createTextMemory (slots: number, read: (bytes: Uint8Array) => st
   }
 }
 
-/** FNV-1a, 32 bits, both halves folded together. */
+/** Both halves of it count. */
 function hashOf (bytes: Uint8Array, at: number, length: number): number {
-  let hash = 0x811c9dc5
-  for (let index = at; index < at + length; index++) hash = Math.imul(hash ^ bytes[index]!, 0x01000193)
+  const hash = fnv1a(bytes, at, length)
   return hash ^ (hash >>> 16)
 }
 

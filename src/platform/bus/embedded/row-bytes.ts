@@ -1,7 +1,7 @@
 /** Records of one partition and one group commit <-> the bytes of their row: 1 byte version, then per record key and value with lengths. */
 
 import { ServiceError } from '../../../model/errors.ts'
-import { createTextMemory } from '../../../model/text-memory.ts'
+import { keyText } from '../key-text.ts'
 import { KEY_LENGTH_BYTES, recordBytes, VALUE_LENGTH_BYTES } from '../record-bytes.ts'
 
 const VERSION = 1
@@ -44,9 +44,5 @@ export function decodeRow (row: Buffer, firstOffset: number, skip: number, count
   }
   return records
 }
-
-/** Keys come again with every record of theirs. */
-const KEYS_REMEMBERED = 1 << 15
-const keyText = createTextMemory(KEYS_REMEMBERED)
 
 const damaged = () => new ServiceError('fault', 'INTERNAL', 'a row of the bus is damaged')

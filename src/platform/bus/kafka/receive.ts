@@ -1,7 +1,7 @@
 /** What the client gives of a partition → records of its lane. */
 
 import type { EachBatchPayload, KafkaMessage } from 'kafkajs'
-import { createTextMemory } from '../../../model/text-memory.ts'
+import { keyText } from '../key-text.ts'
 import { type Lane, push } from './lane.ts'
 
 type Batch = EachBatchPayload['batch']
@@ -10,9 +10,6 @@ type Batch = EachBatchPayload['batch']
 interface Unseen { fetchedOffset: string, messagesWithinOffset: Batch['messages'] }
 
 const NOTHING = Buffer.alloc(0)
-/** Keys come again with every record of theirs. */
-const KEYS_REMEMBERED = 1 << 15
-const keyText = createTextMemory(KEYS_REMEMBERED)
 
 export function fetchedFrom (batch: Batch): number { return Number((batch as unknown as Unseen).fetchedOffset) }
 
