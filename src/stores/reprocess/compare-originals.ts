@@ -25,11 +25,12 @@ type Parts = Pick<ReprocessParts, 'archive' | 'pool' | 'series' | 'contexts' | '
 /** From where the job is to the end of what was gathered; each step is saved with what it did. @returns the job in phase `windows` · @throws AbortError when told to stop, ServiceError as `reprocess` */
 export async function compareOriginals (parts: Parts, begun: ReprocessJob): Promise<ReprocessJob> {
   let job = begun
+  const wholeFrom = await wholeSince(parts, begun.counts)
   for (;;) {
     parts.signal.throwIfAborted()
     const groups = await originalsAfter(parts.pool, job.place.reading, STEP_ORIGINALS)
     if (groups.length === 0) break
-    const counts = await compareStep(parts, groups, job.counts)
+    const counts = await compareStep(parts, groups, job.counts, wholeFrom)
     const { series, takenAt, sequence } = groups.at(-1)![0]!
     job = { ...job, counts, place: { reading: { series, takenAt, sequence } } }
     await saveReprocessJob(parts.pool, job, parts.now())
@@ -40,11 +41,11 @@ export async function compareOriginals (parts: Parts, begun: ReprocessJob): Prom
   return job
 }
 
-async function compareStep (parts: Parts, groups: readonly Original[][], before: ReprocessCounts): Promise<ReprocessCounts> {
+async function compareStep (parts: Parts, groups: readonly Original[][], before: ReprocessCounts, wholeFrom: number): Promise<ReprocessCounts> {
   const stored = new Map((await parts.series.existing(groups.map(([first]) => first!))).map(row => [keyText(row), row]))
   const counts = { ...before }
-  const isWhole = await wholeness(parts, groups, before)
-  const found = groups.map(originals => ({ first: originals[0]!, verdict: compareReading(stored.get(keyText(originals[0]!)), originals, isWhole(originals[0]!)) }))
+  const conflicted = await conflictedSeries(parts.pool, [...new Set(groups.map(([first]) => first!.series))])
+  const found = groups.map(originals => ({ first: originals[0]!, verdict: compareReading(stored.get(keyText(originals[0]!)), originals, !conflicted.has(originals[0]!.series) || originals[0]!.takenAt >= wholeFrom) }))
   const names = await namesOf(parts, found.filter(({ verdict }) => verdict.publish.length > 0).map(({ first }) => first))
   const contexts = await parts.contexts([...names.values()].map(({ sid }) => sid))
   const publish: Original[] = []
@@ -68,13 +69,11 @@ async function compareStep (parts: Parts, groups: readonly Original[][], before:
   return counts
 }
 
-/** Whether all originals of a reading's identity were seen, or say the same. Of those that differ the first that came in stands and the others were counted
- *  as conflicts: where there was one, a value that no original gives may be that of one that was not seen. */
-async function wholeness ({ pool, archive }: Parts, groups: readonly Original[][], { unreadable, erased, refused, waiting }: ReprocessCounts): Promise<(key: RowKey) => boolean> {
-  const conflicted = await conflictedSeries(pool, [...new Set(groups.map(([first]) => first!.series))])
-  if (conflicted.size === 0) return () => true
+/** From when on all originals of a reading's identity were seen. Of those that differ the first that came in stands and the others were counted as conflicts:
+ *  where a series had one, a value that no original gives may be that of one that was not seen. */
+async function wholeSince ({ archive }: Parts, { unreadable, erased, refused, waiting }: ReprocessCounts): Promise<number> {
   const from = unreadable + erased + refused + waiting > 0 ? undefined : await archivedFrom(archive.pool)
-  return ({ series, takenAt }) => !conflicted.has(series) || (from !== undefined && takenAt >= from + CLOCK_AHEAD_MS)
+  return from === undefined ? Number.POSITIVE_INFINITY : from + CLOCK_AHEAD_MS
 }
 
 const COUNTED = { missing: 'added', filled: 'filled', corrected: 'corrected' } as const
