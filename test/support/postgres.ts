@@ -124,3 +124,9 @@ export async function isLockWaited (db: Pick<Pool, 'query'>): Promise<boolean> {
   const { rows } = await db.query(`select from pg_locks where locktype = 'advisory' and not granted and database = (select oid from pg_database where datname = current_database())`)
   return rows.length > 0
 }
+
+/** How many locks sessions of this database wait for: those of rows too, which name no database. */
+export async function waitCount (db: Pick<Pool, 'query'>): Promise<number> {
+  const { rows } = await db.query('select from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()')
+  return rows.length
+}

@@ -4,7 +4,7 @@ import { READINGS } from '../../../../src/model/streams.ts'
 import { epochMs, millivolt, percent } from '../../../../src/model/units.ts'
 import { foldCounters, storedByHour } from '../../../../src/stores/series/counters.ts'
 import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
-import { isLockWaited, type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { isLockWaited, type TestDatabase, testDatabase, waitCount } from '../../../support/postgres.ts'
 import { at, commitOf, revisionOf, rowOf, sidOf, T0 } from '../../../support/series.ts'
 
 let database: TestDatabase
@@ -179,7 +179,7 @@ test('who takes partitions over waits for the commit of whoever has them, which 
     await committing.query('begin')
     await committing.query('select series.assert_owner($1, $2, $3)', [owner.topic, owner.partitions, token])
     taken = store.own(READINGS, [30], undefined)
-    await expect.poll(async () => (await database.owner.query('select from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()')).rowCount).toBe(1)
+    await expect.poll(() => waitCount(database.owner)).toBe(1)
     await committing.query('commit')
   } finally {
     committing.release()

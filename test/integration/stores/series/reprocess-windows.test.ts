@@ -3,7 +3,7 @@ import type { Sid } from '../../../../src/model/reading.ts'
 import { type EpochMs, epochMs } from '../../../../src/model/units.ts'
 import { closedWindows, markReprocessed } from '../../../../src/stores/series/reprocess-windows.ts'
 import { createSeriesStore, type SeriesStore } from '../../../../src/stores/series/series-store.ts'
-import { type TestDatabase, testDatabase } from '../../../support/postgres.ts'
+import { type TestDatabase, testDatabase, waitCount } from '../../../support/postgres.ts'
 import { at, commitOf, MINUTE, revisionOf, rowOf, sidOf, T0 } from '../../../support/series.ts'
 
 const DAY = Math.floor(T0 / 86_400_000)
@@ -80,7 +80,7 @@ test('marks give way to whoever holds one of them, and come through', async () =
     await holder.query('begin')
     await hold(1)
     const marked = markReprocessed(database.pool, windows)
-    await expect.poll(async () => (await database.owner.query('select from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()')).rowCount).toBeGreaterThan(0)
+    await expect.poll(() => waitCount(database.owner)).toBeGreaterThan(0)
     // Each has what the other wants: the marks are let go before PostgreSQL looks for a deadlock.
     await hold(0)
     await holder.query('commit')
